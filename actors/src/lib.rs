@@ -1,0 +1,19 @@
+//! Mite's actors, its messages, the ledger's rules and the journal.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`messages`] | every message, with a table of who sends it to whom |
+//! | [`ledger`] | the money: pure rules, group commit, journal, snapshots |
+//! | [`registry`] | who is online and where |
+//! | [`session`] | one connection to the server |
+//! | [`server_link`] | the client's connection to the server |
+//! | [`peer_link`] | one connection between two clients |
+//! | [`wallet`] | the client's account: pays, takes payments |
+
+pub mod ledger;
+pub mod messages;
+pub mod peer_link;
+pub mod registry;
+pub mod server_link;
+pub mod session;
+pub mod wallet;

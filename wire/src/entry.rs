@@ -1,0 +1,57 @@
+//! Entries: the changes of the ledger, as the journal keeps them for ever.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, Amount, PublicKey, Username};
+
+/// The most bytes that one encoded entry takes. The largest today is an [`Entry::AccountOpened`] with
+/// a name of 32 characters of 4 bytes and a key (192 bytes); the rest is room for signed payments.
+pub const ENTRY_BYTES_MAX: usize = 4096;
+
+/// One change of the ledger.
+///
+/// Entries are facts: they say what happened, not what was asked. Replaying them in order rebuilds
+/// every balance. Variants are only ever added at the end, so that old journals stay readable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// An account came into being and got its opening grant from the treasury.
+    AccountOpened {
+        /// The new account, always the next free number.
+        account: AccountId,
+        /// Its name, which no other account has.
+        name: Username,
+        /// What it takes to debit it.
+        access: Access,
+        /// Credits issued to it by the treasury.
+        grant: Amount,
+    },
+    /// Credits moved from one account to another.
+    Transferred {
+        /// Who is debited.
+        payer: AccountId,
+        /// Who is credited, never the payer.
+        payee: AccountId,
+        /// How much, never zero.
+        amount: Amount,
+        /// On whose word.
+        authority: Authority,
+    },
+}
+
+/// What it takes to log in to an account and to debit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Nothing but the text protocol's rules.
+    Open,
+    /// A signature by this key.
+    Keyed(PublicKey),
+}
+
+/// On whose word credits moved.
+///
+/// Variants are only ever added at the end: the next one carries the payer's signed order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Authority {
+    /// The payee's request over the text protocol, which proves nothing.
+    Text,
+}

@@ -1,0 +1,111 @@
+//! Numbers that a caller could mistake for each other, each with a type of its own.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// The value with this number.
+            pub const fn new(number: u64) -> Self {
+                Self(number)
+            }
+
+            /// The bare number.
+            pub const fn get(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// An account's place in the order of openings, from 0. It never changes and is never used again.
+    AccountId
+}
+number! {
+    /// An entry's place in the whole ledger, from 0.
+    EntryNumber
+}
+number! {
+    /// A batch's place in the journal, from 1; 0 stands for "before the first batch".
+    BatchNumber
+}
+number! {
+    /// A moment of the server's clock: milliseconds since the Unix epoch, in UTC.
+    Timestamp
+}
+
+/// The TCP port on which a client takes payments from its peers, 1 to 65535.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct P2pPort(NonZeroU16);
+
+/// A text or number that is not a port from 1 to 65535.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a port is a number from 1 to 65535")]
+pub struct P2pPortError;
+
+impl P2pPort {
+    /// The port number.
+    pub const fn get(self) -> u16 {
+        self.0.get()
+    }
+}
+
+impl TryFrom<u16> for P2pPort {
+    type Error = P2pPortError;
+
+    fn try_from(port: u16) -> Result<Self, Self::Error> {
+        NonZeroU16::new(port).map(Self).ok_or(P2pPortError)
+    }
+}
+
+impl FromStr for P2pPort {
+    type Err = P2pPortError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(P2pPortError);
+        }
+        text.parse().map(Self).map_err(|_| P2pPortError)
+    }
+}
+
+impl fmt::Display for P2pPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_1_to_65535_in_digits() {
+        assert_eq!("1".parse::<P2pPort>().map(P2pPort::get), Ok(1));
+        assert_eq!("65535".parse::<P2pPort>().map(P2pPort::get), Ok(65535));
+        for text in
+            ["", "0", "00", "65536", "70000", "abc", "+80", "-1", " 80", "80 ", "99999999999"]
+        {
+            assert_eq!(text.parse::<P2pPort>(), Err(P2pPortError), "{text:?}");
+        }
+    }
+}
