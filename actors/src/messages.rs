@@ -36,6 +36,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use actix::WeakRecipient;
 use actix::prelude::*;
 use wire::text::{TextPayment, TextRequest, reader};
 use wire::{AccountId, Amount, BatchNumber, P2pPort, Username};
