@@ -10,6 +10,7 @@
 //! | [`peer_link`] | one connection between two clients |
 //! | [`wallet`] | the client's account: pays, takes payments |
 
+mod later;
 pub mod ledger;
 pub mod messages;
 pub mod peer_link;

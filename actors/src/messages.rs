@@ -23,6 +23,7 @@
 //! | terminal | [`ReadAccount`] | Wallet | `Result<AccountList, WalletError>` |
 //! | terminal | [`Pay`] | Wallet | `Result<PaymentReport, WalletError>` |
 //! | terminal | [`Leave`] | Wallet | `Result<(), WalletError>` |
+//! | node | [`ServerConnected`] | Wallet | – |
 //! | Wallet | [`WalletEvent`] | terminal | – |
 //! | Wallet | [`Ask`] | ServerLink | `Result<ServerReply, ServerLinkError>` |
 //! | ServerLink | [`ServerEvent`] | Wallet | – |
@@ -39,9 +40,9 @@ use std::sync::Arc;
 use actix::WeakRecipient;
 use actix::prelude::*;
 use wire::text::{TextPayment, TextRequest, reader};
-use wire::{AccountId, Amount, BatchNumber, P2pPort, Username};
+use wire::{AccountId, Amount, P2pPort, Username};
 
-use crate::ledger::journal::JournalError;
+use crate::ledger::journal::{Committed, JournalError};
 use crate::ledger::state::{Command, Outcome};
 
 // ---- server ----
@@ -134,9 +135,7 @@ pub enum LedgerUnavailable {
 #[rtype(result = "()")]
 pub struct BatchCommitted {
     /// Which one.
-    pub batch: BatchNumber,
-    /// SHA-256 of its header, to which the next one chains.
-    pub head: [u8; 32],
+    pub committed: Committed,
     /// The memory that held it, to be used again.
     pub buffer: Vec<u8>,
 }
@@ -153,6 +152,11 @@ pub struct JournalFailed(pub JournalError);
 pub struct StopLedger;
 
 // ---- client ----
+
+/// node → Wallet: the server is to be asked over this link from now on.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct ServerConnected(pub Recipient<Ask>);
 
 /// Terminal → Wallet: open an account with this name.
 #[derive(Clone, Debug, Message)]
@@ -240,6 +244,9 @@ pub enum WalletError {
         /// What was to be paid.
         amount: Amount,
     },
+    /// Another payment waits for its outcome; with the text protocol there is one at a time.
+    #[error("another payment is under way")]
+    PaymentUnderWay,
     /// The payee is not on the list.
     #[error("{0} is not online")]
     PayeeOffline(Username),

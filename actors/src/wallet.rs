@@ -1,0 +1,302 @@
+//! The Wallet: the client's account. It pays, and it takes payments.
+//!
+//! Over the text protocol the wallet has nobody's word but the server's: what a payee says of a
+//! payment is compared with the balance before anybody is told "paid".
+
+mod paying;
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use actix::prelude::*;
+use slog::{Logger, info, o, warn};
+use tokio::sync::oneshot;
+use wire::text::{Dialect, Reply, TextPayment, TextRequest};
+use wire::{Amount, Refusal, Username};
+
+use self::paying::{Paying, ServerVerdict};
+use crate::messages::{
+    AccountList, Ask, GoOnline, HandOver, Leave, Offer, OfferAnswer, Pay, PaymentReport,
+    ReadAccount, Register, ServerConnected, ServerEvent, ServerLinkError, ServerReply, WalletError,
+    WalletEvent,
+};
+
+/// The actor of the client's account.
+#[derive(Debug)]
+pub struct Wallet {
+    server: Recipient<Ask>,
+    dialer: Recipient<HandOver>,
+    terminal: Recipient<WalletEvent>,
+    me: Option<Username>,
+    /// What the server last said.
+    balance: Option<Amount>,
+    /// What has been paid to me since the wallet started. Shared with the payment under way, whose
+    /// outcome shows in the balance.
+    received: Rc<Cell<u128>>,
+    /// Where the payment under way waits for the server's word, which one dialect gives the payer.
+    verdict: Option<oneshot::Sender<ServerVerdict>>,
+    log: Logger,
+}
+
+impl Wallet {
+    /// A wallet that nobody is logged in with yet.
+    pub fn new(
+        server: Recipient<Ask>,
+        dialer: Recipient<HandOver>,
+        terminal: Recipient<WalletEvent>,
+        log: &Logger,
+    ) -> Self {
+        Self {
+            server,
+            dialer,
+            terminal,
+            me: None,
+            balance: None,
+            received: Rc::default(),
+            verdict: None,
+            log: log.new(o!("actor" => "wallet")),
+        }
+    }
+
+    fn logged_in(&self) -> Result<Username, WalletError> {
+        self.me.clone().ok_or(WalletError::NotLoggedIn)
+    }
+
+    fn take_list(
+        &mut self,
+        reply: Result<ServerReply, ServerLinkError>,
+    ) -> Result<AccountList, WalletError> {
+        let list = expect_list(reply)?;
+        self.balance = Some(list.balance);
+        Ok(list)
+    }
+
+    /// Whether the server has settled a payment to me that it said nothing of: it shows in the
+    /// balance, as long as nothing else moved.
+    fn settled_in_silence(
+        &mut self,
+        known: Option<Amount>,
+        amount: Amount,
+        reply: Result<ServerReply, ServerLinkError>,
+    ) -> bool {
+        let now = self.take_list(reply).ok().map(|list| list.balance);
+        matches!((now, known.and_then(|known| known.checked_add(amount))),
+            (Some(now), Some(expected)) if now >= expected)
+    }
+
+    fn report_offer(
+        &mut self,
+        payment: TextPayment,
+        answer: &OfferAnswer,
+        ctx: &mut Context<Self>,
+    ) {
+        let reason = match answer {
+            OfferAnswer::Settled => return self.report_received(payment, ctx),
+            OfferAnswer::Refused(reason) => reason.clone(),
+            OfferAnswer::Unknown => "the server did not say what came of it".to_owned(),
+        };
+        warn!(self.log, "payment not received"; "payer" => %payment.payer,
+            "amount" => %payment.amount, "why" => &reason);
+        self.terminal.do_send(WalletEvent::NotReceived { payment, reason });
+    }
+
+    fn report_received(&mut self, payment: TextPayment, ctx: &mut Context<Self>) {
+        self.received.set(self.received.get() + u128::from(payment.amount.credits()));
+        info!(self.log, "payment received"; "payer" => %payment.payer, "amount" => %payment.amount);
+        let server = self.server.clone();
+        let list = async move { ask(&server, TextRequest::List).await };
+        ctx.spawn(list.into_actor(self).map(move |list, wallet, _| {
+            let balance = wallet.take_list(list).ok().map(|list| list.balance);
+            wallet.terminal.do_send(WalletEvent::Received { payment, balance });
+        }));
+    }
+}
+
+/// Asks the server; a link that is gone is a lost connection.
+async fn ask(
+    server: &Recipient<Ask>,
+    request: TextRequest,
+) -> Result<ServerReply, ServerLinkError> {
+    let sent = server.send(Ask(request));
+    sent.await.unwrap_or_else(|_| Err(ServerLinkError::Lost("it is closed".to_owned())))
+}
+
+fn expect_list(reply: Result<ServerReply, ServerLinkError>) -> Result<AccountList, WalletError> {
+    match reply? {
+        ServerReply::List(list) => Ok(list),
+        ServerReply::Ok(line) | ServerReply::Failed(line) => Err(WalletError::Refused(line)),
+        ServerReply::Bye => Err(WalletError::Refused("Bye".to_owned())),
+    }
+}
+
+impl Actor for Wallet {
+    type Context = Context<Self>;
+}
+
+impl Handler<ServerConnected> for Wallet {
+    type Result = ();
+
+    fn handle(&mut self, ServerConnected(server): ServerConnected, _: &mut Self::Context) {
+        self.server = server;
+    }
+}
+
+impl Handler<Register> for Wallet {
+    type Result = ResponseFuture<Result<(), WalletError>>;
+
+    fn handle(&mut self, Register(name): Register, _: &mut Self::Context) -> Self::Result {
+        let server = self.server.clone();
+        Box::pin(async move {
+            match ask(&server, TextRequest::Register(name)).await? {
+                ServerReply::Ok(_) => Ok(()),
+                ServerReply::Failed(line) => Err(WalletError::Refused(line)),
+                ServerReply::List(_) | ServerReply::Bye => {
+                    Err(WalletError::Refused("an answer that makes no sense".to_owned()))
+                }
+            }
+        })
+    }
+}
+
+impl Handler<GoOnline> for Wallet {
+    type Result = ResponseActFuture<Self, Result<AccountList, WalletError>>;
+
+    fn handle(&mut self, GoOnline { name, port }: GoOnline, _: &mut Self::Context) -> Self::Result {
+        let server = self.server.clone();
+        let request = TextRequest::LogIn { name: name.clone(), port };
+        let reply = async move { ask(&server, request).await };
+        Box::pin(reply.into_actor(self).map(move |reply, wallet, _| {
+            let list = wallet.take_list(reply)?;
+            info!(wallet.log, "logged in"; "user" => %name, "port" => %port);
+            wallet.me = Some(name);
+            Ok(list)
+        }))
+    }
+}
+
+impl Handler<ReadAccount> for Wallet {
+    type Result = ResponseActFuture<Self, Result<AccountList, WalletError>>;
+
+    fn handle(&mut self, ReadAccount: ReadAccount, _: &mut Self::Context) -> Self::Result {
+        let (server, logged_in) = (self.server.clone(), self.logged_in());
+        let reply = async move {
+            logged_in?;
+            Ok(ask(&server, TextRequest::List).await)
+        };
+        Box::pin(
+            reply
+                .into_actor(self)
+                .map(|reply: Result<_, WalletError>, wallet, _| wallet.take_list(reply?)),
+        )
+    }
+}
+
+impl Handler<Pay> for Wallet {
+    type Result = ResponseActFuture<Self, Result<PaymentReport, WalletError>>;
+
+    fn handle(&mut self, Pay { payee, amount }: Pay, _: &mut Self::Context) -> Self::Result {
+        let payer = match self.logged_in() {
+            Err(error) => return refuse(error, self),
+            Ok(_) if self.verdict.is_some() => return refuse(WalletError::PaymentUnderWay, self),
+            Ok(me) if me == payee => return refuse(WalletError::PayingOneself, self),
+            Ok(_) if amount.is_zero() => return refuse(WalletError::NothingToPay, self),
+            Ok(me) => me,
+        };
+        let (verdict, verdict_said) = oneshot::channel();
+        self.verdict = Some(verdict);
+        let paying = Paying {
+            server: self.server.clone(),
+            dialer: self.dialer.clone(),
+            received: Rc::clone(&self.received),
+            payment: TextPayment { payer, amount, payee },
+        };
+        Box::pin(paying.pay(verdict_said).into_actor(self).map(|report, wallet, _| {
+            wallet.verdict = None;
+            report
+        }))
+    }
+}
+
+fn refuse<T: 'static>(
+    error: WalletError,
+    wallet: &Wallet,
+) -> ResponseActFuture<Wallet, Result<T, WalletError>> {
+    Box::pin(async { Err(error) }.into_actor(wallet))
+}
+
+impl Handler<Leave> for Wallet {
+    type Result = ResponseActFuture<Self, Result<(), WalletError>>;
+
+    fn handle(&mut self, Leave: Leave, _: &mut Self::Context) -> Self::Result {
+        let server = self.server.clone();
+        let reply = async move { ask(&server, TextRequest::Exit).await };
+        Box::pin(reply.into_actor(self).map(|reply, wallet, _| {
+            wallet.me = None;
+            reply.map(|_| ()).map_err(WalletError::from)
+        }))
+    }
+}
+
+impl Handler<Offer> for Wallet {
+    type Result = ResponseActFuture<Self, OfferAnswer>;
+
+    fn handle(&mut self, Offer(payment): Offer, ctx: &mut Self::Context) -> Self::Result {
+        if self.me.as_ref() != Some(&payment.payee) {
+            let reason = Reply::Refused(Refusal::NoPermission).line(Dialect::Seed).trim_end();
+            let answer = OfferAnswer::Refused(reason.to_owned());
+            self.report_offer(payment, &answer, ctx);
+            return Box::pin(async { answer }.into_actor(self));
+        }
+        let (server, known) = (self.server.clone(), self.balance);
+        let request = TextRequest::Pay(payment.clone());
+        let asked = async move {
+            let verdict = ask(&server, request).await;
+            // A server that answers the payer alone is asked for the balance instead.
+            let list = match verdict {
+                Err(ServerLinkError::Silent(_)) => Some(ask(&server, TextRequest::List).await),
+                _ => None,
+            };
+            (verdict, list)
+        };
+        Box::pin(asked.into_actor(self).map(move |(verdict, list), wallet, ctx| {
+            let credited =
+                list.is_some_and(|list| wallet.settled_in_silence(known, payment.amount, list));
+            let answer = match verdict {
+                Ok(ServerReply::Ok(_)) => OfferAnswer::Settled,
+                Ok(ServerReply::Failed(line)) => OfferAnswer::Refused(line),
+                _ if credited => OfferAnswer::Settled,
+                _ => OfferAnswer::Unknown,
+            };
+            wallet.report_offer(payment, &answer, ctx);
+            answer
+        }))
+    }
+}
+
+impl Handler<ServerEvent> for Wallet {
+    type Result = ();
+
+    fn handle(&mut self, event: ServerEvent, _: &mut Self::Context) {
+        match event {
+            ServerEvent::TransferResult { settled, line } => {
+                let verdict = ServerVerdict { settled, line };
+                let unheard = match self.verdict.take() {
+                    Some(waiting) => waiting.send(verdict).err(),
+                    None => Some(verdict),
+                };
+                if let Some(ServerVerdict { line, .. }) = unheard {
+                    self.terminal.do_send(WalletEvent::ServerSaid(line));
+                }
+            }
+            ServerEvent::Said(line) => self.terminal.do_send(WalletEvent::ServerSaid(line)),
+            ServerEvent::Lost(reason) => {
+                warn!(self.log, "the connection to the server is lost"; "why" => &reason);
+                self.me = None;
+                self.terminal.do_send(WalletEvent::ServerLost(reason));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,79 @@
-//! x
+//! The Mite program: command line, configuration, log, exit codes, and the terminal of the client.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `cli` | the flags and what their values look like |
+//! | [`config`] | flags, environment, file and defaults, made into one valid value |
+//! | [`error`] | why the program ends before its time: one line, one hint, one exit code |
+//! | [`logging`] | the log on the standard error |
+//! | [`server_key`] | the server's key and its file |
+//! | `server`, `client`, `demo` | the three roles: they wire the actors together |
+//! | `listener`, `connection` | who may come in, and what comes in |
+//! | `announce` | what the roles have in common at start and stop |
+//! | [`terminal`] | commands of a person or a script, and what is shown to them |
+
+use std::any::Any;
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::process::ExitCode;
+
+use crate::config::{Config, Settings};
+use crate::error::{Error, exit};
+
+mod announce;
+mod cli;
+mod client;
+pub mod config;
+mod connection;
+mod demo;
+pub mod error;
+mod listener;
+pub mod logging;
+mod printable;
+mod server;
+pub mod server_key;
+pub mod terminal;
+
+/// The whole program: what `main` does.
+pub fn run() -> ExitCode {
+    panic::set_hook(Box::new(report_panic));
+    let program = AssertUnwindSafe(|| run_role(std::env::args_os()));
+    match panic::catch_unwind(program) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            // Whoever closed our standard error still gets the exit code.
+            let _ = error.report(&mut io::stderr());
+            ExitCode::from(error.exit_code())
+        }
+        Err(_) => ExitCode::from(exit::INTERNAL),
+    }
+}
+
+fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+    let Settings { log, config } = config::from_args(args)?;
+    // The guard outlives the role, and its records come before the line that says why it ended.
+    let (log, _guard) = logging::start(log);
+    match config {
+        Config::Server(config) => server::run(config, log),
+        Config::Client(config) => client::run(config, log),
+        Config::Demo(config) => demo::run(config, log),
+    }
+}
+
+/// One line as for every failure; the default report, with its backtrace, for who asks for one.
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(|place| format!(" ({}:{})", place.file(), place.line()));
+    let problem =
+        Error::Internal(format!("{}{}", panic_text(info.payload()), place.unwrap_or_default()));
+    let mut stderr = io::stderr();
+    let _ = problem.report(&mut stderr);
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0") {
+        let _ = writeln!(stderr, "{}", std::backtrace::Backtrace::force_capture());
+    }
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic")
+}

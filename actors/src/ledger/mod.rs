@@ -1,3 +1,363 @@
-//! x
+//! The Ledger: owns the [`State`] and the [`journal`], and tells nobody an outcome before it is durable.
+//!
+//! What arrives while one batch is on its way to the disk gathers and goes with the next one, so that
+//! a sync serves everybody who waits for it. The rules stand in [`state`], without any of this.
+
 pub mod journal;
 pub mod state;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use actix::prelude::*;
+use slog::{Logger, crit, debug, error, info, o};
+use wire::entry::ENTRY_BYTES_MAX;
+use wire::{EntryNumber, Timestamp};
+
+use self::journal::{
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Batch, Captured, Committed, Journal, JournalError,
+    JournalWriter, Report, Snapshot, Storage,
+};
+use self::state::{Outcome, State};
+use crate::later::{Later, ReplySlot};
+use crate::messages::{BatchCommitted, JournalFailed, LedgerUnavailable, StopLedger, Submit};
+
+/// Commands that may wait for the disk. At 60 bytes of memory each and a million a second, this is
+/// 16 MiB and a quarter of a second.
+const COMMANDS_WAITING_MAX: usize = 1 << 18;
+
+/// The most commands that are taken in one [`Submit`], so that it always fits into an empty batch:
+/// none of them makes an entry of more than [`COMMAND_ENTRY_BYTES_MAX`].
+pub const SUBMIT_COMMANDS_MAX: usize = 1 << 15;
+
+/// The largest entry that a command makes today: an opening with a name of 32 characters of 4 bytes
+/// and a key.
+const COMMAND_ENTRY_BYTES_MAX: usize = 192;
+
+const _: () = assert!(SUBMIT_COMMANDS_MAX <= BATCH_ENTRIES_MAX as usize);
+const _: () =
+    assert!(SUBMIT_COMMANDS_MAX * COMMAND_ENTRY_BYTES_MAX <= BATCH_BYTES_MAX - ENTRY_BYTES_MAX);
+
+/// How many entries may follow a snapshot before the next one is taken: half a second of replay.
+const SNAPSHOT_ENTRIES: u64 = 1_000_000;
+
+/// Why the ledger must take the whole process down.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerFailure {
+    /// The journal cannot be written: nobody knows what the disk holds until it is opened again.
+    #[error("the journal cannot be written: {0}")]
+    Journal(JournalError),
+    /// The ledger panicked: its state cannot be trusted.
+    #[error("the ledger panicked")]
+    Panicked,
+}
+
+/// What the ledger needs besides its journal.
+#[derive(Clone)]
+pub struct LedgerSettings {
+    /// The server's clock.
+    pub clock: fn() -> Timestamp,
+    /// Ends the process. Called at most once, on a failure after which the ledger answers nobody.
+    pub fail_stop: Arc<dyn Fn(LedgerFailure) + Send + Sync>,
+}
+
+/// The time of this machine's clock.
+pub fn system_clock() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+type Outcomes = Result<Vec<Outcome>, LedgerUnavailable>;
+type OutcomesSlot = ReplySlot<Outcomes>;
+
+/// The actor that moves the money. One per server.
+pub struct Ledger {
+    state: State,
+    storage: Arc<dyn Storage>,
+    /// Taken when the ledger starts and when it stops.
+    journal: Option<Journal>,
+    writer: Option<JournalWriter>,
+    settings: LedgerSettings,
+    /// What the next batch will hold.
+    gathering: Gathering,
+    /// What the batch holds that is on its way to the disk.
+    committing: Option<Committing>,
+    /// What does not fit into the next batch any more, in order.
+    overflow: VecDeque<(Submit, OutcomesSlot)>,
+    commands_waiting: usize,
+    flush_scheduled: bool,
+    /// Behind which batch the last snapshot was taken.
+    last: Committed,
+    snapshot_entry: EntryNumber,
+    stopping: Option<ReplySlot<()>>,
+    stop_asked: bool,
+    log: Logger,
+}
+
+struct Gathering {
+    batch: Batch,
+    waiting: Vec<Waiting>,
+}
+
+struct Committing {
+    waiting: Vec<Waiting>,
+    snapshot: Option<Captured>,
+}
+
+/// Outcomes that are decided, and who waits for them.
+struct Waiting {
+    outcomes: Vec<Outcome>,
+    reply: OutcomesSlot,
+}
+
+impl Ledger {
+    /// A ledger over an open journal and the state that it holds.
+    pub fn new(journal: Journal, state: State, settings: LedgerSettings, log: &Logger) -> Self {
+        let last = *journal.last();
+        Self {
+            storage: Arc::clone(journal.storage()),
+            snapshot_entry: state.next_entry(),
+            state,
+            journal: Some(journal),
+            writer: None,
+            settings,
+            gathering: Gathering { batch: Batch::new(Vec::new()), waiting: Vec::new() },
+            committing: None,
+            overflow: VecDeque::new(),
+            commands_waiting: 0,
+            flush_scheduled: false,
+            last,
+            stopping: None,
+            stop_asked: false,
+            log: log.new(o!("actor" => "ledger")),
+        }
+    }
+
+    fn take(&mut self, submit: Submit, reply: OutcomesSlot, ctx: &mut Context<Self>) {
+        let count = submit.0.len();
+        let too_many =
+            count > SUBMIT_COMMANDS_MAX || self.commands_waiting + count > COMMANDS_WAITING_MAX;
+        if self.stop_asked {
+            return reply.send(Err(LedgerUnavailable::Stopping));
+        }
+        if too_many {
+            return reply.send(Err(LedgerUnavailable::Busy));
+        }
+        self.commands_waiting += count;
+        if self.overflow.is_empty() && self.fits(count) {
+            self.apply(submit, reply);
+        } else {
+            self.overflow.push_back((submit, reply));
+        }
+        self.schedule_flush(ctx);
+    }
+
+    fn fits(&self, commands: usize) -> bool {
+        let batch = &self.gathering.batch;
+        let entries = batch.entry_count() as usize + commands;
+        let bytes = batch.byte_len() + commands * COMMAND_ENTRY_BYTES_MAX;
+        entries <= BATCH_ENTRIES_MAX as usize && bytes <= BATCH_BYTES_MAX - ENTRY_BYTES_MAX
+    }
+
+    fn apply(&mut self, Submit(commands): Submit, reply: OutcomesSlot) {
+        let Gathering { batch, waiting } = &mut self.gathering;
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for command in commands {
+            let (outcome, entry) = self.state.apply(command);
+            if let Some(entry) = entry {
+                batch.push(&entry);
+            }
+            outcomes.push(outcome);
+        }
+        waiting.push(Waiting { outcomes, reply });
+    }
+
+    /// Flushes as soon as the mailbox is empty: a batch is whatever is there.
+    fn schedule_flush(&mut self, ctx: &mut Context<Self>) {
+        if !self.flush_scheduled && self.committing.is_none() {
+            self.flush_scheduled = true;
+            // The context polls its futures after it has emptied the mailbox.
+            ctx.spawn(async {}.into_actor(self).map(|(), ledger, ctx| {
+                ledger.flush_scheduled = false;
+                ledger.flush(ctx);
+            }));
+        }
+    }
+
+    /// Sends the gathered batch to the disk, if none is on its way.
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        if self.committing.is_some() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.gathering.waiting);
+        if self.gathering.batch.is_empty() {
+            // Nothing was changed: everything that these outcomes tell of is durable.
+            self.release(waiting);
+            if self.overflow.is_empty() {
+                self.stop_if_asked(ctx);
+            } else {
+                self.gather_overflow();
+                self.schedule_flush(ctx);
+            }
+            return;
+        }
+        let batch = std::mem::replace(&mut self.gathering.batch, Batch::new(Vec::new()));
+        let snapshot = self.snapshot_if_due();
+        self.committing = Some(Committing { waiting, snapshot });
+        let now = (self.settings.clock)();
+        let commit = self.writer.as_ref().map(|writer| writer.commit(batch, now));
+        // If the thread has ended, it has reported why.
+        if let Some(Err(error)) = commit {
+            debug!(self.log, "the journal takes nothing more"; "why" => %error);
+        }
+        self.gather_overflow();
+    }
+
+    fn gather_overflow(&mut self) {
+        while let Some((submit, _)) = self.overflow.front()
+            && self.fits(submit.0.len())
+            && let Some((submit, reply)) = self.overflow.pop_front()
+        {
+            self.apply(submit, reply);
+        }
+    }
+
+    fn release(&mut self, waiting: Vec<Waiting>) {
+        for Waiting { outcomes, reply } in waiting {
+            self.commands_waiting -= outcomes.len();
+            reply.send(Ok(outcomes));
+        }
+    }
+
+    /// The state now is the state behind the batch that is about to be committed.
+    fn snapshot_if_due(&mut self) -> Option<Captured> {
+        let entries = self.state.next_entry().get() - self.snapshot_entry.get();
+        (entries >= SNAPSHOT_ENTRIES).then(|| {
+            self.snapshot_entry = self.state.next_entry();
+            Snapshot::capture(&self.state)
+        })
+    }
+
+    /// Stores a snapshot without holding up the next batch.
+    fn store_in_background(&self, snapshot: Captured, at: Committed) {
+        let (storage, log) = (Arc::clone(&self.storage), self.log.clone());
+        let store = move || store(snapshot, &*storage, &at, &log);
+        if let Err(error) = thread::Builder::new().name("mite-snapshot".to_owned()).spawn(store) {
+            error!(self.log, "no snapshot: the system starts no thread"; "error" => %error);
+        }
+    }
+
+    fn stop_if_asked(&mut self, ctx: &mut Context<Self>) {
+        let idle = self.committing.is_none() && self.gathering.batch.is_empty();
+        if !self.stop_asked || !idle || !self.overflow.is_empty() {
+            return;
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.stop();
+        }
+        if self.state.next_entry() > self.snapshot_entry {
+            store(Snapshot::capture(&self.state), &*self.storage, &self.last, &self.log);
+        }
+        info!(self.log, "the journal is closed"; "entries" => self.state.next_entry().get());
+        if let Some(asked) = self.stopping.take() {
+            asked.send(());
+        }
+        ctx.stop();
+    }
+
+    fn fail(&mut self, failure: LedgerFailure) {
+        crit!(self.log, "the ledger stops the server"; "why" => %failure);
+        // Nobody is told anything: what is on its way may or may not be durable.
+        (self.settings.fail_stop)(failure);
+    }
+}
+
+fn store(snapshot: Captured, storage: &dyn Storage, at: &Committed, log: &Logger) {
+    match snapshot.store(storage, at) {
+        Ok(()) => info!(log, "snapshot kept"; "batch" => at.batch.get()),
+        // The journal alone rebuilds everything; it only takes longer.
+        Err(error) => error!(log, "no snapshot"; "batch" => at.batch.get(), "error" => %error),
+    }
+}
+
+impl Actor for Ledger {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let Some(journal) = self.journal.take() else { return };
+        let ledger = ctx.address().downgrade();
+        self.writer = Some(JournalWriter::start(journal, move |report| {
+            let Some(ledger) = ledger.upgrade() else { return };
+            match report {
+                Report::Committed { committed, buffer } => {
+                    ledger.do_send(BatchCommitted { committed, buffer });
+                }
+                Report::Failed(error) => ledger.do_send(JournalFailed(error)),
+            }
+        }));
+    }
+}
+
+/// A panic in the ledger ends the process: half a change must not be built upon.
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.fail(LedgerFailure::Panicked);
+        }
+    }
+}
+
+impl Handler<Submit> for Ledger {
+    type Result = Later<Outcomes>;
+
+    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) -> Self::Result {
+        let (later, reply) = Later::new();
+        self.take(submit, reply, ctx);
+        later
+    }
+}
+
+impl Handler<BatchCommitted> for Ledger {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        BatchCommitted { committed, buffer }: BatchCommitted,
+        ctx: &mut Self::Context,
+    ) {
+        let Some(Committing { waiting, snapshot }) = self.committing.take() else { return };
+        debug!(self.log, "batch committed"; "batch" => committed.batch.get(),
+            "entries" => committed.next_entry.get() - self.last.next_entry.get());
+        self.last = committed;
+        self.release(waiting);
+        if let Some(snapshot) = snapshot {
+            self.store_in_background(snapshot, committed);
+        }
+        if self.gathering.batch.is_empty() {
+            self.gathering.batch = Batch::new(buffer);
+        }
+        self.schedule_flush(ctx);
+    }
+}
+
+impl Handler<JournalFailed> for Ledger {
+    type Result = ();
+
+    fn handle(&mut self, JournalFailed(error): JournalFailed, _: &mut Self::Context) {
+        self.fail(LedgerFailure::Journal(error));
+    }
+}
+
+impl Handler<StopLedger> for Ledger {
+    type Result = Later<()>;
+
+    fn handle(&mut self, StopLedger: StopLedger, ctx: &mut Self::Context) -> Self::Result {
+        let (later, reply) = Later::new();
+        self.stop_asked = true;
+        self.stopping = Some(reply);
+        self.schedule_flush(ctx);
+        later
+    }
+}

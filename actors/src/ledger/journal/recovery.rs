@@ -1,0 +1,370 @@
+//! Opening a journal: everything is checked first, and only then is anything repaired.
+
+use slog::{Logger, info, warn};
+use wire::codec;
+use wire::entry::ENTRY_BYTES_MAX;
+use wire::{BatchNumber, Entry, EntryNumber};
+
+use super::batch::{BATCH_BYTES_MAX, BatchHeader};
+use super::bytes::is_zero;
+use super::error::{Damage, IoFailure, OpenError, Operation};
+use super::scan::{Fault, Found, batch_at};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentFault, SegmentHeader};
+use super::segment::{parse_segment_name, segment_name};
+use super::snapshot::{self, parse_snapshot_name};
+use super::storage::{Storage, StorageFile};
+use super::{Committed, SEGMENT_BYTES_MAX};
+use crate::ledger::state::State;
+
+/// The longest file that [`Segment`] makes: a batch more than the largest segment, and what rounding
+/// up to sectors adds.
+const FILE_BYTES_MAX: u64 = SEGMENT_BYTES_MAX + BATCH_BYTES_MAX as u64 + 4096;
+
+/// Checks and repairs the journal. Returns its last batch, the segment to go on with, and the state.
+pub(super) fn recover(
+    storage: &dyn Storage,
+    log: &Logger,
+) -> Result<(Committed, Option<Segment>, State), OpenError> {
+    let mut listing = Listing::read(storage)?;
+    let unmade = listing.take_unmade_segment(storage)?;
+    let loaded = snapshot::load_newest(storage, &listing.snapshots, log)?;
+    let (base, state) = loaded.unwrap_or((Committed::NOTHING, State::default()));
+
+    let segments = listing.segments_behind(&base)?;
+    let mut replay = Replay { storage, base, state, at: base, bytes: Vec::new() };
+    let mut tail = None;
+    for (index, &first) in segments.iter().enumerate() {
+        // Behind a torn batch, no segment is ever begun.
+        let may_be_torn = index + 1 == segments.len() && unmade.is_none();
+        tail = Some(replay.segment(first, index == 0, may_be_torn)?);
+    }
+    let Replay { at, state, .. } = replay;
+    if at.batch < base.batch {
+        return Err(OpenError::BatchesMissing { first: at.next_batch(), last: base.batch });
+    }
+    if let Some(unmade) = unmade {
+        check_unmade_segment(unmade, &at)?;
+    }
+
+    remove_leftovers(storage, unmade, &listing.temporaries, log)?;
+    let segment = tail.map(|tail| tail.repair(log)).transpose()?;
+    info!(log, "journal open"; "batch" => at.batch.get(), "entries" => at.next_entry.get(),
+        "snapshot" => base.batch.get(), "segments" => segments.len());
+    Ok((at, segment, state))
+}
+
+/// The files of a journal.
+struct Listing {
+    /// By their first batches, in order.
+    segments: Vec<BatchNumber>,
+    /// By their batches, newest first.
+    snapshots: Vec<BatchNumber>,
+    /// Snapshots that were being written.
+    temporaries: Vec<String>,
+}
+
+impl Listing {
+    fn read(storage: &dyn Storage) -> Result<Self, OpenError> {
+        let names = storage.list().map_err(IoFailure::of(Operation::List, "."))?;
+        let mut segments: Vec<_> = names.iter().filter_map(|n| parse_segment_name(n)).collect();
+        segments.sort_unstable();
+        let mut snapshots: Vec<_> = names.iter().filter_map(|n| parse_snapshot_name(n)).collect();
+        snapshots.sort_unstable_by(|a, b| b.cmp(a));
+        let mut temporaries = names;
+        temporaries.retain(|name| snapshot::is_temporary(name));
+        Ok(Self { segments, snapshots, temporaries })
+    }
+
+    /// Takes the last segment from the list if a crash came while it was made: before its header is
+    /// durable, no batch is written to it, so the file is short or all zeros.
+    fn take_unmade_segment(
+        &mut self,
+        storage: &dyn Storage,
+    ) -> Result<Option<BatchNumber>, OpenError> {
+        let Some(&last) = self.segments.last() else { return Ok(None) };
+        let name = segment_name(last);
+        let (file, len) = open(storage, &name)?;
+        let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
+        if len >= bytes.len() as u64 {
+            read(&*file, &name, &mut bytes)?;
+            if !is_zero(&bytes) {
+                return Ok(None);
+            }
+            bytes.resize(checked_len(&name, last, len)?, 0);
+            read(&*file, &name, &mut bytes)?;
+            if !is_zero(&bytes) {
+                return Ok(None);
+            }
+        }
+        self.segments.pop();
+        Ok(Some(last))
+    }
+
+    /// The segments from the one that holds the first batch behind `base`, or will hold it.
+    fn segments_behind(&self, base: &Committed) -> Result<&[BatchNumber], OpenError> {
+        let next = base.next_batch();
+        let begun = self.segments.partition_point(|first| *first <= next);
+        match (begun, self.segments.first()) {
+            (0, Some(first)) => Err(OpenError::BatchesMissing {
+                first: next,
+                last: BatchNumber::new(first.get() - 1),
+            }),
+            (0, None) if base.batch > Committed::NOTHING.batch => {
+                Err(OpenError::BatchesMissing { first: base.batch, last: base.batch })
+            }
+            (0, None) => Ok(&[]),
+            _ => Ok(&self.segments[begun - 1..]),
+        }
+    }
+}
+
+/// A segment whose header was never written must be the one that comes next.
+fn check_unmade_segment(unmade: BatchNumber, at: &Committed) -> Result<(), OpenError> {
+    let next = at.next_batch();
+    if unmade > next {
+        return Err(OpenError::BatchesMissing {
+            first: next,
+            last: BatchNumber::new(unmade.get() - 1),
+        });
+    }
+    if unmade < next {
+        return Err(damaged(&segment_name(unmade), 0, unmade, Damage::SegmentHeader));
+    }
+    Ok(())
+}
+
+/// Rebuilds a state from segments, one after the other.
+struct Replay<'a> {
+    storage: &'a dyn Storage,
+    /// What the snapshot holds. Batches up to here are checked, but change nothing any more.
+    base: Committed,
+    state: State,
+    /// The last batch that was checked.
+    at: Committed,
+    /// The segment that is being read; kept so that all segments use one piece of memory.
+    bytes: Vec<u8>,
+}
+
+impl Replay<'_> {
+    fn segment(
+        &mut self,
+        first: BatchNumber,
+        is_start: bool,
+        may_be_torn: bool,
+    ) -> Result<Tail, OpenError> {
+        let name = segment_name(first);
+        let next = self.at.next_batch();
+        if !is_start && first > next {
+            let last = BatchNumber::new(first.get() - 1);
+            return Err(OpenError::BatchesMissing { first: next, last });
+        }
+        let (file, len) = open(self.storage, &name)?;
+        // Taken, so that batches can be looked at while the state changes.
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.resize(checked_len(&name, first, len)?, 0);
+        read(&*file, &name, &mut bytes)?;
+        let entry_known = self.begin(&name, first, is_start, &bytes)?;
+        let tail = self.batches(&name, &bytes, entry_known, may_be_torn);
+        let (used, last_batch_at, torn_end) = tail?;
+        let header = bytes[..SEGMENT_HEADER_BYTES].to_vec();
+        let last_batch = bytes[last_batch_at..used].to_vec();
+        self.bytes = bytes;
+        let next = self.at.next_batch();
+        Ok(Tail { name, file, len, header, last_batch, used, torn_end, next })
+    }
+
+    /// Checks the segment's header and goes to the place before its first batch. Says whether the
+    /// number of the entry there is known.
+    fn begin(
+        &mut self,
+        name: &str,
+        first: BatchNumber,
+        is_start: bool,
+        bytes: &[u8],
+    ) -> Result<bool, OpenError> {
+        let fail = |what| Err(damaged(name, 0, first, what));
+        let header = match SegmentHeader::decode(bytes) {
+            Ok(header) => header,
+            Err(SegmentFault::NotIntact) => return fail(Damage::SegmentHeader),
+            Err(SegmentFault::Newer(what)) => {
+                return Err(OpenError::Newer { file: name.to_owned(), what });
+            }
+        };
+        if header.first != first {
+            return fail(Damage::SegmentNumber(header.first));
+        }
+        let mut entry_known = true;
+        if is_start && first <= self.base.batch {
+            let before = BatchNumber::new(first.get() - 1);
+            // Only the first segment of all says by itself which entry it begins with.
+            entry_known = before == Committed::NOTHING.batch;
+            let head = if entry_known { Committed::NOTHING.head } else { header.previous_head };
+            self.at = Committed { batch: before, head, ..Committed::NOTHING };
+        }
+        if first < self.at.next_batch() {
+            return fail(Damage::SegmentOverlap);
+        }
+        if header.previous_head != self.at.head {
+            return fail(Damage::SegmentChain);
+        }
+        Ok(entry_known)
+    }
+
+    /// Takes all batches of a segment. Returns where they end, where the last one begins, and where a
+    /// torn one behind them ends.
+    fn batches(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        mut entry_known: bool,
+        may_be_torn: bool,
+    ) -> Result<(usize, usize, Option<usize>), OpenError> {
+        let mut at = SEGMENT_HEADER_BYTES;
+        let mut last_batch_at = at;
+        loop {
+            let next = self.at.next_batch();
+            let fail = |what| damaged(name, at as u64, next, what);
+            match batch_at(bytes, at) {
+                Ok(Found::Batch { header, entries, end }) => {
+                    self.check_chain(&header, entry_known).map_err(fail)?;
+                    self.take(&header, entries).map_err(fail)?;
+                    entry_known = true;
+                    last_batch_at = at;
+                    at = end;
+                }
+                Ok(Found::End) => return Ok((at, last_batch_at, None)),
+                Ok(Found::Torn { header, end }) if may_be_torn => {
+                    if let Some(header) = header {
+                        self.check_chain(&header, entry_known).map_err(fail)?;
+                    }
+                    return Ok((at, last_batch_at, Some(end)));
+                }
+                Ok(Found::Torn { .. }) => return Err(fail(Damage::BatchIncomplete)),
+                Err(Fault::Damaged(what)) => return Err(fail(what)),
+                Err(Fault::Newer(what)) => {
+                    return Err(OpenError::Newer { file: name.to_owned(), what });
+                }
+            }
+        }
+    }
+
+    fn check_chain(&self, header: &BatchHeader, entry_known: bool) -> Result<(), Damage> {
+        let at = &self.at;
+        if header.batch != at.next_batch() {
+            return Err(Damage::WrongBatchNumber(header.batch));
+        }
+        if header.previous_head != at.head {
+            return Err(Damage::WrongPreviousHead);
+        }
+        if entry_known && header.first_entry != at.next_entry {
+            let (expected, found) = (at.next_entry, header.first_entry);
+            return Err(Damage::WrongEntryNumber { expected, found });
+        }
+        if header.time < at.time {
+            return Err(Damage::TimeGoesBack);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, header: &BatchHeader, entries: &[u8]) -> Result<(), Damage> {
+        if header.batch > self.base.batch {
+            replay_entries(&mut self.state, header, entries)?;
+        }
+        self.at = Committed {
+            batch: header.batch,
+            head: header.head(),
+            next_entry: header.next_entry(),
+            time: header.time,
+        };
+        if self.at.batch == self.base.batch && self.at != self.base {
+            return Err(Damage::NotOfSnapshot);
+        }
+        Ok(())
+    }
+}
+
+fn replay_entries(
+    state: &mut State,
+    header: &BatchHeader,
+    mut entries: &[u8],
+) -> Result<(), Damage> {
+    for index in 0..header.entry_count {
+        let number = || EntryNumber::new(header.first_entry.get() + u64::from(index));
+        let (entry, used) = codec::decode_prefix::<ENTRY_BYTES_MAX, Entry>(entries)
+            .map_err(|source| Damage::Entry { entry: number(), source })?;
+        state.replay(&entry).map_err(|source| Damage::Rules { entry: number(), source })?;
+        entries = &entries[used..];
+    }
+    if entries.is_empty() { Ok(()) } else { Err(Damage::BytesLeft(entries.len())) }
+}
+
+/// The last segment, checked, with what is to be repaired in it.
+struct Tail {
+    name: String,
+    file: Box<dyn StorageFile>,
+    len: u64,
+    header: Vec<u8>,
+    /// The bytes in front of `used` that belong to the last batch.
+    last_batch: Vec<u8>,
+    used: usize,
+    torn_end: Option<usize>,
+    next: BatchNumber,
+}
+
+impl Tail {
+    /// Cuts off a torn batch, and makes the rest durable before anybody builds on it.
+    fn repair(self, log: &Logger) -> Result<Segment, OpenError> {
+        let Self { name, file, len, header, last_batch, used, torn_end, next } = self;
+        let write = |bytes: &[u8], offset: usize| {
+            file.write_all_at(bytes, offset as u64).map_err(IoFailure::of(Operation::Write, &name))
+        };
+        if let Some(torn_end) = torn_end {
+            warn!(log, "torn batch cut off: nobody was told of it"; "file" => &name,
+                "offset" => used, "batch" => next.get());
+            let end = torn_end.min(usize::try_from(len).unwrap_or(usize::MAX));
+            write(&vec![0; end - used], used)?;
+        }
+        // The process that wrote the last batch may have died before its sync, or because its sync
+        // failed, after which a system shows bytes that it will never write. To be sure that they are
+        // on disk they are written again. Whatever stands before them was synced by that process.
+        write(&header, 0)?;
+        write(&last_batch, used - last_batch.len())?;
+        file.sync_all().map_err(IoFailure::of(Operation::Sync, &name))?;
+        Ok(Segment { name, file, used: used as u64, allocated: len })
+    }
+}
+
+/// Removes what a crash left half made, and makes the names of all files durable.
+fn remove_leftovers(
+    storage: &dyn Storage,
+    unmade: Option<BatchNumber>,
+    temporaries: &[String],
+    log: &Logger,
+) -> Result<(), OpenError> {
+    for name in unmade.map(segment_name).iter().chain(temporaries) {
+        warn!(log, "unfinished file removed"; "file" => name);
+        storage.remove(name).map_err(IoFailure::of(Operation::Remove, name))?;
+    }
+    storage.sync().map_err(IoFailure::of(Operation::Sync, "."))?;
+    Ok(())
+}
+
+fn open(storage: &dyn Storage, name: &str) -> Result<(Box<dyn StorageFile>, u64), OpenError> {
+    let file = storage.open(name).map_err(IoFailure::of(Operation::Open, name))?;
+    let len = file.len().map_err(IoFailure::of(Operation::Read, name))?;
+    Ok((file, len))
+}
+
+fn read(file: &dyn StorageFile, name: &str, bytes: &mut [u8]) -> Result<(), OpenError> {
+    Ok(file.read_exact_at(bytes, 0).map_err(IoFailure::of(Operation::Read, name))?)
+}
+
+/// The length as a size in memory, if a segment can be so long.
+fn checked_len(name: &str, first: BatchNumber, len: u64) -> Result<usize, OpenError> {
+    let possible = usize::try_from(len).ok().filter(|_| len <= FILE_BYTES_MAX);
+    possible.ok_or_else(|| damaged(name, 0, first, Damage::SegmentTooLong(len)))
+}
+
+fn damaged(file: &str, offset: u64, batch: BatchNumber, what: Damage) -> OpenError {
+    OpenError::Damaged { file: file.to_owned(), offset, batch, what }
+}

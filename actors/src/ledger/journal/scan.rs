@@ -1,0 +1,101 @@
+//! What stands at a place of a segment: a batch, nothing, a write that was torn, or damage.
+//!
+//! A crash in the middle of a write leaves some 512-byte sectors of it written and others as they
+//! were, which is zero, because segments are filled with zeros ahead of the batches. No sector that
+//! was written is zero: a batch begins with a magic number and ends with a marker without zero bytes,
+//! the longest run of zeros in a header is 96 bytes (Merkle root and signature), and the longest in
+//! entries is less than that (the end of an opening with an empty key and no grant, and the
+//! beginning of the next opening). So a batch that fails its checks is **torn** if some sector of it
+//! is zero or beyond the end of the file and nothing follows it, and **damaged** if all its sectors
+//! are there: a flipped bit never passes for a crash.
+
+use super::SECTOR_BYTES;
+use super::batch::{BATCH_BYTES_MAX, BATCH_MAGIC, END_MARKER, HEADER_BYTES};
+use super::batch::{BatchHeader, HeaderFault};
+use super::bytes::{is_zero, len_without_zeros};
+use super::error::{Damage, Newer};
+
+/// What stands at a place of a segment.
+pub(super) enum Found<'a> {
+    /// A batch that matches its checksums. The next one begins at `end`.
+    Batch { header: BatchHeader, entries: &'a [u8], end: usize },
+    /// Nothing, up to the end of the file.
+    End,
+    /// A batch that was being written when everything stopped, and nothing behind it. Everything from
+    /// `end` on is zero. The header is there if it was written.
+    Torn { header: Option<BatchHeader>, end: usize },
+}
+
+/// Why a place of a segment cannot be read.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// A newer version wrote it.
+    Newer(Newer),
+    /// It is not what was written.
+    Damaged(Damage),
+}
+
+/// Looks at what stands at `at` in the bytes of a whole segment.
+pub(super) fn batch_at(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
+    match BatchHeader::decode(&bytes[at..]) {
+        Ok(header) => with_header(bytes, at, header),
+        Err(HeaderFault::NotIntact) => without_header(bytes, at),
+        Err(HeaderFault::Newer(newer)) => Err(Fault::Newer(newer)),
+        Err(HeaderFault::Damaged(damage)) => Err(Fault::Damaged(damage)),
+    }
+}
+
+fn with_header(bytes: &[u8], at: usize, header: BatchHeader) -> Result<Found<'_>, Fault> {
+    let end = at + header.batch_bytes();
+    if let Some(batch) = bytes.get(at..end) {
+        let (entries, marker) = batch[HEADER_BYTES..].split_at(header.byte_len as usize);
+        if marker == END_MARKER && crc32c::crc32c(entries) == header.entries_checksum {
+            return Ok(Found::Batch { header, entries, end });
+        }
+    }
+    let nothing_behind = is_zero(bytes.get(end..).unwrap_or_default());
+    if nothing_behind && is_part_missing(bytes, at, end) {
+        return Ok(Found::Torn { header: Some(header), end });
+    }
+    Err(Fault::Damaged(Damage::BatchEntries))
+}
+
+fn without_header(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
+    let rest = &bytes[at..];
+    let used = len_without_zeros(rest);
+    if used == 0 {
+        return Ok(Found::End);
+    }
+    // The length of the batch is not known, so the sectors are looked at to their ends. That is no
+    // less strict: a sector that holds the end of the batch holds the marker, which is not zero.
+    let header_end = (at + HEADER_BYTES).next_multiple_of(SECTOR_BYTES);
+    let torn = is_part_missing(bytes, at, header_end)
+        && used <= HEADER_BYTES + BATCH_BYTES_MAX + END_MARKER.len()
+        && !has_batch(&rest[1..]);
+    if torn {
+        Ok(Found::Torn { header: None, end: at + used })
+    } else {
+        Err(Fault::Damaged(Damage::BatchHeader))
+    }
+}
+
+/// Whether some sector's part of the bytes from `at` to `end` is zero or beyond the end of the file.
+fn is_part_missing(bytes: &[u8], at: usize, end: usize) -> bool {
+    let mut start = at;
+    while start < end {
+        let part_end = (start + 1).next_multiple_of(SECTOR_BYTES).min(end);
+        if bytes.get(start..part_end).is_none_or(is_zero) {
+            return true;
+        }
+        start = part_end;
+    }
+    false
+}
+
+/// Whether the header of a batch stands anywhere in the bytes.
+fn has_batch(bytes: &[u8]) -> bool {
+    let places = bytes.windows(HEADER_BYTES).filter(|place| place.starts_with(&BATCH_MAGIC));
+    places
+        .into_iter()
+        .any(|place| !matches!(BatchHeader::decode(place), Err(HeaderFault::NotIntact)))
+}

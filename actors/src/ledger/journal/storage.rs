@@ -1,0 +1,212 @@
+//! Where a journal is kept: a directory of files, on disk or in memory.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::error::DataDirError;
+
+/// A directory of files, without directories in it.
+///
+/// As on any file system, nothing is durable before it is synced: the content of a file by
+/// [`StorageFile::sync_data`], that it exists under its name by [`Storage::sync`].
+pub trait Storage: Send + Sync + 'static {
+    /// The names of all files, in any order.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Opens a file for reading and writing.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if there is none; else what the system says.
+    fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>>;
+
+    /// Makes a new, empty file.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if the name is taken; else what the system says.
+    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if there is none; else what the system says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Gives a file another name, in the place of the file that had it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if there is none; else what the system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Makes all creations, removals and renamings durable.
+    ///
+    /// # Errors
+    /// What the system says; then nobody knows what is durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// An open file of a [`Storage`].
+pub trait StorageFile: Send {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it has no bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts it or fills it up with zeros to this length.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Fills `bytes` from what stands at `offset`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if the file ends before; else what the system says.
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// What the system says; then any part of it may be written.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes its content durable, and of its metadata what it takes to read it again.
+    ///
+    /// # Errors
+    /// What the system says; then nobody knows what is durable, and asking again does not tell.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Makes its content and all of its metadata durable.
+    ///
+    /// # Errors
+    /// As [`StorageFile::sync_data`].
+    fn sync_all(&self) -> io::Result<()>;
+}
+
+/// The name of the file whose lock says that a process uses the directory.
+const LOCK_NAME: &str = "lock";
+
+/// A directory on disk that belongs to this process for as long as the value lives.
+#[derive(Debug)]
+pub struct DiskStorage {
+    path: PathBuf,
+    /// Locked; the system unlocks it when it is closed, however the process ends.
+    _lock: File,
+}
+
+impl DiskStorage {
+    /// Opens the directory, making it if it is not there, and locks it against other processes. What
+    /// is made can be read by its owner only.
+    ///
+    /// # Errors
+    /// [`DataDirError`]: it cannot be made, it cannot be written to, or another process has it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, DataDirError> {
+        let path = path.into();
+        if !path.is_dir()
+            && let Err(source) = create_directory(&path)
+        {
+            return Err(DataDirError::Create { path, source });
+        }
+        let lock = match new_file_options().create(true).open(path.join(LOCK_NAME)) {
+            Ok(lock) => lock,
+            Err(source) => return Err(DataDirError::NotWritable { path, source }),
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::Locked { path }),
+            Err(TryLockError::Error(source)) => Err(DataDirError::NotWritable { path, source }),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Storage for DiskStorage {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            // No file of ours has a name that is not UTF-8.
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path.join(name))?;
+        Ok(Box::new(file))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        let file = new_file_options().create_new(true).open(self.path.join(name))?;
+        Ok(Box::new(file))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+impl StorageFile for File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, bytes, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        File::sync_all(self)
+    }
+}
+
+fn create_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // A directory that is not durable in its parent takes the whole journal with it.
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+fn new_file_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}

@@ -1,0 +1,125 @@
+//! What all tests of the journal need, and the tests by subject.
+
+use std::sync::Arc;
+
+use slog::Logger;
+use wire::text::TextPayment;
+use wire::{Access, AccountId, Amount, PublicKey, Timestamp};
+
+use super::{Batch, Committed, Journal, JournalError, JournalOptions, MemoryStorage, OpenError};
+use super::{Damage, Storage};
+use crate::ledger::state::{Command, State};
+
+mod crash;
+mod damage;
+mod disk;
+mod golden;
+mod opening;
+mod torn;
+mod writing;
+
+const FIRST_SEGMENT: &str = "journal-00000000000000000001.mite";
+
+fn log() -> Logger {
+    Logger::root(slog::Discard, slog::o!())
+}
+
+fn open(
+    storage: &(impl Storage + Clone),
+    segment_bytes: u64,
+) -> Result<(Journal, State), OpenError> {
+    Journal::open(Arc::new(storage.clone()), JournalOptions { segment_bytes }, &log())
+}
+
+fn opening(name: &str, grant: u64) -> Command {
+    Command::OpenAccount {
+        name: name.parse().expect("a valid name"),
+        access: Access::Open,
+        grant: Amount::new(grant),
+    }
+}
+
+/// An opening whose entry is as full of zeros as can be.
+fn empty_keyed(name: &str) -> Command {
+    Command::OpenAccount {
+        name: name.parse().expect("a valid name"),
+        access: Access::Keyed(PublicKey::new([0; 32])),
+        grant: Amount::ZERO,
+    }
+}
+
+fn transfer(payer: &str, (payee, sender): (&str, u64), amount: u64) -> Command {
+    let payment = TextPayment {
+        payer: payer.parse().expect("a valid name"),
+        payee: payee.parse().expect("a valid name"),
+        amount: Amount::new(amount),
+    };
+    Command::TextTransfer { sender: AccountId::new(sender), payment }
+}
+
+/// Applies the commands and appends their entries as one batch.
+fn commit(
+    journal: &mut Journal,
+    state: &mut State,
+    commands: Vec<Command>,
+) -> Result<Committed, JournalError> {
+    let mut batch = Batch::new(Vec::new());
+    for command in commands {
+        if let (_, Some(entry)) = state.apply(command) {
+            batch.push(&entry);
+        }
+    }
+    let now = Timestamp::new(1_700_000_000_000 + journal.last().batch.get());
+    journal.append(&mut batch, now)
+}
+
+/// A journal of a few batches, with the state before the first, after the first, and so on.
+struct Small {
+    storage: MemoryStorage,
+    states: Vec<State>,
+    committed: Vec<Committed>,
+}
+
+fn small_commands() -> Vec<Vec<Command>> {
+    vec![
+        vec![opening("alice", 1000), opening("bob", 1000)],
+        vec![transfer("alice", ("bob", 1), 10)],
+        vec![empty_keyed("carol"), empty_keyed("dave"), transfer("bob", ("alice", 0), 1)],
+        vec![transfer("bob", ("carol", 2), 500), opening("Eve", u64::MAX / 2)],
+        vec![transfer("Eve", ("bob", 1), 1 << 40), transfer("bob", ("Eve", 4), 1)],
+    ]
+}
+
+fn small(segment_bytes: u64) -> Small {
+    let storage = MemoryStorage::new();
+    let (mut journal, mut state) = open(&storage, segment_bytes).expect("an empty directory");
+    let mut states = vec![state.clone()];
+    let mut committed = vec![*journal.last()];
+    for commands in small_commands() {
+        committed.push(commit(&mut journal, &mut state, commands).expect("memory does not fail"));
+        states.push(state.clone());
+    }
+    Small { storage, states, committed }
+}
+
+/// All files with their bytes.
+fn files(storage: &MemoryStorage) -> Vec<(String, Vec<u8>)> {
+    let names = storage.list().expect("memory does not fail");
+    names.into_iter().map(|name| (name.clone(), storage.read(&name).expect("listed"))).collect()
+}
+
+fn expect_damage(opened: Result<(Journal, State), OpenError>) -> (String, u64, u64, Damage) {
+    match opened {
+        Err(OpenError::Damaged { file, offset, batch, what }) => (file, offset, batch.get(), what),
+        Err(other) => panic!("not damage: {other}"),
+        Ok((journal, _)) => panic!("opened at {:?}", journal.last()),
+    }
+}
+
+fn expect_missing(opened: Result<(Journal, State), OpenError>) -> (u64, u64) {
+    match opened {
+        Err(OpenError::BatchesMissing { first, last }) => (first.get(), last.get()),
+        Err(other) => panic!("not missing: {other}"),
+        Ok((journal, _)) => panic!("opened at {:?}", journal.last()),
+    }
+}

@@ -1,0 +1,184 @@
+//! Opening what is intact: again and again, over many segments, with and without snapshots.
+
+use proptest::prelude::*;
+
+use super::super::Snapshot;
+use super::super::segment::segment_name;
+use super::*;
+use wire::BatchNumber;
+
+#[test]
+fn an_empty_directory_is_an_empty_journal() {
+    let storage = MemoryStorage::new();
+    let (journal, state) = open(&storage, 4096).expect("an empty directory");
+    assert_eq!(*journal.last(), Committed::NOTHING);
+    assert_eq!(state, State::default());
+    assert_eq!(files(&storage), [], "nothing is written before the first batch");
+}
+
+#[test]
+fn a_journal_goes_on_where_it_stopped() {
+    for segment_bytes in [0, 1, 512, 600, 1024, 1 << 20] {
+        let storage = MemoryStorage::new();
+        let mut model = State::default();
+        let mut last = Committed::NOTHING;
+        for (round, commands) in small_commands().into_iter().enumerate() {
+            let (mut journal, mut state) = open(&storage, segment_bytes).expect("intact");
+            assert_eq!((&state, journal.last()), (&model, &last), "{segment_bytes}, {round}");
+            last = commit(&mut journal, &mut state, commands).expect("memory does not fail");
+            model = state;
+        }
+        let (_, state) = open(&storage, segment_bytes).expect("intact");
+        assert_eq!(state, model);
+        let one_each = storage.list().expect("memory does not fail").len();
+        assert!(segment_bytes > 1 || one_each == 5, "{segment_bytes}: {one_each} segments");
+    }
+}
+
+#[test]
+fn time_never_goes_back() {
+    let storage = MemoryStorage::new();
+    let (mut journal, mut state) = open(&storage, 4096).expect("an empty directory");
+    for (name, now, expected) in [("a", 50, 50), ("b", 40, 50), ("c", 60, 60), ("d", 0, 60)] {
+        let mut batch = Batch::new(Vec::new());
+        batch.push(&state.apply(opening(name, 1)).1.expect("an entry"));
+        let committed = journal.append(&mut batch, Timestamp::new(now)).expect("memory");
+        assert_eq!(committed.time.get(), expected);
+        journal = open(&storage, 4096).expect("intact").0;
+    }
+    assert_eq!(journal.last().time.get(), 60);
+}
+
+#[test]
+fn a_snapshot_stands_for_what_is_before_it() {
+    for segment_bytes in [1, 600, 4096] {
+        let small = small(segment_bytes);
+        for at in 1..small.states.len() {
+            let storage = small.storage.copy();
+            Snapshot::capture(&small.states[at])
+                .store(&storage, &small.committed[at])
+                .expect("memory does not fail");
+            // Whatever only held older batches is not even looked at.
+            let first_read = (1..=at + 1).rev().find(|n| storage.read(&name_of(*n)).is_some());
+            for n in 1..first_read.expect("a segment") {
+                let _ = storage.remove(&name_of(n));
+            }
+            let (mut journal, mut state) = open(&storage, segment_bytes).expect("intact");
+            assert_eq!(state, *small.states.last().expect("states"), "{segment_bytes}, {at}");
+            assert_eq!(journal.last(), small.committed.last().expect("batches"));
+            commit(&mut journal, &mut state, vec![opening("zoe", 7)]).expect("memory");
+            assert_eq!(open(&storage, segment_bytes).expect("intact").1, state);
+        }
+    }
+}
+
+fn name_of(batch: usize) -> String {
+    segment_name(BatchNumber::new(batch as u64))
+}
+
+#[test]
+fn damaged_snapshots_are_skipped_and_old_ones_pruned() {
+    let small = small(4096);
+    for at in 1..=4 {
+        Snapshot::capture(&small.states[at])
+            .store(&small.storage, &small.committed[at])
+            .expect("memory does not fail");
+    }
+    let names = small.storage.list().expect("memory does not fail");
+    let newest = "snapshot-00000000000000000004.mite";
+    let older = "snapshot-00000000000000000003.mite";
+    assert_eq!(names, [FIRST_SEGMENT, older, newest]);
+
+    let intact = small.storage.read(newest).expect("stored");
+    for at in 0..intact.len() {
+        let mut flipped = intact.clone();
+        flipped[at] ^= 1 << (at % 8);
+        small.storage.write(newest, flipped);
+        // A snapshot that was believed would change the state or the place of the journal.
+        let (journal, state) = open(&small.storage, 4096).expect("the older one is intact");
+        assert_eq!(state, small.states[5], "{at}");
+        assert_eq!(journal.last(), &small.committed[5]);
+    }
+    for len in 0..intact.len() {
+        small.storage.write(newest, intact[..len].to_vec());
+        assert_eq!(open(&small.storage, 4096).expect("as above").1, small.states[5], "{len}");
+    }
+    // The other one's name: intact, but not the snapshot that it says it is.
+    small.storage.write(newest, small.storage.read(older).expect("stored"));
+    assert_eq!(open(&small.storage, 4096).expect("as above").1, small.states[5]);
+    small.storage.write(older, vec![0; 200]);
+    assert_eq!(open(&small.storage, 4096).expect("the whole journal").1, small.states[5]);
+}
+
+#[test]
+fn a_half_written_snapshot_is_removed() {
+    let small = small(4096);
+    let temporary = "snapshot-00000000000000000005.tmp";
+    small.storage.write(temporary, b"MiteSnap".to_vec());
+    let (_, state) = open(&small.storage, 4096).expect("intact");
+    assert_eq!(state, small.states[5]);
+    assert_eq!(small.storage.read(temporary), None);
+}
+
+#[test]
+#[should_panic(expected = "the state is captured behind this batch")]
+fn a_snapshot_of_another_batch_is_never_stored() {
+    let small = small(4096);
+    let _ = Snapshot::capture(&small.states[3]).store(&small.storage, &small.committed[2]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever is committed and however often the journal is reopened in between, with snapshots or
+    /// without, it holds what a model holds.
+    #[test]
+    fn reopening_gives_the_same_state(
+        segment_bytes in prop_oneof![Just(1u64), 500..3000u64, Just(1 << 20)],
+        rounds in prop::collection::vec(
+            (prop::collection::vec((0..12u64, 0..12u64, 0..300u64), 1..40), 0..4u8), 1..20),
+    ) {
+        let storage = MemoryStorage::new();
+        let (mut journal, mut state) = open(&storage, segment_bytes).expect("an empty directory");
+        for (number, (commands, then)) in rounds.into_iter().enumerate() {
+            let mut batch = vec![opening(&format!("n{number}"), 1000)];
+            batch.extend(commands.into_iter().map(|(payer, payee, amount)| {
+                transfer(&format!("n{payer}"), (&format!("n{payee}"), payee), amount)
+            }));
+            let last = commit(&mut journal, &mut state, batch).expect("memory does not fail");
+            if then == 1 {
+                Snapshot::capture(&state).store(&storage, &last).expect("memory does not fail");
+            }
+            if then >= 2 {
+                let (reopened, rebuilt) = open(&storage, segment_bytes).expect("intact");
+                prop_assert_eq!(&rebuilt, &state);
+                prop_assert_eq!(*reopened.last(), last);
+                journal = reopened;
+            }
+        }
+        prop_assert_eq!(&open(&storage, segment_bytes).expect("intact").1, &state);
+    }
+}
+
+/// How fast a restart is: run with `--release -- --ignored --nocapture` and read the figure.
+#[test]
+#[ignore = "a measurement, for release builds"]
+fn replay_speed() {
+    let storage = MemoryStorage::new();
+    let (mut journal, mut state) = open(&storage, 64 << 20).expect("an empty directory");
+    let accounts = (0..1000).map(|n| opening(&format!("n{n}"), 1 << 40)).collect();
+    commit(&mut journal, &mut state, accounts).expect("memory does not fail");
+    for batch in 0..4000u64 {
+        let commands = (0..1000u64).map(|n| {
+            let payee = (n * 7 + batch + 1) % 1000;
+            transfer(&format!("n{n}"), (&format!("n{payee}"), payee), 1)
+        });
+        commit(&mut journal, &mut state, commands.collect()).expect("memory does not fail");
+    }
+    let entries = state.next_entry().get();
+    let begin = std::time::Instant::now();
+    let (_, replayed) = open(&storage, 64 << 20).expect("intact");
+    let took = begin.elapsed();
+    assert_eq!(replayed, state);
+    println!("{entries} entries in {took:?}");
+}

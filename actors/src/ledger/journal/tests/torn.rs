@@ -1,0 +1,140 @@
+//! A crash in the middle of the last write: never refused, never half of a batch.
+
+use super::super::segment::segment_name;
+use super::super::{SECTOR_BYTES, Snapshot};
+use super::*;
+use wire::BatchNumber;
+
+/// The bytes of a segment before and after its last batch was written, and the states.
+struct LastWrite {
+    before: Vec<u8>,
+    after: Vec<u8>,
+    state_before: State,
+    state_after: State,
+}
+
+/// A batch of several sectors behind one whose length shifts its beginning by `shift` bytes.
+fn last_write(shift: usize) -> LastWrite {
+    let storage = MemoryStorage::new();
+    let (mut journal, mut state) = open(&storage, 8192).expect("an empty directory");
+    let pad = (0..).map_while(|n| {
+        let room = (shift + 1).checked_sub(n * 16)?;
+        Some(opening(&format!("p{n:02}{}", "x".repeat(room.min(16))), 1))
+    });
+    commit(&mut journal, &mut state, pad.collect()).expect("memory does not fail");
+    let state_before = state.clone();
+    let before = storage.read(FIRST_SEGMENT).expect("the segment");
+    // Keys of zeros and no grants: as many zeros as entries can have.
+    let commands = (0..24).map(|n| empty_keyed(&format!("n{n}"))).collect();
+    commit(&mut journal, &mut state, commands).expect("memory does not fail");
+    let after = storage.read(FIRST_SEGMENT).expect("the segment");
+    assert_eq!(before.len(), after.len(), "the file is zero-filled ahead");
+    LastWrite { before, after, state_before, state_after: state }
+}
+
+/// The story: a torn write need not be a prefix. A journal that only looks for prefixes takes a batch
+/// whose middle is missing for damage, and does not start after a power cut; or takes one whose
+/// header came last for the end of the journal, and writes the next batch in front of its rest.
+#[test]
+fn any_of_the_sectors_of_the_last_batch_may_be_missing() {
+    for shift in (0..SECTOR_BYTES).step_by(3) {
+        let write = last_write(shift);
+        let changed: Vec<_> = (0..write.after.len() / SECTOR_BYTES)
+            .map(|sector| sector * SECTOR_BYTES..(sector + 1) * SECTOR_BYTES)
+            .filter(|sector| write.before[sector.clone()] != write.after[sector.clone()])
+            .collect();
+        assert!(changed.len() > 3, "a batch of several sectors");
+        let whole = (1usize << changed.len()) - 1;
+        // All subsets at some places, those with one sector missing or alone at all places.
+        let few = (0..changed.len()).flat_map(|n| [1 << n, whole & !(1 << n)]).chain([0, whole]);
+        let subsets: Vec<_> = if shift % 30 == 0 { (0..=whole).collect() } else { few.collect() };
+        for subset in subsets {
+            let mut image = write.before.clone();
+            for (_, sector) in changed.iter().enumerate().filter(|(n, _)| subset >> n & 1 == 1) {
+                image[sector.clone()].copy_from_slice(&write.after[sector.clone()]);
+            }
+            let storage = MemoryStorage::new();
+            storage.write(FIRST_SEGMENT, image);
+            let (_, state) = open(&storage, 8192).unwrap_or_else(|error| {
+                panic!("shift {shift}, sectors {subset:b} of {}: {error}", changed.len())
+            });
+            let (expected, bytes) = if subset == whole {
+                (&write.state_after, &write.after)
+            } else {
+                (&write.state_before, &write.before)
+            };
+            assert_eq!(&state, expected, "shift {shift}, sectors {subset:b}");
+            assert!(storage.read(FIRST_SEGMENT).as_ref() == Some(bytes), "the rest is cut off");
+        }
+    }
+}
+
+/// A file that ends early ends the journal with the last batch that is whole. That is a crash as far
+/// as the file can tell; only a snapshot knows better.
+#[test]
+fn a_file_cut_at_any_length_keeps_its_whole_batches() {
+    let small = small(4096);
+    let bytes = small.storage.read(FIRST_SEGMENT).expect("the segment");
+    let ends = batch_ends(&bytes);
+    assert_eq!(ends.len(), 5);
+    for len in 0..bytes.len() {
+        let storage = MemoryStorage::new();
+        storage.write(FIRST_SEGMENT, bytes[..len].to_vec());
+        let (mut journal, mut state) =
+            open(&storage, 4096).unwrap_or_else(|error| panic!("{len}: {error}"));
+        let whole = ends.iter().filter(|end| **end <= len).count();
+        assert_eq!(state, small.states[whole], "{len}");
+        commit(&mut journal, &mut state, vec![opening("zoe", 1)]).expect("memory");
+        assert_eq!(open(&storage, 4096).expect("intact").1, state, "{len}");
+    }
+    Snapshot::capture(&small.states[3])
+        .store(&small.storage, &small.committed[3])
+        .expect("memory does not fail");
+    for len in 0..bytes.len() {
+        small.storage.write(FIRST_SEGMENT, bytes[..len].to_vec());
+        let opened = open(&small.storage, 4096);
+        if len < ends[2] {
+            assert_eq!(expect_missing(opened).1, 3, "{len}");
+        } else {
+            let whole = ends.iter().filter(|end| **end <= len).count();
+            assert_eq!(opened.expect("what the snapshot holds is there").1, small.states[whole]);
+        }
+    }
+}
+
+/// Where the batches end, found by their markers.
+pub(super) fn batch_ends(bytes: &[u8]) -> Vec<usize> {
+    let markers = (4..=bytes.len()).filter(|end| bytes[end - 4..*end] == *b"EndB");
+    markers.collect()
+}
+
+#[test]
+fn a_crash_while_a_segment_is_made_leaves_nothing() {
+    let small = small(600);
+    let names = small.storage.list().expect("memory does not fail");
+    assert!(names.len() > 1, "several segments");
+    let next = segment_name(BatchNumber::new(6));
+    let header_alone = {
+        let storage = small.storage.copy();
+        let (mut journal, mut state) = open(&storage, 1).expect("intact");
+        commit(&mut journal, &mut state, vec![opening("zoe", 1)]).expect("memory");
+        storage.read(&next).expect("a segment of its own")[..60].to_vec()
+    };
+    let with_zeros = [header_alone.clone(), vec![0; 452]].concat();
+    for (what, bytes, stays) in [
+        ("empty", vec![], false),
+        ("half a header", header_alone[..30].to_vec(), false),
+        ("zeros", vec![0; 512], false),
+        ("few zeros", vec![0; 59], false),
+        ("a header and no zeros", header_alone, true),
+        ("a header and no batch", with_zeros, true),
+    ] {
+        let storage = small.storage.copy();
+        storage.write(&next, bytes);
+        let (mut journal, mut state) = open(&storage, 1).expect(what);
+        assert_eq!(state, small.states[5], "{what}");
+        assert_eq!(storage.read(&next).is_some(), stays, "{what}");
+        commit(&mut journal, &mut state, vec![opening("zoe", 1)]).expect(what);
+        assert_eq!(open(&storage, 1).expect(what).1, state, "{what}");
+    }
+}

@@ -1,0 +1,252 @@
+//! Appending, alone and on the journal's thread, and what happens when the disk fails.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::super::{BATCH_ENTRIES_MAX, JournalWriter, Operation, Report, StorageFile};
+use super::*;
+
+/// How a [`Faulty`] storage fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The operation does nothing and says so.
+    Nothing,
+    /// A write is done and fails all the same; anything else does nothing.
+    Done,
+    /// The operation panics.
+    Panic,
+}
+
+/// A storage whose operation number `at` fails, counting those that change something.
+#[derive(Clone)]
+pub(super) struct Faulty {
+    pub(super) inner: MemoryStorage,
+    pub(super) fault: Fault,
+    left: Arc<AtomicUsize>,
+}
+
+impl Faulty {
+    pub(super) fn new(inner: MemoryStorage, fault: Fault, at: usize) -> Self {
+        Self { inner, fault, left: Arc::new(AtomicUsize::new(at)) }
+    }
+
+    fn step(&self) -> io::Result<()> {
+        match self.left.fetch_sub(1, Ordering::Relaxed) {
+            1 if self.fault == Fault::Panic => panic!("the storage panics"),
+            1 => Err(io::Error::other("the storage fails")),
+            // Counts down past zero, so that it fails once only.
+            _ => Ok(()),
+        }
+    }
+
+    fn file(&self, inner: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
+        Box::new(FaultyFile { storage: self.clone(), inner })
+    }
+}
+
+impl Storage for Faulty {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.inner.list()
+    }
+    fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        Ok(self.file(self.inner.open(name)?))
+    }
+    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        self.step()?;
+        Ok(self.file(self.inner.create(name)?))
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.step().and_then(|()| self.inner.remove(name))
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.step().and_then(|()| self.inner.rename(from, to))
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.step().and_then(|()| self.inner.sync())
+    }
+}
+
+struct FaultyFile {
+    storage: Faulty,
+    inner: Box<dyn StorageFile>,
+}
+
+impl StorageFile for FaultyFile {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.storage.step().and_then(|()| self.inner.set_len(len))
+    }
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.inner.read_exact_at(bytes, offset)
+    }
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let failed = self.storage.step();
+        if failed.is_ok() || self.storage.fault == Fault::Done {
+            self.inner.write_all_at(bytes, offset)?;
+        }
+        failed
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.storage.step().and_then(|()| self.inner.sync_data())
+    }
+    fn sync_all(&self) -> io::Result<()> {
+        self.storage.step().and_then(|()| self.inner.sync_all())
+    }
+}
+
+/// The story: a sync that failed is tried again and succeeds, though the system has thrown the pages
+/// away; payments are answered that are on no disk.
+#[test]
+fn after_a_failure_nothing_is_taken() {
+    let expected = [
+        // Opening an empty directory syncs it; the first batch makes a segment.
+        (2, Operation::Create, FIRST_SEGMENT),
+        (3, Operation::Write, FIRST_SEGMENT),
+        (4, Operation::Sync, FIRST_SEGMENT),
+        (5, Operation::Sync, "."),
+        (6, Operation::Write, FIRST_SEGMENT),
+        (7, Operation::Sync, FIRST_SEGMENT),
+    ];
+    for (at, expected_operation, expected_file) in expected {
+        let storage = Faulty::new(MemoryStorage::new(), Fault::Nothing, at);
+        let (mut journal, mut state) = open(&storage, 4096).expect("an empty directory");
+        let error = commit(&mut journal, &mut state, vec![opening("alice", 1)]).expect_err("fails");
+        match &error {
+            JournalError::Io(failure) => {
+                assert_eq!(
+                    (failure.operation, failure.file.as_str()),
+                    (expected_operation, expected_file)
+                );
+            }
+            other => panic!("{at}: {other}"),
+        }
+        let before = files(&storage.inner);
+        for name in ["bob", "carol"] {
+            let error =
+                commit(&mut journal, &mut state, vec![opening(name, 1)]).expect_err("failed");
+            assert!(matches!(error, JournalError::Failed), "{at}: {error}");
+        }
+        assert_eq!(files(&storage.inner), before, "{at}");
+        assert_eq!(*journal.last(), Committed::NOTHING);
+    }
+}
+
+#[test]
+fn an_empty_batch_is_refused() {
+    let (mut journal, _) = open(&MemoryStorage::new(), 4096).expect("an empty directory");
+    let error = journal.append(&mut Batch::new(Vec::new()), Timestamp::new(1)).expect_err("empty");
+    assert!(matches!(error, JournalError::EmptyBatch), "{error}");
+}
+
+#[test]
+fn a_batch_is_built_in_the_memory_of_the_last_one() {
+    let (mut journal, mut state) = open(&MemoryStorage::new(), 4096).expect("an empty directory");
+    let mut buffer = Vec::with_capacity(4096);
+    let memory = buffer.as_ptr();
+    for name in ["a", "b", "c"] {
+        let mut batch = Batch::new(buffer);
+        assert!(batch.is_empty() && batch.byte_len() == 0);
+        batch.push(&state.apply(opening(name, 1)).1.expect("an entry"));
+        assert_eq!((batch.entry_count(), batch.byte_len()), (1, 4 + 8 + 8 + 1 + 4 + 8));
+        journal.append(&mut batch, Timestamp::new(1)).expect("memory does not fail");
+        buffer = batch.into_buffer();
+        assert_eq!(buffer.as_ptr(), memory, "nothing was copied");
+    }
+}
+
+#[test]
+fn a_batch_is_full_before_it_is_too_large() {
+    let entry = State::default().apply(opening("alice", 1)).1.expect("an entry");
+    let mut batch = Batch::new(Vec::new());
+    while !batch.is_full() {
+        batch.push(&entry);
+    }
+    assert_eq!(batch.entry_count(), BATCH_ENTRIES_MAX);
+    let refused = std::panic::catch_unwind(move || batch.push(&entry));
+    assert!(refused.is_err());
+}
+
+fn start(storage: &(impl Storage + Clone)) -> (JournalWriter, State, Receiver<Report>) {
+    let (journal, state) = open(storage, 600).expect("intact");
+    let (reports, received) = channel();
+    let writer = JournalWriter::start(journal, move |report| {
+        let named = std::thread::current().name() == Some("mite-journal");
+        assert!(named, "the report comes from the journal thread");
+        reports.send(report).expect("the test waits");
+    });
+    (writer, state, received)
+}
+
+fn batch_of(state: &mut State, commands: Vec<Command>) -> Batch {
+    let mut batch = Batch::new(Vec::new());
+    for entry in commands.into_iter().filter_map(|command| state.apply(command).1) {
+        batch.push(&entry);
+    }
+    batch
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn the_thread_reports_each_batch_in_order_and_ends() {
+    let storage = MemoryStorage::new();
+    let (writer, mut state, reports) = start(&storage);
+    for (number, commands) in small_commands().into_iter().enumerate() {
+        let batch = batch_of(&mut state, commands);
+        writer.commit(batch, Timestamp::new(1)).expect("it runs");
+        match reports.recv_timeout(PATIENCE).expect("a report") {
+            Report::Committed { committed, buffer } => {
+                assert_eq!(committed.batch.get(), number as u64 + 1);
+                assert_eq!(committed.next_entry, state.next_entry());
+                assert!(buffer.capacity() > 0);
+            }
+            Report::Failed(error) => panic!("{error}"),
+        }
+    }
+    // What is under way when it stops is still written and reported.
+    let batch = batch_of(&mut state, vec![opening("zoe", 3)]);
+    writer.commit(batch, Timestamp::new(2)).expect("it runs");
+    writer.stop();
+    assert!(
+        matches!(reports.recv(), Ok(Report::Committed { committed, .. }) if committed.batch.get() == 6)
+    );
+    assert!(reports.recv().is_err(), "the thread has ended");
+    assert_eq!(open(&storage, 600).expect("intact").1, state);
+}
+
+#[test]
+fn dropping_the_writer_ends_the_thread() {
+    let (writer, _, reports) = start(&MemoryStorage::new());
+    drop(writer);
+    assert!(
+        reports.recv_timeout(PATIENCE).is_err_and(|error| error.to_string().contains("closed"))
+    );
+}
+
+#[test]
+fn a_failure_or_a_panic_is_reported_and_final() {
+    for fault in [Fault::Nothing, Fault::Panic] {
+        let (writer, mut state, reports) = start(&Faulty::new(MemoryStorage::new(), fault, 7));
+        let batch = batch_of(&mut state, vec![opening("alice", 1)]);
+        writer.commit(batch, Timestamp::new(1)).expect("it runs");
+        let report = reports.recv_timeout(PATIENCE).expect("a report");
+        match (fault, report) {
+            (Fault::Nothing, Report::Failed(JournalError::Io(failure))) => {
+                assert_eq!(failure.operation, Operation::Sync);
+            }
+            (Fault::Panic, Report::Failed(JournalError::Panicked(message))) => {
+                assert_eq!(message, "the storage panics");
+            }
+            (_, report) => panic!("{fault:?}: {report:?}"),
+        }
+        assert!(reports.recv_timeout(PATIENCE).is_err(), "the thread has ended");
+        let batch = batch_of(&mut state, vec![opening("bob", 1)]);
+        let error = writer.commit(batch, Timestamp::new(1)).expect_err("it has ended");
+        assert!(matches!(error, JournalError::Stopped), "{error}");
+        writer.stop();
+    }
+}

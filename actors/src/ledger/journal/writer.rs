@@ -1,0 +1,108 @@
+//! The journal on a thread of its own, so that the ledger goes on while the disk syncs.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use wire::Timestamp;
+
+use super::error::JournalError;
+use super::{Batch, Committed, Journal};
+
+/// One batch waits at most: the caller has no second one under way.
+const QUEUE_BATCHES: usize = 1;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub enum Report {
+    /// It is durable.
+    Committed {
+        /// Which one.
+        committed: Committed,
+        /// The memory that held it, to be used again.
+        buffer: Vec<u8>,
+    },
+    /// It may or may not be durable. The thread has ended and takes nothing more.
+    Failed(JournalError),
+}
+
+/// The thread that writes a journal.
+///
+/// Dropping it ends the thread, once it has written what it was given; [`JournalWriter::stop`] waits
+/// for that.
+#[derive(Debug)]
+pub struct JournalWriter {
+    batches: SyncSender<(Batch, Timestamp)>,
+    thread: JoinHandle<()>,
+}
+
+impl JournalWriter {
+    /// Starts the thread. It calls `report` once for each batch, in order, when the batch is durable
+    /// or has failed; after a failure, never again.
+    ///
+    /// A panic while writing is reported as [`JournalError::Panicked`]. A panic of `report` itself
+    /// ends the process: nobody would ever hear of the batch.
+    ///
+    /// # Panics
+    /// If the system cannot start a thread.
+    pub fn start(journal: Journal, report: impl FnMut(Report) + Send + 'static) -> Self {
+        let (batches, queue) = sync_channel(QUEUE_BATCHES);
+        let run = move || {
+            let written = catch_unwind(AssertUnwindSafe(|| write_all(journal, queue, report)));
+            if written.is_err() {
+                // The panic hook has said why.
+                process::abort();
+            }
+        };
+        let thread = thread::Builder::new().name("mite-journal".to_owned()).spawn(run);
+        Self { batches, thread: thread.expect("the system can start a thread more") }
+    }
+
+    /// Hands a batch to the thread, which reports what became of it.
+    ///
+    /// The caller waits for the report of one batch before it commits the next; then this never
+    /// blocks.
+    ///
+    /// # Errors
+    /// [`JournalError::Stopped`] if the thread has ended, after a failure that it has reported.
+    pub fn commit(&self, batch: Batch, now: Timestamp) -> Result<(), JournalError> {
+        self.batches.send((batch, now)).map_err(|_| JournalError::Stopped)
+    }
+
+    /// Waits until everything that was committed is reported, and ends the thread. `report` must not
+    /// wait for the caller meanwhile.
+    pub fn stop(self) {
+        drop(self.batches);
+        // The thread catches its panics, so joining cannot fail.
+        let _ = self.thread.join();
+    }
+}
+
+fn write_all(
+    mut journal: Journal,
+    queue: Receiver<(Batch, Timestamp)>,
+    mut report: impl FnMut(Report),
+) {
+    let error = loop {
+        let Ok((mut batch, now)) = queue.recv() else { return };
+        match catch_unwind(AssertUnwindSafe(|| journal.append(&mut batch, now))) {
+            Ok(Ok(committed)) => {
+                report(Report::Committed { committed, buffer: batch.into_buffer() });
+            }
+            Ok(Err(error)) => break error,
+            Err(panic) => break JournalError::Panicked(message(&*panic)),
+        }
+    };
+    // Closed first: whoever has heard of the failure cannot commit any more.
+    report(Report::Failed(error));
+    std::thread::sleep(std::time::Duration::from_secs(30));
+}
+
+/// What a panic says of itself.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message").to_owned()
+}

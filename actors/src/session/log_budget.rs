@@ -1,0 +1,50 @@
+//! How much one session may write to the log.
+
+use std::time::{Duration, Instant};
+
+/// Lines a second: a person's pace is logged whole, a program's is counted.
+const LINES_PER_SECOND: u32 = 10;
+
+/// Counts lines, and what is withheld of them.
+#[derive(Debug, Default)]
+pub(super) struct LogBudget {
+    since: Option<Instant>,
+    lines: u32,
+    withheld: u64,
+}
+
+impl LogBudget {
+    /// Asks for one line at `now`. If it may be written, says how many were withheld before it.
+    pub(super) fn spend(&mut self, now: Instant) -> Option<u64> {
+        if self.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+            self.since = Some(now);
+            self.lines = 0;
+        }
+        if self.lines < LINES_PER_SECOND {
+            self.lines += 1;
+            Some(std::mem::take(&mut self.withheld))
+        } else {
+            self.withheld += 1;
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_withheld_is_counted() {
+        let mut budget = LogBudget::default();
+        let start = Instant::now();
+        for _ in 0..LINES_PER_SECOND {
+            assert_eq!(budget.spend(start), Some(0));
+        }
+        for _ in 0..7 {
+            assert_eq!(budget.spend(start + Duration::from_millis(999)), None);
+        }
+        assert_eq!(budget.spend(start + Duration::from_secs(1)), Some(7));
+        assert_eq!(budget.spend(start + Duration::from_secs(1)), Some(0));
+    }
+}

@@ -1,0 +1,395 @@
+//! The Session: one connection to the server.
+//!
+//! It reads a batch of requests, has them answered by the ledger and the registry, writes the answers
+//! and only then reads on: a peer that does not read its answers is not read from either, and what
+//! a session can have under way is bounded by one read. What is said is decided in
+//! [`conversation`]; this is the shell that does it.
+
+mod conversation;
+mod input;
+mod log_budget;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use slog::{Logger, debug, info, o, warn};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wire::Username;
+use wire::text::InvalidRequest;
+
+pub use self::conversation::TextRules;
+use self::conversation::{Conversation, Next, Report, Round};
+use self::input::{Input, InputEnd, TextInput};
+use self::log_budget::LogBudget;
+use crate::ledger::state::Outcome;
+use crate::messages::{
+    LedgerUnavailable, ListOnline, LogIn, LogOut, NotifyAccounts, OnlineList, SessionId,
+    SessionNotice, Submit,
+};
+
+/// Answers are written when they take this much, even if requests are left: enough for one write to
+/// be worth it, and what a session buffers stays at one list beyond it.
+const OUTPUT_BYTES_FLUSH: usize = 64 << 10;
+
+/// The most bytes of notices that wait for a peer that does not read: some 4,000 of them.
+const NOTICE_BYTES_MAX: usize = 64 << 10;
+
+/// How long a session that is not logged in may be silent.
+const LOG_IN_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long a session that is logged in may be silent: as long as it likes. TCP keep-alive ends the
+/// ones whose peer is gone.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
+
+/// What is read and thrown away, and for how long, so that a peer gets to read the last reply.
+const DRAIN_BYTES_MAX: usize = 4 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Whom a session talks to.
+#[derive(Clone, Debug)]
+pub struct SessionPeers {
+    /// The Ledger.
+    pub submit: Recipient<Submit>,
+    /// The Registry.
+    pub log_in: Recipient<LogIn>,
+    /// The Registry.
+    pub log_out: Recipient<LogOut>,
+    /// The Registry.
+    pub list_online: Recipient<ListOnline>,
+    /// The Registry.
+    pub notify: Recipient<NotifyAccounts>,
+}
+
+/// What a session needs to know.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// What it says.
+    pub rules: TextRules,
+    /// How long nothing must have come for an unterminated request to be whole.
+    pub quiet: Duration,
+    /// Cancelled when the server stops: what is under way is answered, then the connection closes.
+    pub stop: CancellationToken,
+}
+
+/// The actor of one connection, over any stream.
+#[derive(Debug)]
+pub struct Session<S> {
+    id: SessionId,
+    peer: SocketAddr,
+    peers: SessionPeers,
+    settings: SessionSettings,
+    conversation: Conversation,
+    /// Not here while a read is under way.
+    input: Option<TextInput<ReadHalf<S>>>,
+    reading: Option<SpawnHandle>,
+    /// Not here while a write is under way.
+    output: Option<WriteHalf<S>>,
+    /// What is to be written next.
+    out: Vec<u8>,
+    /// How much of it nobody asked for.
+    notice_bytes: usize,
+    phase: Phase,
+    /// No more requests are read; what is under way is answered.
+    ending: bool,
+    budget: LogBudget,
+    log: Logger,
+    _farewell: Farewell,
+}
+
+/// What the session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Requests.
+    Reading,
+    /// The ledger and the registry.
+    Asking,
+    /// The peer, to take the answers.
+    Writing,
+}
+
+impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
+    /// A session with whoever is at the other end of `stream`.
+    pub fn new(
+        id: SessionId,
+        stream: S,
+        peer: SocketAddr,
+        peers: SessionPeers,
+        settings: SessionSettings,
+        log: &Logger,
+    ) -> Self {
+        let (input, output) = tokio::io::split(stream);
+        Self {
+            id,
+            peer,
+            conversation: Conversation::new(settings.rules.clone(), peer.ip()),
+            input: Some(TextInput::new(input, settings.quiet)),
+            reading: None,
+            output: Some(output),
+            out: Vec::new(),
+            notice_bytes: 0,
+            phase: Phase::Reading,
+            ending: false,
+            budget: LogBudget::default(),
+            log: log.new(o!("session" => id.0, "peer" => peer)),
+            _farewell: Farewell { id, log_out: peers.log_out.clone() },
+            peers,
+            settings,
+        }
+    }
+
+    fn read(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut input) = self.input.take() else { return };
+        self.phase = Phase::Reading;
+        let idle = if self.conversation.user().is_some() { IDLE_TIMEOUT } else { LOG_IN_TIMEOUT };
+        let next = async move {
+            let read = input.next(idle).await;
+            (input, read)
+        };
+        let reading = next.into_actor(self).map(|(input, read), session, ctx| {
+            session.input = Some(input);
+            session.reading = None;
+            session.take_input(read, ctx);
+        });
+        self.reading = Some(ctx.spawn(reading));
+    }
+
+    fn take_input(&mut self, Input { mut requests, end }: Input, ctx: &mut Context<Self>) {
+        self.ending |= end.is_some();
+        match end {
+            None | Some(InputEnd::Closed) => {}
+            Some(InputEnd::Violation(violation)) => {
+                warn!(self.log, "protocol violation, closing"; "what" => %violation);
+                // One error reply, after the answers to what came before.
+                requests.push(Err(InvalidRequest::Malformed));
+            }
+            Some(InputEnd::Idle) => {
+                info!(self.log, "not logged in and silent for too long, closing");
+            }
+            Some(InputEnd::Broken(error)) => {
+                debug!(self.log, "connection broken"; "error" => %error);
+                ctx.stop();
+                return;
+            }
+        }
+        self.conversation.ask(requests);
+        self.advance(ctx);
+    }
+
+    /// Goes on with the requests until something must be waited for.
+    fn advance(&mut self, ctx: &mut Context<Self>) {
+        if self.out.len() >= OUTPUT_BYTES_FLUSH {
+            return self.write(Phase::Writing, ctx);
+        }
+        match self.conversation.next(&mut self.out) {
+            Next::Round(round) => self.ask(round, ctx),
+            Next::LogIn { name, address } => self.log_in(name, address, ctx),
+            Next::Close => {
+                self.ending = true;
+                self.write(Phase::Writing, ctx);
+            }
+            Next::Idle if !self.out.is_empty() => self.write(Phase::Writing, ctx),
+            Next::Idle if self.ending => self.close(ctx),
+            Next::Idle => self.read(ctx),
+        }
+    }
+
+    fn log_in(&mut self, name: Username, address: SocketAddr, ctx: &mut Context<Self>) {
+        self.phase = Phase::Asking;
+        let notices = ctx.address().downgrade().recipient();
+        let log_in = LogIn { session: self.id, name: name.clone(), address, notices };
+        let asked = self.peers.log_in.send(log_in).into_actor(self);
+        ctx.spawn(asked.map(move |result, session, ctx| {
+            let result = result.unwrap_or(Err(LedgerUnavailable::Stopping.into()));
+            if let Err(refusal) = result {
+                session.log_invalid(&format!("log-in refused: {refusal}"));
+            }
+            let round = session.conversation.logged_in(name, result);
+            session.ask(round, ctx);
+        }));
+    }
+
+    fn ask(&mut self, mut round: Round, ctx: &mut Context<Self>) {
+        if round.commands.is_empty() {
+            self.answer(round, Ok(Vec::new()), None);
+            return self.advance(ctx);
+        }
+        self.phase = Phase::Asking;
+        let outcomes = self.peers.submit.send(Submit(std::mem::take(&mut round.commands)));
+        let list = round.wants_list.then(|| self.peers.list_online.send(ListOnline));
+        let asked = async move {
+            let outcomes = outcomes.await.unwrap_or(Err(LedgerUnavailable::Stopping));
+            let list = match list {
+                Some(list) => list.await.ok(),
+                None => None,
+            };
+            (outcomes, list)
+        };
+        ctx.spawn(asked.into_actor(self).map(move |(outcomes, list), session, ctx| {
+            session.answer(round, outcomes, list.as_ref());
+            session.advance(ctx);
+        }));
+    }
+
+    fn answer(
+        &mut self,
+        round: Round,
+        outcomes: Result<Vec<Outcome>, LedgerUnavailable>,
+        list: Option<&OnlineList>,
+    ) {
+        if let Err(unavailable) = outcomes {
+            warn!(self.log, "requests not taken"; "why" => %unavailable);
+        }
+        let answered = self.conversation.answer(round, outcomes, list, &mut self.out);
+        if !answered.notices.is_empty() {
+            self.peers.notify.do_send(NotifyAccounts(answered.notices));
+        }
+        for report in answered.reports {
+            self.log_report(&report);
+        }
+    }
+
+    /// Writes what is to be written. In [`Phase::Writing`] the session goes on when that is done; in
+    /// any other phase a notice is written while the session waits for something else.
+    fn write(&mut self, phase: Phase, ctx: &mut Context<Self>) {
+        self.phase = phase;
+        // A write under way goes on with what has been added when it is done.
+        let Some(mut output) = self.output.take() else { return };
+        let mut bytes = std::mem::take(&mut self.out);
+        self.notice_bytes = 0;
+        let write = async move {
+            let result = output.write_all(&bytes).await;
+            bytes.clear();
+            (output, bytes, result)
+        };
+        ctx.spawn(write.into_actor(self).map(move |(output, bytes, result), session, ctx| {
+            session.output = Some(output);
+            if let Err(error) = result {
+                debug!(session.log, "connection broken"; "error" => %error);
+                return ctx.stop();
+            }
+            if session.out.is_empty() && bytes.capacity() <= OUTPUT_BYTES_FLUSH {
+                session.out = bytes;
+            }
+            match session.phase {
+                Phase::Writing => session.advance(ctx),
+                phase if !session.out.is_empty() => session.write(phase, ctx),
+                Phase::Reading | Phase::Asking => {}
+            }
+        }));
+    }
+
+    /// Ends the connection so that the peer gets to read what was written.
+    fn close(&mut self, ctx: &mut Context<Self>) {
+        let (Some(mut input), Some(mut output)) = (self.input.take(), self.output.take()) else {
+            ctx.stop();
+            return;
+        };
+        let close = async move {
+            // What the peer misses of it now, it did not want to read.
+            if output.shutdown().await.is_ok() {
+                let _ = timeout(DRAIN_TIMEOUT, input.drain(DRAIN_BYTES_MAX)).await;
+            }
+        };
+        ctx.spawn(close.into_actor(self).map(|(), _, ctx| ctx.stop()));
+    }
+
+    fn stop_when_answered(&mut self, ctx: &mut Context<Self>) {
+        self.ending = true;
+        if let (Phase::Reading, Some(reading)) = (self.phase, self.reading.take()) {
+            ctx.cancel_future(reading);
+            debug!(self.log, "the server stops, closing");
+            ctx.stop();
+        }
+    }
+
+    fn log_report(&mut self, report: &Report) {
+        let Some(withheld) = self.budget.spend(Instant::now()) else { return };
+        if withheld > 0 {
+            info!(self.log, "payments and refusals were not logged one by one"; "count" => withheld);
+        }
+        match report {
+            Report::Opening(name, Ok(())) => {
+                info!(self.log, "account opened"; "user" => %name);
+            }
+            Report::Opening(name, Err(refusal)) => {
+                info!(self.log, "account refused"; "user" => %name, "why" => %refusal);
+            }
+            Report::Payment(payment, Ok(())) => {
+                info!(self.log, "payment settled"; "payer" => %payment.payer,
+                    "payee" => %payment.payee, "amount" => %payment.amount);
+            }
+            Report::Payment(payment, Err(refusal)) => {
+                info!(self.log, "payment refused"; "payer" => %payment.payer,
+                    "payee" => %payment.payee, "amount" => %payment.amount, "why" => %refusal);
+            }
+            Report::Invalid(reply) => {
+                warn!(self.log, "request refused"; "reply" => ?reply);
+            }
+        }
+    }
+
+    fn log_invalid(&mut self, what: &str) {
+        if self.budget.spend(Instant::now()).is_some() {
+            warn!(self.log, "{}", what);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + 'static> Actor for Session<S> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        debug!(self.log, "connected");
+        let stop = self.settings.stop.clone().cancelled_owned();
+        ctx.spawn(stop.into_actor(self).map(|(), session, ctx| session.stop_when_answered(ctx)));
+        self.read(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        debug!(self.log, "disconnected"; "address" => %self.peer);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for Session<S> {
+    type Result = ();
+
+    fn handle(&mut self, notice: SessionNotice, ctx: &mut Self::Context) {
+        match notice {
+            SessionNotice::Replaced => {
+                let user = self.conversation.user().map(ToString::to_string);
+                info!(self.log, "logged in from elsewhere"; "user" => user);
+                self.conversation.replaced();
+            }
+            SessionNotice::Line(line) if self.notice_bytes + line.len() > NOTICE_BYTES_MAX => {
+                warn!(self.log, "the peer does not read, closing");
+                ctx.stop();
+            }
+            SessionNotice::Line(line) => {
+                self.notice_bytes += line.len();
+                self.out.extend_from_slice(line.as_bytes());
+                if self.phase == Phase::Reading {
+                    self.write(Phase::Reading, ctx);
+                }
+            }
+        }
+    }
+}
+
+/// Takes the session off the list when it ends, be it by a panic.
+#[derive(Debug)]
+struct Farewell {
+    id: SessionId,
+    log_out: Recipient<LogOut>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.log_out.do_send(LogOut(self.id));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! One outgoing payment, from the look-up of the payee to what came of it.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use wire::Amount;
+use wire::text::{TextPayment, TextRequest};
+
+use super::{ask, expect_list};
+use crate::messages::{
+    AccountList, Ask, HandOver, HandOverAnswer, HandOverError, PaymentReport, WalletError,
+};
+
+/// How often the balance is looked at while the payee says nothing, as the original program does.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The server's word to the payer.
+#[derive(Debug)]
+pub(super) struct ServerVerdict {
+    pub(super) settled: bool,
+    pub(super) line: String,
+}
+
+/// What it takes to make a payment.
+pub(super) struct Paying {
+    pub(super) server: Recipient<Ask>,
+    pub(super) dialer: Recipient<HandOver>,
+    pub(super) received: Rc<Cell<u128>>,
+    pub(super) payment: TextPayment,
+}
+
+/// Who says what came of the payment.
+#[derive(Debug)]
+enum Claim {
+    Server(ServerVerdict),
+    Payee(HandOverAnswer),
+    /// Nobody, but the balance shows it.
+    Debited,
+}
+
+impl Paying {
+    /// Looks the payee up, hands the payment over, and finds out what came of it.
+    pub(super) async fn pay(
+        self,
+        verdict: oneshot::Receiver<ServerVerdict>,
+    ) -> Result<PaymentReport, WalletError> {
+        let TextPayment { amount, payee, .. } = &self.payment;
+        let account = self.read_account().await?;
+        if account.balance < *amount {
+            let (balance, amount) = (account.balance, *amount);
+            return Err(WalletError::InsufficientBalance { balance, amount });
+        }
+        let listed = account.online.iter().find(|user| user.name == *payee);
+        let address = listed.ok_or_else(|| WalletError::PayeeOffline(payee.clone()))?.address;
+        let standing =
+            Standing { before: account.balance, received: self.received.get(), amount: *amount };
+
+        let hand_over = HandOver { address, payment: self.payment.clone() };
+        let mut handed_over = pin!(self.dialer.send(hand_over));
+        let mut verdict = pin!(verdict);
+        let mut server_may_say = true;
+        let claim = loop {
+            tokio::select! {
+                biased;
+                said = &mut verdict, if server_may_say => match said {
+                    Ok(verdict) => break Claim::Server(verdict),
+                    Err(_) => server_may_say = false,
+                },
+                answer = &mut handed_over => match answer {
+                    Ok(Ok(answer)) => break Claim::Payee(answer),
+                    Ok(Err(HandOverError::Unreachable(reason))) => {
+                        return Err(WalletError::PayeeUnreachable { payee: payee.clone(), address, reason });
+                    }
+                    Ok(Err(HandOverError::Full)) | Err(_) => return Err(WalletError::PaymentUnderWay),
+                },
+                () = sleep(LOOK_EVERY) => {
+                    let now = self.balance().await;
+                    if now.is_some_and(|now| standing.is_debited(now, self.received.get())) {
+                        break Claim::Debited;
+                    }
+                }
+            }
+        };
+        let now = self.balance().await;
+        Ok(standing.judge(claim, now, self.received.get()))
+    }
+
+    async fn read_account(&self) -> Result<AccountList, WalletError> {
+        expect_list(ask(&self.server, TextRequest::List).await)
+    }
+
+    async fn balance(&self) -> Option<Amount> {
+        self.read_account().await.ok().map(|account| account.balance)
+    }
+}
+
+/// How things stood before the payment was handed over.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    before: Amount,
+    received: u128,
+    amount: Amount,
+}
+
+impl Standing {
+    /// What the balance would be without the payment.
+    fn untouched(&self, received: u128) -> u128 {
+        u128::from(self.before.credits()) + received.saturating_sub(self.received)
+    }
+
+    fn is_debited(&self, now: Amount, received: u128) -> bool {
+        u128::from(now.credits()) + u128::from(self.amount.credits()) == self.untouched(received)
+    }
+
+    /// The server's word and the balance count; a payee's word alone does not.
+    fn judge(&self, claim: Claim, now: Option<Amount>, received: u128) -> PaymentReport {
+        let debited = now.map(|now| self.is_debited(now, received));
+        let untouched = now.map(|now| u128::from(now.credits()) == self.untouched(received));
+        let unconfirmed =
+            PaymentReport::Unconfirmed { balance_before: self.before, balance_now: now };
+        match (claim, debited, untouched) {
+            (Claim::Server(ServerVerdict { settled: true, .. }) | Claim::Debited, ..) => {
+                PaymentReport::Paid { balance: now }
+            }
+            (Claim::Server(ServerVerdict { line, .. }), ..) => {
+                PaymentReport::Refused { reason: line }
+            }
+            (Claim::Payee(_), Some(true), _) => PaymentReport::Paid { balance: now },
+            // Other payments move the balance, too: nothing speaks against the payee's word.
+            (Claim::Payee(HandOverAnswer::Settled), Some(false), Some(false)) => {
+                PaymentReport::Paid { balance: now }
+            }
+            (Claim::Payee(HandOverAnswer::Refused(reason)), Some(false), _) => {
+                PaymentReport::Refused { reason }
+            }
+            (Claim::Payee(_), ..) => unconfirmed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_believed_against_the_balance() {
+        let standing = Standing { before: Amount::new(100), received: 5, amount: Amount::new(10) };
+        let paid = |now: Option<u64>| PaymentReport::Paid { balance: now.map(Amount::new) };
+        let refused = || PaymentReport::Refused { reason: "no".to_owned() };
+        let unconfirmed = |now: Option<u64>| PaymentReport::Unconfirmed {
+            balance_before: Amount::new(100),
+            balance_now: now.map(Amount::new),
+        };
+        let server = |settled| Claim::Server(ServerVerdict { settled, line: "no".to_owned() });
+        let settled = || Claim::Payee(HandOverAnswer::Settled);
+        let said_no = || Claim::Payee(HandOverAnswer::Refused("no".to_owned()));
+        let silent = || Claim::Payee(HandOverAnswer::Silence);
+        // what is claimed, the balance now, received meanwhile, what is reported
+        for (claim, now, received, expected) in [
+            (server(true), Some(90), 0, paid(Some(90))),
+            (server(true), None, 0, paid(None)),
+            (server(false), Some(100), 0, refused()),
+            (Claim::Debited, Some(90), 0, paid(Some(90))),
+            (settled(), Some(90), 0, paid(Some(90))),
+            (settled(), Some(97), 7, paid(Some(97))),
+            (settled(), Some(100), 0, unconfirmed(Some(100))),
+            (settled(), Some(107), 7, unconfirmed(Some(107))),
+            (settled(), Some(60), 0, paid(Some(60))),
+            (settled(), None, 0, unconfirmed(None)),
+            (said_no(), Some(100), 0, refused()),
+            (said_no(), Some(90), 0, paid(Some(90))),
+            (said_no(), None, 0, unconfirmed(None)),
+            (silent(), Some(90), 0, paid(Some(90))),
+            (silent(), Some(97), 7, paid(Some(97))),
+            (silent(), Some(100), 0, unconfirmed(Some(100))),
+            (silent(), Some(60), 0, unconfirmed(Some(60))),
+            (silent(), None, 0, unconfirmed(None)),
+        ] {
+            let story = format!("{claim:?} {now:?} {received}");
+            let report = standing.judge(claim, now.map(Amount::new), 5 + received);
+            assert_eq!(report, expected, "{story}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What the roles have in common at start and stop.
+
+use std::io::{self, Write as _};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::Error;
+
+/// Writes a line for people and scripts to the standard output, at once.
+pub(crate) fn line(text: &str) {
+    let mut out = io::stdout().lock();
+    // Whoever closed our standard output does not want to know.
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Waits for Ctrl-C or SIGTERM, which are caught from now on.
+///
+/// # Errors
+/// [`Error::Internal`] if the system does not hand signals over.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    let catch = |kind| signal(kind).map_err(|error| Error::Internal(error.to_string()));
+    let mut interrupt = catch(SignalKind::interrupt())?;
+    let mut terminate = catch(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

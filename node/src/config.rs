@@ -1,0 +1,262 @@
+//! The configuration: one value, whole and valid, out of four places.
+//!
+//! A flag goes before its environment variable, that before the configuration file, that before the
+//! default. The environment and the file may be shared by several roles, so settings of another role
+//! in them are passed over; a flag that the role does not have is a mistake.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use etcetera::BaseStrategy as _;
+use wire::text::Dialect;
+use wire::{Amount, Username};
+
+use crate::cli::{Cli, Flags, HostPort, QuietTime};
+pub use crate::cli::{LogFormat, LogLevel, Protocol, Role, TextAccess};
+use crate::error::Error;
+
+/// Where the server is when nobody says.
+const SERVER_DEFAULT: (&str, u16) = ("127.0.0.1", 8000);
+const P2P_PORT_DEFAULT: u16 = 7001;
+const TEXT_QUIET_DEFAULT: Duration = Duration::from_millis(2);
+const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
+/// A configuration file is a screenful; one of more than this is some other file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+const SERVER_FLAGS: &[&str] =
+    &["listen", "data", "opening_balance", "text", "text_dialect", "text_quiet", "max_connections"];
+const CLIENT_FLAGS: &[&str] = &["server", "p2p_port", "name", "protocol"];
+
+/// Everything that the program was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How to log.
+    pub log: LogConfig,
+    /// What to be.
+    pub config: Config,
+}
+
+/// How to log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogConfig {
+    /// What to log.
+    pub level: LogLevel,
+    /// How it looks.
+    pub format: LogFormat,
+}
+
+/// What to be, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Config {
+    /// The server.
+    Server(ServerConfig),
+    /// A client with its terminal.
+    Client(ClientConfig),
+    /// A server and two clients in one process.
+    Demo(DemoConfig),
+}
+
+/// What a server needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Where to take connections; port 0 for any free one.
+    pub listen: SocketAddr,
+    /// The directory of the ledger. It need not exist yet.
+    pub data_dir: PathBuf,
+    /// The credits of a new account.
+    pub opening_balance: Amount,
+    /// Who may speak the text protocol.
+    pub text: TextAccess,
+    /// Whose words the text protocol has.
+    pub text_dialect: Dialect,
+    /// How long nothing must come for an unterminated request to be whole; zero takes a drained
+    /// socket for the end.
+    pub text_quiet: Duration,
+    /// How many connections may be open at once, at least 1.
+    pub max_connections: usize,
+}
+
+/// What a client needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// Where the server is.
+    pub server: SocketAddr,
+    /// The port for peers; 0 for any free one.
+    pub p2p_port: u16,
+    /// Whom `login` means without a name.
+    pub name: Option<Username>,
+    /// How to speak to the server.
+    pub protocol: Protocol,
+}
+
+/// What the demo needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoConfig {
+    /// Its server; `data_dir` is empty if there is to be a temporary one.
+    pub server: ServerConfig,
+    /// Whether to make a temporary data directory.
+    pub temporary_data: bool,
+}
+
+/// Reads the command line, the environment, and the configuration file.
+///
+/// # Errors
+/// [`Error::CommandLine`] and [`Error::Usage`] for what was typed or stands in the environment,
+/// [`Error::ConfigUnreadable`] and [`Error::ConfigInvalid`] for the file, [`Error::Listen`] and
+/// [`Error::ServerUnreachable`] for a host that has no address.
+pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Settings, Error> {
+    let cli = Cli::parse_args(args)?;
+    let file = match &cli.config {
+        Some(path) => read_file(path)?,
+        None => Flags::default(),
+    };
+    resolve(cli.flags.or(file), &cli.typed)
+}
+
+fn resolve(flags: Flags, typed: &[String]) -> Result<Settings, Error> {
+    let role = flags.role.ok_or_else(|| Error::Usage {
+        message: "no role is given".into(),
+        hint: "add --role server, --role client or --role demo; --help tells more".into(),
+    })?;
+    refuse_foreign_flags(role, typed)?;
+    let log = LogConfig {
+        level: flags.log_level.unwrap_or_default(),
+        format: flags.log_format.unwrap_or_default(),
+    };
+    let config = match role {
+        Role::Server => {
+            let data = flags.data.clone().map_or_else(default_data_dir, Ok)?;
+            Config::Server(server(flags, data, SERVER_DEFAULT.1)?)
+        }
+        Role::Client => Config::Client(client(flags)?),
+        Role::Demo => Config::Demo(DemoConfig {
+            temporary_data: flags.data.is_none(),
+            server: {
+                let data = flags.data.clone().unwrap_or_default();
+                server(flags, data, 0)?
+            },
+        }),
+    };
+    Ok(Settings { log, config })
+}
+
+fn refuse_foreign_flags(role: Role, typed: &[String]) -> Result<(), Error> {
+    let (foreign, owners) = match role {
+        Role::Server | Role::Demo => (CLIENT_FLAGS, "--role client"),
+        Role::Client => (SERVER_FLAGS, "--role server and --role demo"),
+    };
+    match typed.iter().find(|id| foreign.contains(&id.as_str())) {
+        None => Ok(()),
+        Some(id) => {
+            let flag = id.replace('_', "-");
+            let role = role_name(role);
+            Err(Error::Usage {
+                message: format!("--{flag} means nothing to a {role}"),
+                hint: format!("leave it out; it belongs to {owners}"),
+            })
+        }
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Server => "server",
+        Role::Client => "client",
+        Role::Demo => "demo",
+    }
+}
+
+fn server(flags: Flags, data_dir: PathBuf, default_port: u16) -> Result<ServerConfig, Error> {
+    let listen = flags.listen.unwrap_or_else(|| host_port((SERVER_DEFAULT.0, default_port)));
+    let text_dialect = flags.text_dialect.unwrap_or_default();
+    Ok(ServerConfig {
+        listen: look_up(&listen)
+            .map_err(|source| Error::Listen { address: listen.to_string(), source })?,
+        data_dir,
+        opening_balance: flags.opening_balance.unwrap_or(text_dialect.opening_balance()),
+        text: flags.text.unwrap_or_default(),
+        text_dialect,
+        text_quiet: flags.text_quiet.map_or(TEXT_QUIET_DEFAULT, |QuietTime(duration)| duration),
+        max_connections: flags.max_connections.map_or(MAX_CONNECTIONS_DEFAULT, Into::into),
+    })
+}
+
+fn client(flags: Flags) -> Result<ClientConfig, Error> {
+    let server = flags.server.unwrap_or_else(|| host_port(SERVER_DEFAULT));
+    if server.port == 0 {
+        return Err(Error::Usage {
+            message: format!("{server} is no address to connect to"),
+            hint: "give the port that the server prints when it starts".into(),
+        });
+    }
+    Ok(ClientConfig {
+        server: look_up(&server)
+            .map_err(|source| Error::ServerUnreachable { address: server.to_string(), source })?,
+        p2p_port: flags.p2p_port.unwrap_or(P2P_PORT_DEFAULT),
+        name: flags.name,
+        protocol: flags.protocol.unwrap_or_default(),
+    })
+}
+
+fn host_port((host, port): (&str, u16)) -> HostPort {
+    HostPort { host: host.to_owned(), port }
+}
+
+/// The first IPv4 address, or else the first: `localhost` is often `::1` first, where a server on
+/// `127.0.0.1` does not listen.
+fn look_up(address: &HostPort) -> io::Result<SocketAddr> {
+    let found: Vec<_> = (address.host.as_str(), address.port).to_socket_addrs()?.collect();
+    let best = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    best.copied().ok_or_else(|| io::Error::other("the host has no address"))
+}
+
+fn default_data_dir() -> Result<PathBuf, Error> {
+    let base = etcetera::choose_base_strategy().map_err(|error| Error::Usage {
+        message: format!("there is no default data directory: {error}"),
+        hint: "choose one with --data DIR".into(),
+    })?;
+    Ok(base.data_dir().join("mite"))
+}
+
+fn read_file(path: &Path) -> Result<Flags, Error> {
+    let unreadable = |source| Error::ConfigUnreadable { path: path.into(), source };
+    let size = fs::metadata(path).map_err(unreadable)?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(unreadable(io::Error::other("it is too large for a configuration file")));
+    }
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    toml::from_str(&text).map_err(|error| invalid_file(path, &text, &error))
+}
+
+fn invalid_file(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let line = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .map(|before| before.matches('\n').count() + 1);
+    // The parser says what it found and what it would take in one long line; they are two here.
+    let said = error.message().trim().replace('\n', ": ");
+    let (found, wanted) = match said.split_once(", expected ") {
+        Some((found, wanted)) => (found, Some(wanted)),
+        None => (said.as_str(), None),
+    };
+    let (found, unknown_key) = match found.strip_prefix("unknown field ") {
+        Some(key) => (format!("unknown key {key}"), true),
+        None => (found.to_owned(), false),
+    };
+    let hint = match wanted {
+        Some(keys) if unknown_key => {
+            format!("the keys are {}", keys.trim_start_matches("one of "))
+        }
+        Some(wanted) => format!("expected {wanted}"),
+        None => "the keys are the flags without --, such as opening-balance = 500 or \
+                 text-quiet = \"2ms\""
+            .into(),
+    };
+    Error::ConfigInvalid { path: path.into(), line, message: found, hint }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+use std::io::Write as _;
+use std::process::Command;
+
+use super::*;
+
+/// As if typed. The environment of the tests has no `MITE_` variables.
+fn settings(args: &[&str]) -> Result<Settings, Error> {
+    from_args(["node"].iter().chain(args).map(OsString::from))
+}
+
+fn server_config(args: &[&str]) -> ServerConfig {
+    match settings(args).expect("valid").config {
+        Config::Server(server) => server,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+fn refusal(args: &[&str]) -> (u8, String, String) {
+    let error = settings(args).expect_err("refused");
+    (error.exit_code(), error.to_string(), error.hint().unwrap_or_default())
+}
+
+#[test]
+fn defaults() {
+    let server = server_config(&["--role", "server", "--data", "/d"]);
+    let expected = ServerConfig {
+        listen: ([127, 0, 0, 1], 8000).into(),
+        data_dir: "/d".into(),
+        opening_balance: Amount::new(1000),
+        text: TextAccess::Loopback,
+        text_dialect: Dialect::Seed,
+        text_quiet: Duration::from_millis(2),
+        max_connections: 10_000,
+    };
+    assert_eq!(server, expected);
+    let dialect = server_config(&["--role", "server", "--data", "/d", "--text-dialect", "ta2021"]);
+    assert_eq!(dialect.opening_balance, Amount::new(10_000));
+
+    let client = settings(&["--role", "client"]).expect("valid");
+    assert_eq!(client.log, LogConfig { level: LogLevel::Info, format: LogFormat::Term });
+    let expected = ClientConfig {
+        server: ([127, 0, 0, 1], 8000).into(),
+        p2p_port: 7001,
+        name: None,
+        protocol: Protocol::Text,
+    };
+    assert_eq!(client.config, Config::Client(expected));
+
+    let Config::Demo(demo) = settings(&["--role", "demo"]).expect("valid").config else {
+        panic!("not a demo");
+    };
+    assert!(demo.temporary_data);
+    assert_eq!(demo.server.listen, ([127, 0, 0, 1], 0).into());
+}
+
+#[test]
+fn every_flag_arrives() {
+    let flags = [
+        "--role=server",
+        "--listen=[::1]:1",
+        "--data=/d",
+        "--opening-balance=7",
+        "--text=any",
+        "--text-dialect=ta2021",
+        "--text-quiet=0",
+        "--max-connections=3",
+    ];
+    let expected = ServerConfig {
+        listen: "[::1]:1".parse().expect("an address"),
+        data_dir: "/d".into(),
+        opening_balance: Amount::new(7),
+        text: TextAccess::Any,
+        text_dialect: Dialect::Ta2021,
+        text_quiet: Duration::ZERO,
+        max_connections: 3,
+    };
+    assert_eq!(server_config(&flags), expected);
+
+    let flags = [
+        "--role=client",
+        "--server=localhost:2",
+        "--p2p-port=0",
+        "--name=alice",
+        "--protocol=text",
+        "--log-level=trace",
+        "--log-format=json",
+    ];
+    let client = settings(&flags).expect("valid");
+    assert_eq!(client.log, LogConfig { level: LogLevel::Trace, format: LogFormat::Json });
+    let Config::Client(client) = client.config else { panic!("not a client") };
+    assert!(client.server.ip().is_loopback() && client.server.port() == 2, "{client:?}");
+    assert_eq!(client.p2p_port, 0);
+    assert_eq!(client.name.expect("a name").as_str(), "alice");
+}
+
+#[test]
+fn every_key_of_the_file_arrives() {
+    let file = file(
+        "role = \"server\"\nlisten = \"127.0.0.1:5\"\ndata = \"/d\"\nopening-balance = 7\n\
+         text = \"off\"\ntext-dialect = \"ta2021\"\ntext-quiet = \"5ms\"\nmax-connections = 3\n\
+         server = \"127.0.0.1:6\"\np2p-port = 7\nname = \"bob\"\nprotocol = \"text\"\n\
+         log-level = \"error\"\nlog-format = \"json\"\n",
+    );
+    let path = file.path().to_str().expect("text");
+    let expected = ServerConfig {
+        listen: ([127, 0, 0, 1], 5).into(),
+        data_dir: "/d".into(),
+        opening_balance: Amount::new(7),
+        text: TextAccess::Off,
+        text_dialect: Dialect::Ta2021,
+        text_quiet: Duration::from_millis(5),
+        max_connections: 3,
+    };
+    let settings = settings(&["--config", path]).expect("valid");
+    assert_eq!(settings.log, LogConfig { level: LogLevel::Error, format: LogFormat::Json });
+    assert_eq!(settings.config, Config::Server(expected));
+    let Config::Client(client) =
+        super::from_args(["node", "--config", path, "--role", "client"].map(OsString::from))
+            .expect("the file serves two roles")
+            .config
+    else {
+        panic!("not a client")
+    };
+    assert_eq!((client.server.port(), client.p2p_port), (6, 7));
+}
+
+#[test]
+fn mistakes_in_the_file_name_the_key_and_the_line() {
+    for (text, said, hint) in [
+        ("rol = \"server\"", "line 1: unknown key `rol`", "the keys are `role`, `listen`"),
+        ("role = \"server\"\n\nlisten = 5", "line 3: invalid type", "expected a string"),
+        ("config = \"x\"", "line 1: unknown key `config`", "the keys are"),
+        ("role = \"king\"", "line 1: unknown variant `king`", "expected one of `server`"),
+        ("text-quiet = \"2\"", "line 1: a time is a number with a unit", "the keys are"),
+        ("opening-balance = -5", "line 1: invalid value: integer `-5`", "expected u64"),
+        ("opening-balance = 1.5", "line 1: invalid type: floating point `1.5`", "expected u64"),
+        ("name = \"a#b\"", "line 1: a name holds no '#'", "the keys are"),
+        ("p2p-port = 70000", "line 1: invalid value: integer `70000`", "expected u16"),
+        ("max-connections = 0", "line 1: invalid value: integer `0`", "expected a nonzero"),
+        ("role = ", "line 1: ", ""),
+    ] {
+        let file = file(text);
+        let path = file.path().to_str().expect("text");
+        let (code, message, found_hint) = refusal(&["--config", path]);
+        assert_eq!(code, 3, "{text:?}");
+        assert!(message.contains(said) && message.contains(path), "{text:?}: {message}");
+        assert!(!message.contains('\n'), "{text:?}: {message}");
+        assert!(found_hint.contains(hint), "{text:?}: {found_hint}");
+    }
+    let (code, message, _) = refusal(&["--config", "/nowhere/mite.toml"]);
+    assert_eq!(code, 3);
+    assert!(message.contains("/nowhere/mite.toml: no such file"), "{message}");
+}
+
+#[test]
+fn flags_of_another_role_are_refused() {
+    for (args, said) in [
+        (["--role", "server", "--p2p-port", "1"], "--p2p-port means nothing to a server"),
+        (["--role", "server", "--name", "bob"], "--name means nothing to a server"),
+        (["--role", "demo", "--server", "h:1"], "--server means nothing to a demo"),
+        (["--role", "client", "--text-quiet", "1ms"], "--text-quiet means nothing to a client"),
+        (["--role", "client", "--data", "/d"], "--data means nothing to a client"),
+    ] {
+        let (code, message, hint) = refusal(&args);
+        assert_eq!((code, message.as_str()), (2, said));
+        assert!(hint.contains("--role"), "{hint}");
+    }
+}
+
+#[test]
+fn mistakes_on_the_command_line() {
+    for args in [
+        &[][..],
+        &["--role"],
+        &["--role", "king"],
+        &["--nonsense"],
+        &["--role", "server", "--listen", "8000"],
+        &["--role", "server", "--opening-balance", "-5"],
+        &["--role", "server", "--opening-balance", "+5"],
+        &["--role", "server", "--max-connections", "0"],
+        &["--role", "server", "--text-quiet", "1h"],
+        &["--role", "client", "--name", "a b"],
+        &["--role", "client", "--p2p-port", "70000"],
+        &["--role", "client", "--server", "127.0.0.1:0"],
+        &["--role", "client", "--protocol", "smoke"],
+    ] {
+        assert_eq!(refusal(args).0, 2, "{args:?}");
+    }
+    let (_, message, hint) = refusal(&[]);
+    assert_eq!(message, "no role is given");
+    for role in ["--role server", "--role client", "--role demo"] {
+        assert!(hint.contains(role), "{hint}");
+    }
+    assert_eq!(refusal(&["--help"]).0, 0);
+    assert_eq!(refusal(&["--version"]).0, 0);
+}
+
+#[test]
+fn unknown_hosts_belong_to_what_they_were_for() {
+    // RFC 6761: `.invalid` never has an address.
+    let (code, message, _) = refusal(&["--role=server", "--data=/d", "--listen=mite.invalid:1"]);
+    assert_eq!(code, 4, "{message}");
+    let (code, message, _) = refusal(&["--role=client", "--server=mite.invalid:1"]);
+    assert_eq!(code, 7, "{message}");
+    assert!(message.contains("mite.invalid:1"), "{message}");
+}
+
+/// A test cannot change its own environment, so another process of this program reads it: the flag
+/// wins over the variable, that over the file, that over the default.
+#[test]
+fn flag_then_environment_then_file_then_default() {
+    let file = file("opening-balance = 3\nmax-connections = 3\nlog-level = \"error\"\n");
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "config::tests::print_configuration", "--ignored", "--nocapture"])
+        .env("MITE_CONFIG", file.path())
+        .env("MITE_ROLE", "server")
+        .env("MITE_OPENING_BALANCE", "2")
+        .env("MITE_MAX_CONNECTIONS", "2")
+        .env("MITE_P2P_PORT", "2")
+        .env("XDG_DATA_HOME", "/xdg")
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "opening_balance: Amount(1)", // flag
+        "max_connections: 2",         // environment
+        "level: Error",               // file
+        "text_quiet: 2ms",            // default
+        "data_dir: \"/xdg/mite\"",    // default by XDG
+    ] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+}
+
+/// The other process of the test above.
+#[test]
+#[ignore = "it is run by another test, with an environment of its own"]
+fn print_configuration() {
+    println!("{:?}", settings(&["--opening-balance", "1"]).expect("valid"));
+}

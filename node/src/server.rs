@@ -1,0 +1,156 @@
+//! The server: wires the actors together, takes connections, stops cleanly.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor as _, AsyncContext as _, Recipient, System};
+use actors::ledger::journal::{
+    DataDirError, DiskStorage, Journal, JournalOptions, OpenError, Operation, Storage,
+};
+use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, system_clock};
+use actors::messages::StopLedger;
+use actors::registry::Registry;
+use actors::session::{SessionPeers, SessionSettings, TextRules};
+use slog::{Logger, info, warn};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::announce;
+use crate::config::ServerConfig;
+use crate::error::Error;
+use crate::listener::{Gate, SessionListener};
+use crate::server_key;
+
+/// How long the sessions may take to answer what is under way when the server stops. Longer than any
+/// sync of a healthy disk.
+const SESSIONS_STOP_MAX: Duration = Duration::from_secs(10);
+
+/// The server, from start to Ctrl-C or SIGTERM.
+pub(crate) fn run(config: ServerConfig, log: Logger) -> Result<(), Error> {
+    System::new().block_on(async {
+        let stop = announce::stop_signal()?;
+        let server = Server::start(config, &log).await?;
+        announce::line(&format!("listening on {}", server.address()));
+        stop.await;
+        info!(log, "stopping");
+        server.stop().await;
+        Ok(())
+    })
+}
+
+/// A server that runs in this process.
+pub(crate) struct Server {
+    address: SocketAddr,
+    ledger: Recipient<StopLedger>,
+    stop: CancellationToken,
+    listening: JoinHandle<()>,
+    gate: Arc<Gate>,
+    log: Logger,
+}
+
+impl Server {
+    /// Opens the ledger and takes connections. Needs an actix system.
+    pub(crate) async fn start(config: ServerConfig, log: &Logger) -> Result<Self, Error> {
+        // First of all: a port in use must not cost the replay of a long journal.
+        let cannot_listen = |source| Error::listen(config.listen, source);
+        let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+
+        let storage = open_storage(&config.data_dir)?;
+        let key = server_key::load_or_create(&config.data_dir)?;
+        let (journal, state) = Journal::open(storage, JournalOptions::default(), log)
+            .map_err(|error| journal_error(&config.data_dir, error))?;
+        info!(log, "ledger opened"; "accounts" => state.accounts().len(),
+            "entries" => state.next_entry().get(), "data" => %config.data_dir.display());
+
+        let settings = LedgerSettings {
+            clock: system_clock,
+            fail_stop: Arc::new(fail_stop(config.data_dir.clone())),
+        };
+        let ledger = Ledger::new(journal, state, settings, log).start();
+        let registry = Registry::new(ledger.clone().recipient(), log).start();
+        let peers = SessionPeers {
+            submit: ledger.clone().recipient(),
+            log_in: registry.clone().recipient(),
+            log_out: registry.clone().recipient(),
+            list_online: registry.clone().recipient(),
+            notify: registry.recipient(),
+        };
+        let stop = CancellationToken::new();
+        let settings = SessionSettings {
+            rules: TextRules {
+                dialect: config.text_dialect,
+                opening_balance: config.opening_balance,
+                server_key: key.public_key(),
+            },
+            quiet: config.text_quiet,
+            stop: stop.clone(),
+        };
+        let gate = Arc::new(Gate::new(config.max_connections, config.text, log));
+        let sessions = SessionListener::new(listener, Arc::clone(&gate), peers, settings, log);
+        let listening = actix::spawn(sessions.run());
+        info!(log, "listening"; "address" => address, "dialect" => config.text_dialect.name());
+        let ledger = ledger.recipient();
+        Ok(Self { address, ledger, stop, listening, gate, log: log.clone() })
+    }
+
+    /// Where it takes connections.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections, answers what is under way, closes the journal.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        // It ends when the token is cancelled and does not panic.
+        let _ = self.listening.await;
+        if timeout(SESSIONS_STOP_MAX, self.gate.all_left()).await.is_err() {
+            warn!(self.log, "some connections do not take their answers"; "left" => self.gate.open());
+        }
+        // Without a reply the ledger is gone, which has ended the process.
+        let _ = self.ledger.send(StopLedger).await;
+    }
+}
+
+fn open_storage(data_dir: &Path) -> Result<Arc<dyn Storage>, Error> {
+    match DiskStorage::open(data_dir) {
+        Ok(storage) => Ok(Arc::new(storage)),
+        Err(DataDirError::Create { path, source } | DataDirError::NotWritable { path, source }) => {
+            Err(Error::DataDirectory { path, source })
+        }
+        Err(DataDirError::Locked { path }) => Err(Error::DataDirectoryLocked { path }),
+    }
+}
+
+fn journal_error(data_dir: &Path, error: OpenError) -> Error {
+    let path = data_dir.to_owned();
+    match error {
+        OpenError::Io(failure) if failure.operation == Operation::Write => {
+            Error::JournalFailed { path, cause: failure.into() }
+        }
+        OpenError::Io(failure) => {
+            Error::DataDirectory { path: path.join(&failure.file), source: failure.source }
+        }
+        damaged => Error::JournalDamaged { path, cause: damaged.into() },
+    }
+}
+
+/// Ends the process at once: nobody may hear of an outcome that may not be durable.
+fn fail_stop(data_dir: PathBuf) -> impl Fn(LedgerFailure) + Send + Sync {
+    move |failure| {
+        let error = match failure {
+            LedgerFailure::Journal(cause) => {
+                Error::JournalFailed { path: data_dir.clone(), cause: cause.into() }
+            }
+            LedgerFailure::Panicked => Error::Internal(failure.to_string()),
+        };
+        // Whoever closed our standard error still gets the exit code.
+        let _ = error.report(&mut std::io::stderr());
+        process::exit(error.exit_code().into());
+    }
+}

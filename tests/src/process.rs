@@ -1,0 +1,210 @@
+//! The program under test as a child process, ended in any case.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take that is expected to happen: far longer than it does, even on a machine
+/// that is busy with something else.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running program whose output is read line by line. It is killed when this is dropped.
+pub struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+/// How a program ended, and what it wrote that nobody had read.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// The rest of its standard output.
+    pub stdout: Vec<String>,
+    /// The rest of its standard error.
+    pub stderr: Vec<String>,
+}
+
+impl Program {
+    /// Starts `binary` (`env!("CARGO_BIN_EXE_mite-under-test")` in a test) with these arguments, and
+    /// with none of the `MITE_…` variables that whoever runs the tests may have set.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(binary: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let mut command = Command::new(binary);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MITE_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command.spawn().expect("the program under test starts");
+        let stdout = lines(child.stdout.take().expect("it is piped"));
+        let stderr = lines(child.stderr.take().expect("it is piped"));
+        let stdin = child.stdin.take();
+        Self { child, stdin, stdout, stderr }
+    }
+
+    /// The next line of its standard output.
+    ///
+    /// # Panics
+    /// If there is none within [`PATIENCE`].
+    pub fn line(&self) -> String {
+        next(&self.stdout, "standard output")
+    }
+
+    /// Reads its standard output up to the first line that holds `text`, and returns that line.
+    ///
+    /// # Panics
+    /// If no such line comes within [`PATIENCE`].
+    pub fn line_with(&self, text: &str) -> String {
+        loop {
+            let line = next(&self.stdout, &format!("line with {text:?} on standard output"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// The same for its standard error.
+    ///
+    /// # Panics
+    /// If no such line comes within [`PATIENCE`].
+    pub fn error_line_with(&self, text: &str) -> String {
+        loop {
+            let line = next(&self.stderr, &format!("line with {text:?} on standard error"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Types a line.
+    ///
+    /// # Panics
+    /// If the program does not read any more.
+    pub fn type_line(&mut self, line: &str) {
+        use std::io::Write as _;
+        let stdin = self.stdin.as_mut().expect("its standard input is open");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the program reads");
+    }
+
+    /// Closes its standard input.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// If it has ended already.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the program runs");
+    }
+
+    /// Ends it without warning, as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the program is ours");
+        self.child.wait().expect("the program is ours");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it has not ended within [`PATIENCE`].
+    pub fn wait(mut self) -> Ended {
+        self.stdin = None;
+        // Its output ends when it does.
+        let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
+        let status = self.child.wait().expect("the program is ours");
+        Ended { status, stdout, stderr }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn next(lines: &Receiver<String>, what: &str) -> String {
+    match lines.recv_timeout(PATIENCE) {
+        Ok(line) => line,
+        Err(RecvTimeoutError::Timeout) => panic!("no {what} within {PATIENCE:?}"),
+        Err(RecvTimeoutError::Disconnected) => panic!("the program ended before the {what}"),
+    }
+}
+
+fn rest(lines: &Receiver<String>) -> Vec<String> {
+    let mut rest = Vec::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => rest.push(line),
+            Err(RecvTimeoutError::Disconnected) => return rest,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("the program does not end within {PATIENCE:?}")
+            }
+        }
+    }
+}
+
+/// A server in a process of its own.
+pub struct Server {
+    /// The process.
+    pub program: Program,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server on a free port of the loopback interface, with its ledger in `data`.
+    ///
+    /// # Panics
+    /// If it does not listen within [`PATIENCE`].
+    pub fn start(binary: &str, data: &Path, more_args: &[&str]) -> Self {
+        let data = data.to_str().expect("temporary paths are text");
+        let mut args = vec!["--role", "server", "--listen", "127.0.0.1:0", "--data", data];
+        args.extend(more_args);
+        let program = Program::start(binary, args);
+        let first = program.line();
+        let address = first.strip_prefix("listening on ").expect("the address in its first line");
+        let address = address.parse().expect("an address");
+        Self { program, address }
+    }
+
+    /// Stops it with SIGTERM and waits for its end.
+    ///
+    /// # Panics
+    /// If it does not end within [`PATIENCE`], or not with exit code 0.
+    pub fn stop(self) -> Ended {
+        self.program.signal(Signal::TERM);
+        let ended = self.program.wait();
+        assert!(ended.status.success(), "{ended:?}");
+        ended
+    }
+}

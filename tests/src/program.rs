@@ -1,0 +1,5 @@
+//! The `node` program, as the tests run it.
+
+fn main() -> std::process::ExitCode {
+    node::run()
+}

@@ -1,0 +1,172 @@
+//! A connection that sends and expects exact bytes.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::process::PATIENCE;
+
+/// A plain connection, of a client to the server or between two clients.
+pub struct Connection {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Panics
+    /// If nobody takes the connection within [`PATIENCE`].
+    pub fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("somebody listens");
+        Self::from_stream(stream)
+    }
+
+    /// Makes a connection of an accepted stream.
+    ///
+    /// # Panics
+    /// If the stream is dead already.
+    pub fn from_stream(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).expect("a live socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Registers and logs in, with requests that end in LF, and returns the list.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn log_in(address: SocketAddr, name: &str, port: u16) -> Self {
+        let mut connection = Self::open(address);
+        connection.ask(&format!("REGISTER#{name}\n"), "100 OK\n");
+        connection.send(format!("{name}#{port}\n"));
+        connection.list();
+        connection
+    }
+
+    /// Sends bytes in one write.
+    ///
+    /// # Panics
+    /// If the other side is gone.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the other side is there");
+    }
+
+    /// Sends a request and expects exactly this reply.
+    ///
+    /// # Panics
+    /// If something else comes, or nothing.
+    pub fn ask(&mut self, request: &str, reply: &str) {
+        self.send(request);
+        self.expect(reply);
+    }
+
+    /// Expects exactly these bytes next.
+    ///
+    /// # Panics
+    /// If something else comes, or nothing.
+    #[track_caller]
+    pub fn expect(&mut self, bytes: impl AsRef<[u8]>) {
+        let expected = bytes.as_ref();
+        let got = self.take(expected.len());
+        assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(expected));
+    }
+
+    /// The next line, without its LF.
+    ///
+    /// # Panics
+    /// If none comes.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).take(end).collect();
+                return String::from_utf8(line).expect("replies are text");
+            }
+            assert!(self.fill(), "the other side closed before a whole line: {:?}", self.read);
+        }
+    }
+
+    /// Reads a list: the balance and the lines of who is online.
+    ///
+    /// # Panics
+    /// If something else comes.
+    #[track_caller]
+    pub fn list(&mut self) -> (u64, Vec<String>) {
+        let balance = self.line();
+        let balance = balance.parse().unwrap_or_else(|_| panic!("a balance, not {balance:?}"));
+        let key = self.line();
+        assert!(!key.contains('#') && !key.is_empty(), "a key, not {key:?}");
+        let count: usize = self.line().parse().expect("a count");
+        (balance, (0..count).map(|_| self.line()).collect())
+    }
+
+    /// The balance, asked for with a `List` that ends in LF.
+    ///
+    /// # Panics
+    /// If something else comes.
+    #[track_caller]
+    pub fn balance(&mut self) -> u64 {
+        self.send("List\n");
+        self.list().0
+    }
+
+    /// Expects the other side to close, with nothing more to read.
+    ///
+    /// # Panics
+    /// If bytes come, or the connection stays open.
+    #[track_caller]
+    pub fn expect_close(&mut self) {
+        if self.fill() {
+            panic!("bytes where the end was expected: {:?}", String::from_utf8_lossy(&self.read));
+        }
+        assert!(self.read.is_empty(), "{:?}", String::from_utf8_lossy(&self.read));
+    }
+
+    /// Expects that nothing comes for a while, and the connection stays open.
+    ///
+    /// # Panics
+    /// If anything comes.
+    #[track_caller]
+    pub fn expect_silence(&mut self, while_: Duration) {
+        assert!(self.read.is_empty(), "{:?}", String::from_utf8_lossy(&self.read));
+        self.stream.set_read_timeout(Some(while_)).expect("a live socket");
+        let mut bytes = [0; 256];
+        match self.stream.read(&mut bytes) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            other => panic!("silence, not {other:?} {:?}", String::from_utf8_lossy(&bytes)),
+        }
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
+    }
+
+    /// Sends no more, but still reads.
+    ///
+    /// # Panics
+    /// If the connection is dead.
+    pub fn finish_sending(&self) {
+        self.stream.shutdown(Shutdown::Write).expect("a live socket");
+    }
+
+    fn take(&mut self, length: usize) -> Vec<u8> {
+        while self.read.len() < length {
+            if !self.fill() {
+                return std::mem::take(&mut self.read);
+            }
+        }
+        self.read.drain(..length).collect()
+    }
+
+    /// Reads what is there. Whether there was anything before the end.
+    fn fill(&mut self) -> bool {
+        let mut bytes = [0; 64 << 10];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => false,
+            Ok(length) => {
+                self.read.extend_from_slice(&bytes[..length]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("no bytes within {PATIENCE:?}: {error}"),
+        }
+    }
+}
