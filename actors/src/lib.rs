@@ -12,6 +12,9 @@
 
 mod later;
 pub mod ledger;
+#[cfg(test)]
+mod probe;
+
 pub mod messages;
 pub mod peer_link;
 pub mod registry;

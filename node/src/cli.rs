@@ -67,8 +67,8 @@ pub(crate) struct Flags {
     #[arg(long, env = "MITE_LISTEN", value_name = "HOST:PORT")]
     #[serde(deserialize_with = "from_text")]
     pub(crate) listen: Option<HostPort>,
-    /// Server, demo: the directory of the ledger [default: $`XDG_DATA_HOME/mite`, demo: a temporary
-    /// one]
+    /// Server, demo: the directory of the ledger [default: ~/.local/share/mite by the XDG rules,
+    /// demo: a temporary one]
     #[arg(long, env = "MITE_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Server, demo: the credits of a new account [default: 1000, with the dialect ta2021 10000]

@@ -123,7 +123,7 @@ fn resolve(flags: Flags, typed: &[String]) -> Result<Settings, Error> {
     })?;
     refuse_foreign_flags(role, typed)?;
     let log = LogConfig {
-        level: flags.log_level.unwrap_or_default(),
+        level: flags.log_level.unwrap_or_else(|| default_log_level(role)),
         format: flags.log_format.unwrap_or_default(),
     };
     let config = match role {
@@ -141,6 +141,14 @@ fn resolve(flags: Flags, typed: &[String]) -> Result<Settings, Error> {
         }),
     };
     Ok(Settings { log, config })
+}
+
+/// A server is watched by its log; a person at a terminal wants to see what goes wrong only.
+fn default_log_level(role: Role) -> LogLevel {
+    match role {
+        Role::Server => LogLevel::Info,
+        Role::Client | Role::Demo => LogLevel::Warning,
+    }
 }
 
 fn refuse_foreign_flags(role: Role, typed: &[String]) -> Result<(), Error> {

@@ -32,6 +32,10 @@ const COMMANDS_WAITING_MAX: usize = 1 << 18;
 /// none of them makes an entry of more than [`COMMAND_ENTRY_BYTES_MAX`].
 pub const SUBMIT_COMMANDS_MAX: usize = 1 << 15;
 
+/// Messages that are taken at once; whoever sends more waits for a place. Each session has one under
+/// way at most, so that a batch gathers from this many sessions without anybody waiting.
+const MAILBOX_MESSAGES: usize = 4096;
+
 /// The largest entry that a command makes today: an opening with a name of 32 characters of 4 bytes
 /// and a key.
 const COMMAND_ENTRY_BYTES_MAX: usize = 192;
@@ -286,6 +290,7 @@ impl Actor for Ledger {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
         let Some(journal) = self.journal.take() else { return };
         let ledger = ctx.address().downgrade();
         self.writer = Some(JournalWriter::start(journal, move |report| {
@@ -361,3 +366,6 @@ impl Handler<StopLedger> for Ledger {
         later
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,10 @@ pub struct State {
 impl State {
     /// Does what `command` asks, or refuses. The entry, if there is one, is what must be durable
     /// before anybody hears of the outcome.
+    ///
+    /// # Panics
+    /// If the rules that decide and the rules that replay disagree: a defect of this file, after
+    /// which no balance can be trusted.
     pub fn apply(&mut self, command: Command) -> (Outcome, Option<Entry>) {
         let decided = match command {
             Command::OpenAccount { name, access, grant } => {

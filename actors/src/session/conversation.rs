@@ -296,6 +296,3 @@ fn transfer_reply(outcome: Option<Outcome>) -> (Reply, Option<Result<(), Refusal
         _ => (Reply::Unavailable, None),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,242 @@
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use wire::text::{Dialect, TextPayment};
+use wire::{AccountId, Amount, PublicKey, Refusal};
 
+use super::*;
+use crate::ledger::state::Command;
+use crate::messages::LogInRefusal;
+use crate::probe::{Received, gone, no_log, probe};
+
+const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// A session between a test and mocked neighbours.
+struct Stage {
+    client: DuplexStream,
+    submitted: Received<Submit>,
+    log_ins: Received<LogIn>,
+    log_outs: Received<LogOut>,
+    notified: Received<NotifyAccounts>,
+    stop: CancellationToken,
+}
+
+fn settings(dialect: Dialect) -> SessionSettings {
+    SessionSettings {
+        rules: TextRules {
+            dialect,
+            opening_balance: Amount::new(1000),
+            server_key: PublicKey::new([0; 32]),
+        },
+        quiet: Duration::from_millis(2),
+        stop: CancellationToken::new(),
+    }
+}
+
+/// Openings succeed, transfers of 13 credits do not, balances are 900.
+fn outcome(command: &Command) -> Outcome {
+    match command {
+        Command::OpenAccount { .. } => Outcome::Opened(AccountId::new(7)),
+        Command::TextTransfer { payment, .. } if payment.amount == Amount::new(13) => {
+            Outcome::Refused(Refusal::InsufficientBalance)
+        }
+        Command::TextTransfer { .. } => Outcome::Settled,
+        Command::ReadBalance(_) => Outcome::Balance(Amount::new(900)),
+        Command::FindAccount(_) => Outcome::Found(None),
+    }
+}
+
+fn start(dialect: Dialect) -> Stage {
+    let (submit, submitted) =
+        probe(|Submit(commands): &Submit| Ok(commands.iter().map(outcome).collect()));
+    start_with(dialect, submit, submitted)
+}
+
+fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<Submit>) -> Stage {
+    let (log_in, log_ins) = probe(|log_in: &LogIn| match log_in.name.as_str() {
+        "ghost" => Err(LogInRefusal::UnknownName),
+        _ => Ok(AccountId::new(1)),
+    });
+    let (log_out, log_outs) = probe(|_: &LogOut| ());
+    let (list_online, _) =
+        probe(|_: &ListOnline| OnlineList { count: 1, lines: "bob#127.0.0.1#7002\n".into() });
+    let (notify, notified) = probe(|_: &NotifyAccounts| ());
+    let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
+    let settings = settings(dialect);
+    let stop = settings.stop.clone();
+    let (client, stream) = duplex(1 << 20);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
+    Session::new(SessionId(5), stream, peer, peers, settings, &no_log()).start();
+    Stage { client, submitted, log_ins, log_outs, notified, stop }
+}
+
+impl Stage {
+    async fn send(&mut self, bytes: &str) {
+        self.client.write_all(bytes.as_bytes()).await.expect("the session reads");
+    }
+
+    async fn expect(&mut self, bytes: &str) {
+        let mut read = vec![0; bytes.len()];
+        self.client.read_exact(&mut read).await.expect("the session answers");
+        assert_eq!(String::from_utf8_lossy(&read), bytes);
+    }
+
+    async fn expect_close(&mut self) {
+        let mut rest = String::new();
+        self.client.read_to_string(&mut rest).await.expect("the session closes");
+        assert_eq!(rest, "");
+        assert_eq!(self.log_outs.next().await, LogOut(SessionId(5)));
+    }
+
+    async fn log_in(&mut self) {
+        self.send("bob#7002\n").await;
+        self.expect(&format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n")).await;
+        let log_in = self.log_ins.next().await;
+        assert_eq!((log_in.name.as_str(), log_in.address.port()), ("bob", 7002));
+        assert_eq!(self.submitted.next().await, balance());
+    }
+}
+
+fn balance() -> Submit {
+    Submit(vec![Command::ReadBalance(AccountId::new(1))])
+}
+
+fn transfer(amount: u64) -> Command {
+    let payment = TextPayment {
+        payer: "alice".parse().expect("a valid name"),
+        amount: Amount::new(amount),
+        payee: "bob".parse().expect("a valid name"),
+    };
+    Command::TextTransfer { sender: AccountId::new(1), payment }
+}
+
+#[actix::test]
+async fn what_arrives_together_is_asked_together() {
+    let mut stage = start(Dialect::Seed);
+    stage.log_in().await;
+    stage
+        .send("alice#1#bob\nalice#13#bob\nalice#-1#bob\nnonsense\nalice#2#bob\nList\nalice#3#bob\n")
+        .await;
+    stage
+        .expect(&format!(
+            "100 OK\nTransfer failed due to insufficient balance.\n\
+             Transfer failed due to negative amount.\n200 BAD_REQUEST\n100 OK\n\
+             900\n{KEY}\n1\nbob#127.0.0.1#7002\n100 OK\n"
+        ))
+        .await;
+    let with_list =
+        [transfer(1), transfer(13), transfer(2), Command::ReadBalance(AccountId::new(1))];
+    assert_eq!(stage.submitted.next().await, Submit(with_list.to_vec()));
+    assert_eq!(stage.submitted.next().await, Submit(vec![transfer(3)]));
+    stage.submitted.nothing();
+}
+
+#[actix::test]
+async fn who_is_not_logged_in_reaches_nobody() {
+    let mut stage = start(Dialect::Seed);
+    stage.send("List\nalice#1#bob\nalice#-1#bob\nghost#7001\nbob#0\nREGISTER#a b\n").await;
+    stage
+        .expect(
+            "220 AUTH_FAIL\n220 AUTH_FAIL\n220 AUTH_FAIL\n220 AUTH_FAIL\n220 AUTH_FAIL\n210 FAIL\n",
+        )
+        .await;
+    stage.submitted.nothing();
+    assert_eq!(stage.log_ins.next().await.name.as_str(), "ghost");
+    stage.log_ins.nothing();
+}
+
+#[actix::test]
+async fn a_session_whose_account_is_taken_is_not_logged_in_any_more() {
+    let mut stage = start(Dialect::Seed);
+    stage.send("bob#7002\n").await;
+    stage.expect(&format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n")).await;
+    let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
+    notices.send(SessionNotice::Replaced).await.expect("the session lives");
+    stage.send("List\n").await;
+    stage.expect("220 AUTH_FAIL\n").await;
+}
+
+#[actix::test]
+async fn in_the_other_dialect_the_payer_is_told() {
+    let mut stage = start(Dialect::Ta2021);
+    stage.send("bob#7002\nalice#1#bob\nalice#13#bob\nalice#0#bob\n").await;
+    stage.expect(&format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\nTransfer Fail!\n")).await;
+    let alice = || "alice".parse().expect("a valid name");
+    let lines = vec![(alice(), "Transfer OK!\n"), (alice(), "Transfer Fail!\n")];
+    assert_eq!(stage.notified.next().await, NotifyAccounts(lines));
+    // And the payer's session passes such a line on, while it waits for requests.
+    let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
+    notices.send(SessionNotice::Line("Transfer OK!\n")).await.expect("the session lives");
+    stage.expect("Transfer OK!\n").await;
+}
+
+#[actix::test]
+async fn a_peer_that_does_not_read_its_notices_is_left() {
+    let mut stage = start(Dialect::Ta2021);
+    stage.send("bob#7002\n").await;
+    let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
+    // The duplex stream takes a mebibyte; what comes on top is bounded.
+    for _ in 0..200_000 {
+        if notices.send(SessionNotice::Line("Transfer OK!\n")).await.is_err() {
+            assert_eq!(stage.log_outs.next().await, LogOut(SessionId(5)));
+            return;
+        }
+    }
+    panic!("the session buffers without limit");
+}
+
+#[actix::test]
+async fn exit_and_the_end_of_the_stream_log_out() {
+    let mut stage = start(Dialect::Seed);
+    stage.log_in().await;
+    stage.send("alice#1#bob\nExit\nalice#2#bob\n").await;
+    stage.expect("100 OK\nBye\n").await;
+    stage.expect_close().await;
+    assert_eq!(stage.submitted.next().await, Submit(vec![transfer(1)]));
+    stage.submitted.nothing();
+
+    let mut stage = start(Dialect::Seed);
+    stage.log_in().await;
+    drop(stage.client);
+    assert_eq!(stage.log_outs.next().await, LogOut(SessionId(5)));
+}
+
+#[actix::test]
+async fn a_violation_is_answered_once_behind_what_came_before() {
+    let mut stage = start(Dialect::Seed);
+    stage.log_in().await;
+    stage.send(&format!("alice#1#bob\n{}", "x".repeat(2000))).await;
+    stage.expect("100 OK\n200 BAD_REQUEST\n").await;
+    stage.expect_close().await;
+}
+
+#[actix::test]
+async fn without_a_ledger_every_request_has_an_answer() {
+    for unavailable in [LedgerUnavailable::Busy, LedgerUnavailable::Stopping] {
+        let (submit, submitted) = probe(move |_: &Submit| Err(unavailable));
+        let mut stage = start_with(Dialect::Seed, submit, submitted);
+        stage.send("bob#7002\nalice#1#bob\nList\nREGISTER#carol\n").await;
+        stage.expect("220 ERROR\n220 ERROR\n220 ERROR\n220 ERROR\n").await;
+    }
+    let (_, submitted) = probe(|_: &Submit| Err(LedgerUnavailable::Busy));
+    let mut stage = start_with(Dialect::Seed, gone().await, submitted);
+    stage.send("REGISTER#carol\n").await;
+    stage.expect("220 ERROR\n").await;
+}
+
+#[actix::test]
+async fn a_stop_answers_what_is_under_way_and_closes() {
+    let (stopping, stop) = std::sync::mpsc::channel::<CancellationToken>();
+    let (submit, submitted) = probe(move |Submit(commands): &Submit| {
+        stop.recv().expect("the test has sent it").cancel();
+        Ok(commands.iter().map(outcome).collect())
+    });
+    let mut stage = start_with(Dialect::Seed, submit, submitted);
+    stopping.send(stage.stop.clone()).expect("the ledger is there");
+    stage.send("REGISTER#carol\nREGISTER#dave\n").await;
+    stage.expect("100 OK\n100 OK\n").await;
+    stage.expect_close().await;
+
+    let mut idle = start(Dialect::Seed);
+    idle.log_in().await;
+    idle.stop.cancel();
+    idle.expect_close().await;
+}

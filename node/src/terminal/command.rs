@@ -8,7 +8,7 @@ use wire::username::UsernameError;
 use wire::{Amount, P2pPort, Username};
 
 /// How long `wait` waits unless it is told.
-const WAIT_DEFAULT: Duration = Duration::from_secs(60);
+const WAIT_DEFAULT: Duration = Duration::from_mins(1);
 /// A day: a script that waits longer has forgotten what for.
 const WAIT_SECONDS_MAX: u64 = 86_400;
 

@@ -34,6 +34,10 @@ pub(super) trait Screen {
     fn show(&mut self, text: &str) -> io::Result<()>;
     /// Shows what has failed.
     fn show_failure(&mut self, failure: &Failure) -> io::Result<()>;
+    /// Ctrl-C has stopped a command.
+    fn interrupted(&mut self) -> io::Result<()> {
+        Ok(())
+    }
     /// The next command may come.
     fn ready(&mut self, _account: Option<&Username>, _online: &[Username]) {}
 }
@@ -176,10 +180,13 @@ where
         };
         let outcome = match watched {
             Watched::Done(outcome) => outcome,
-            Watched::Interrupted if self.interrupt_stops_command => Err(Failure::new(
-                "stopped waiting for the answer",
-                "what you asked for may still be done: look at 'balance'",
-            )),
+            Watched::Interrupted if self.interrupt_stops_command => {
+                self.screen.interrupted()?;
+                Err(Failure::new(
+                    "stopped waiting for the answer",
+                    "what you asked for may still be done: look at 'balance'",
+                ))
+            }
             Watched::Interrupted | Watched::Terminated => {
                 return Ok(Next::End { goodbye_said: false });
             }

@@ -6,7 +6,7 @@
 //! [`Canvas`] is for.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,13 +58,10 @@ where
 {
     let printer = ExternalPrinter::new(TEXTS_MAX);
     let canvas = Canvas::new(printer.sender());
-    // A log in a file of its own stays there.
-    let _diversion = io::stderr().is_terminal().then(|| {
-        let canvas = canvas.clone();
-        logging::divert(move |line| {
-            // The log has nobody to tell that the terminal is gone.
-            let _ = canvas.print(line);
-        })
+    let on_canvas = canvas.clone();
+    let _diversion = logging::divert(move |line| {
+        // The log has nobody to tell that the terminal is gone.
+        let _ = on_canvas.print(line);
     });
     canvas.print(&view::welcome(name.as_ref())).map_err(Error::Terminal)?;
 
@@ -79,12 +76,12 @@ where
         has_default_name: name.is_some(),
         default_port: shell.default_port(),
     };
+    let mut screen = Window { canvas, ready };
+    let driver = Driver::new(shell, inbox, &mut screen, true)?;
     let thread = thread::Builder::new()
         .name("terminal".into())
         .spawn(move || reader.run(&may_read, &lines))
         .map_err(Error::Terminal)?;
-    let mut screen = Window { canvas, ready };
-    let driver = Driver::new(shell, inbox, &mut screen, true)?;
     let ended = driver.run(input).await;
 
     // The editor gives the terminal back as it was before we go.
@@ -183,6 +180,11 @@ impl Screen for Window {
         self.canvas.print(&problem_text(&failure.message, failure.hint.as_deref()))
     }
 
+    fn interrupted(&mut self) -> io::Result<()> {
+        // The terminal has written ^C and stays on that line.
+        write_out("")
+    }
+
     fn ready(&mut self, account: Option<&Username>, online: &[Username]) {
         // If the reader is gone, its end of the input says so.
         let _ = self.ready.send(Ready { account: account.cloned(), online: online.to_vec() });
@@ -268,6 +270,11 @@ impl LineReader {
         Ok(match signal {
             Signal::Success(line) => Typed::Line(line),
             Signal::CtrlC => Typed::Cancelled,
+            Signal::ExternalBreak(_) => {
+                // What follows is not to stand behind a line that was never finished.
+                write_out("")?;
+                Typed::Left
+            }
             _ => Typed::Left,
         })
     }

@@ -67,8 +67,8 @@ pub fn inbox() -> (Recipient<WalletEvent>, Inbox) {
     (receiver.recipient(), Inbox { events, missed })
 }
 
-/// Takes commands until there are no more, on the terminal or from whatever stdin is, and says
-/// goodbye to the server.
+/// Takes commands until there are no more and says goodbye to the server. A person is spoken with if
+/// stdin, stdout and stderr are all terminals; otherwise stdin is a script.
 ///
 /// `listen` binds the P2P listener to a port (0 for any free one) and says which one it is. It is
 /// called for the first log-in and, should that fail, for the next one; never again once it has
@@ -83,7 +83,9 @@ pub async fn run(
     inbox: Inbox,
     listen: impl AsyncFnMut(u16) -> Result<P2pPort, Error>,
 ) -> Result<(), Error> {
-    let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
+    // The line editor draws on the standard error.
+    let interactive =
+        io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();
     let name = config.name.clone();
     let shell = shell::Shell::new(config, wallet, listen);
     if interactive {

@@ -39,7 +39,7 @@ pub(super) fn welcome(name: Option<&Username>) -> String {
 /// The menu.
 pub(super) fn help() -> String {
     let usages = VERBS.map(|verb| format!("{} {}", verb.word, verb.arguments));
-    let width = usages.iter().map(|usage| usage.len()).max().unwrap_or_default();
+    let width = usages.iter().map(String::len).max().unwrap_or_default();
     let mut text = String::new();
     for (verb, usage) in VERBS.iter().zip(&usages) {
         let letter = verb.letter.unwrap_or(" ");

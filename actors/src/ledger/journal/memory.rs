@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::SECTOR_BYTES;
@@ -35,7 +36,7 @@ impl MemoryStorage {
     /// Makes a file hold exactly these bytes, durably.
     pub fn write(&self, name: &str, bytes: Vec<u8>) {
         let file = MemoryFile::default();
-        file.lock().bytes = bytes;
+        *file.lock() = Content { durable: bytes.clone(), bytes, unsynced: Vec::new() };
         let mut directory = self.lock();
         directory.names.insert(name.to_owned(), file.clone());
         directory.durable_names.insert(name.to_owned(), file);
@@ -59,6 +60,14 @@ impl MemoryStorage {
         directory.names = directory.durable_names.clone();
         for (name, file) in &directory.names {
             file.lock().crash(|sector| keep(name, sector));
+        }
+    }
+
+    /// Does what a system may do when a sync fails: forgets what it has not written yet. It is still
+    /// there to be read, until a crash, but syncing again does not make it durable.
+    pub fn lose_unsynced(&self) {
+        for file in self.lock().names.values() {
+            file.lock().unsynced.clear();
         }
     }
 
@@ -117,45 +126,38 @@ impl MemoryFile {
 
 #[derive(Debug, Default)]
 struct Content {
+    /// What is read.
     bytes: Vec<u8>,
-    /// What to put back to return to what was last synced, the newest change last.
-    undo: Vec<Undo>,
-}
-
-#[derive(Debug)]
-struct Undo {
-    offset: usize,
-    bytes: Vec<u8>,
-    len: usize,
+    /// What is left after a crash.
+    durable: Vec<u8>,
+    /// Where they may differ and the next sync makes them equal.
+    unsynced: Vec<Range<usize>>,
 }
 
 impl Content {
-    /// Notes what is about to change: the bytes from `offset` to `end`, and the length.
-    fn remember(&mut self, offset: usize, end: usize) {
-        let len = self.bytes.len();
-        let bytes = self.bytes[offset.min(len)..end.min(len)].to_vec();
-        self.undo.push(Undo { offset, bytes, len });
+    fn sync(&mut self) {
+        self.durable.resize(self.bytes.len(), 0);
+        for range in self.unsynced.drain(..) {
+            let end = range.end.min(self.bytes.len());
+            let start = range.start.min(end);
+            self.durable[start..end].copy_from_slice(&self.bytes[start..end]);
+        }
     }
 
     fn crash(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        let written = self.bytes.clone();
-        while let Some(undo) = self.undo.pop() {
-            self.bytes.resize(undo.len, 0);
-            if let Some(place) = self.bytes.get_mut(undo.offset..undo.offset + undo.bytes.len()) {
-                place.copy_from_slice(&undo.bytes);
+        let mut kept = self.durable.clone();
+        for range in self.unsynced.drain(..) {
+            for sector in range.start / SECTOR_BYTES..range.end.div_ceil(SECTOR_BYTES) {
+                let start = sector * SECTOR_BYTES;
+                let end = (start + SECTOR_BYTES).min(self.bytes.len());
+                if start < end && keep(sector) {
+                    kept.resize(kept.len().max(end), 0);
+                    kept[start..end].copy_from_slice(&self.bytes[start..end]);
+                }
             }
         }
-        for (sector, new) in written.chunks(SECTOR_BYTES).enumerate() {
-            let start = sector * SECTOR_BYTES;
-            let end = start + new.len();
-            if self.bytes.get(start..end) == Some(new) || !keep(sector) {
-                continue;
-            }
-            if self.bytes.len() < end {
-                self.bytes.resize(end, 0);
-            }
-            self.bytes[start..end].copy_from_slice(new);
-        }
+        self.bytes.clone_from(&kept);
+        self.durable = kept;
     }
 }
 
@@ -167,8 +169,8 @@ impl StorageFile for MemoryFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let len = to_usize(len)?;
         let mut content = self.lock();
-        let end = content.bytes.len();
-        content.remember(len.min(end), end);
+        let changed = content.bytes.len().min(len)..content.bytes.len().max(len);
+        content.unsynced.push(changed);
         content.bytes.resize(len, 0);
         Ok(())
     }
@@ -185,7 +187,7 @@ impl StorageFile for MemoryFile {
         let offset = to_usize(offset)?;
         let end = offset.checked_add(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
         let mut content = self.lock();
-        content.remember(offset, end);
+        content.unsynced.push(offset..end);
         if content.bytes.len() < end {
             content.bytes.resize(end, 0);
         }
@@ -194,7 +196,7 @@ impl StorageFile for MemoryFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.lock().undo.clear();
+        self.lock().sync();
         Ok(())
     }
 

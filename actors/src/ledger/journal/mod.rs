@@ -57,7 +57,7 @@ pub struct JournalOptions {
 }
 
 impl Default for JournalOptions {
-    /// Segments of 64 MiB: one and a half million text payments, replayed in less than a second.
+    /// Segments of 64 MiB: nearly two million text payments, replayed in less than a second.
     fn default() -> Self {
         Self { segment_bytes: 64 << 20 }
     }

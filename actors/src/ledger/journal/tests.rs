@@ -48,13 +48,14 @@ fn empty_keyed(name: &str) -> Command {
     }
 }
 
-fn transfer(payer: &str, (payee, sender): (&str, u64), amount: u64) -> Command {
+/// A payment that the payee, whose account has this number, asks for.
+fn transfer(from: &str, (to, to_id): (&str, u64), amount: u64) -> Command {
     let payment = TextPayment {
-        payer: payer.parse().expect("a valid name"),
-        payee: payee.parse().expect("a valid name"),
+        payer: from.parse().expect("a valid name"),
+        payee: to.parse().expect("a valid name"),
         amount: Amount::new(amount),
     };
-    Command::TextTransfer { sender: AccountId::new(sender), payment }
+    Command::TextTransfer { sender: AccountId::new(to_id), payment }
 }
 
 /// Applies the commands and appends their entries as one batch.

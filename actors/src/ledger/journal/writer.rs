@@ -96,8 +96,8 @@ fn write_all(
         }
     };
     // Closed first: whoever has heard of the failure cannot commit any more.
+    drop(queue);
     report(Report::Failed(error));
-    std::thread::sleep(std::time::Duration::from_secs(30));
 }
 
 /// What a panic says of itself.

@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn one_line_a_row() {
-        let mut words = Words::default();
-        words.names = ["alice", "bob", "bobby", "bo\u{202e}x"].map(str::to_owned).to_vec();
+        let names = ["alice", "bob", "bobby", "bo\u{202e}x"].map(str::to_owned).to_vec();
+        let mut words = Words { expected: Expected::Command, names };
         for (expected, typed, start, found) in [
             (Expected::Command, "p", 0, &["pay"][..]),
             (Expected::Command, "LI", 0, &["list"]),

@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 
 use reedline::{Prompt, PromptEditMode, PromptHistorySearch};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::terminal::command::Question;
+
+/// How wide the editor takes a prompt to be that has nothing on the right.
+const WIDTH_ASSUMED: usize = 3;
 
 /// A fixed text before the line.
 pub(super) struct Label {
@@ -36,8 +40,12 @@ impl Prompt for Label {
         Cow::Borrowed(&self.text)
     }
 
+    /// Blanks, for their number alone: to find the first row of the line being typed, the editor
+    /// takes the prompt for three columns wider than what stands on the right. With anything else
+    /// here, a line of about the screen's width would be torn by what is shown above it.
     fn render_prompt_right(&self) -> Cow<'_, str> {
-        Cow::Borrowed("")
+        let width = self.text.width() + self.mark.width();
+        Cow::Owned(" ".repeat(width.saturating_sub(WIDTH_ASSUMED)))
     }
 
     fn render_prompt_indicator(&self, _: PromptEditMode) -> Cow<'_, str> {

@@ -20,10 +20,9 @@ fn run_until_failure(storage: &Faulty, segment_bytes: u64, run: usize, answered:
     let mut known = Run { under_way: answered.clone(), answered };
     let Ok((mut journal, mut state)) = open(storage, segment_bytes) else { return known };
     for batch in 0..8 {
-        let sizes = [1, 20, 3, 40, 2, 9, 5, 60];
-        let mut commands: Vec<_> = (0..sizes[batch] - 1)
-            .map(|n| transfer("a0-0-x", ("a0-1-x", 1), n as u64 % 3))
-            .collect();
+        let sizes = [1u64, 20, 3, 40, 2, 9, 5, 60];
+        let mut commands: Vec<_> =
+            (1..sizes[batch]).map(|n| transfer("a0-0-x", ("a0-1-x", 1), n % 3)).collect();
         commands.push(opening(&format!("a{run}-{batch}-x"), 1000));
         let committed = commit(&mut journal, &mut state, commands);
         known.under_way = state.clone();

@@ -111,6 +111,31 @@ fn damaged_snapshots_are_skipped_and_old_ones_pruned() {
 }
 
 #[test]
+fn a_stored_snapshot_survives_a_power_cut() {
+    let small = small(4096);
+    Snapshot::capture(&small.states[4])
+        .store(&small.storage, &small.committed[4])
+        .expect("memory does not fail");
+    let before = files(&small.storage);
+    small.storage.crash(|_, _| false);
+    assert_eq!(files(&small.storage), before);
+}
+
+/// The state would be right, but the journal would be asked for other batches than its name says.
+#[test]
+fn a_renamed_snapshot_is_not_used() {
+    let small = small(1);
+    let (right, wrong) = (3, "snapshot-00000000000000000004.mite");
+    Snapshot::capture(&small.states[right])
+        .store(&small.storage, &small.committed[right])
+        .expect("memory does not fail");
+    small.storage.remove(FIRST_SEGMENT).expect("it is there");
+    assert_eq!(open(&small.storage, 1).expect("the snapshot stands for it").1, small.states[5]);
+    small.storage.rename("snapshot-00000000000000000003.mite", wrong).expect("it is there");
+    assert_eq!(expect_missing(open(&small.storage, 1)), (1, 1));
+}
+
+#[test]
 fn a_half_written_snapshot_is_removed() {
     let small = small(4096);
     let temporary = "snapshot-00000000000000000005.tmp";
@@ -158,27 +183,4 @@ proptest! {
         }
         prop_assert_eq!(&open(&storage, segment_bytes).expect("intact").1, &state);
     }
-}
-
-/// How fast a restart is: run with `--release -- --ignored --nocapture` and read the figure.
-#[test]
-#[ignore = "a measurement, for release builds"]
-fn replay_speed() {
-    let storage = MemoryStorage::new();
-    let (mut journal, mut state) = open(&storage, 64 << 20).expect("an empty directory");
-    let accounts = (0..1000).map(|n| opening(&format!("n{n}"), 1 << 40)).collect();
-    commit(&mut journal, &mut state, accounts).expect("memory does not fail");
-    for batch in 0..4000u64 {
-        let commands = (0..1000u64).map(|n| {
-            let payee = (n * 7 + batch + 1) % 1000;
-            transfer(&format!("n{n}"), (&format!("n{payee}"), payee), 1)
-        });
-        commit(&mut journal, &mut state, commands.collect()).expect("memory does not fail");
-    }
-    let entries = state.next_entry().get();
-    let begin = std::time::Instant::now();
-    let (_, replayed) = open(&storage, 64 << 20).expect("intact");
-    let took = begin.elapsed();
-    assert_eq!(replayed, state);
-    println!("{entries} entries in {took:?}");
 }

@@ -138,3 +138,17 @@ fn a_crash_while_a_segment_is_made_leaves_nothing() {
         assert_eq!(open(&storage, 1).expect(what).1, state, "{what}");
     }
 }
+
+/// A new segment is begun behind a durable batch only, so this is not the work of a crash.
+#[test]
+fn a_torn_batch_before_a_segment_that_was_begun_is_damage() {
+    let small = small(4096);
+    let bytes = small.storage.read(FIRST_SEGMENT).expect("the segment");
+    let ends = batch_ends(&bytes);
+    small.storage.write(FIRST_SEGMENT, bytes[..ends[4] - 50].to_vec());
+    assert_eq!(open(&small.storage.copy(), 4096).expect("torn").1, small.states[4]);
+    small.storage.write(&segment_name(BatchNumber::new(5)), Vec::new());
+    let (file, offset, batch, what) = expect_damage(open(&small.storage, 4096));
+    assert_eq!((file.as_str(), offset, batch), (FIRST_SEGMENT, ends[3] as u64, 5));
+    assert!(matches!(what, Damage::BatchIncomplete), "{what}");
+}

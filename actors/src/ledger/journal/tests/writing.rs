@@ -13,7 +13,7 @@ use super::*;
 pub(super) enum Fault {
     /// The operation does nothing and says so.
     Nothing,
-    /// A write is done and fails all the same; anything else does nothing.
+    /// A write is done and fails all the same; a sync loses what it was to write.
     Done,
     /// The operation panics.
     Panic,
@@ -91,10 +91,14 @@ impl StorageFile for FaultyFile {
         failed
     }
     fn sync_data(&self) -> io::Result<()> {
-        self.storage.step().and_then(|()| self.inner.sync_data())
+        let failed = self.storage.step();
+        if failed.is_err() && self.storage.fault == Fault::Done {
+            self.storage.inner.lose_unsynced();
+        }
+        failed.and_then(|()| self.inner.sync_data())
     }
     fn sync_all(&self) -> io::Result<()> {
-        self.storage.step().and_then(|()| self.inner.sync_all())
+        self.sync_data()
     }
 }
 
