@@ -144,7 +144,9 @@ impl<S: AsyncRead + AsyncWrite + 'static> ServerLink<S> {
             };
             match heard {
                 Ok(heard) => {
-                    heard.into_iter().for_each(|heard| link.hear(heard, ctx));
+                    for heard in heard {
+                        link.hear(heard, ctx);
+                    }
                     link.read(ctx);
                 }
                 Err(reason) => link.lose(&reason, ctx),

@@ -38,11 +38,11 @@ const OUTPUT_BYTES_FLUSH: usize = 64 << 10;
 const NOTICE_BYTES_MAX: usize = 64 << 10;
 
 /// How long a session that is not logged in may be silent.
-const LOG_IN_TIMEOUT: Duration = Duration::from_secs(600);
+const LOG_IN_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How long a session that is logged in may be silent: as long as it likes. TCP keep-alive ends the
 /// ones whose peer is gone.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
+const IDLE_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 
 /// What is read and thrown away, and for how long, so that a peer gets to read the last reply.
 const DRAIN_BYTES_MAX: usize = 4 << 20;
