@@ -31,10 +31,10 @@ const INCOMING_LINKS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The client, until its user leaves.
-pub(crate) fn run(config: ClientConfig, log: Logger) -> Result<(), Error> {
+pub(crate) fn run(config: ClientConfig, log: &Logger) -> Result<(), Error> {
     System::new().block_on(async {
         let (events, inbox) = terminal::inbox();
-        let client = Client::connect(config.server, events, &log).await?;
+        let client = Client::connect(config.server, events, log).await?;
         let terminal = TerminalConfig { name: config.name, p2p_port: config.p2p_port };
         let wallet = client.wallet_handle();
         terminal::run(terminal, wallet, inbox, async |port| client.listen(port).await).await

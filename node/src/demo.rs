@@ -1,7 +1,7 @@
 //! The demo: a server and two clients in one process, which pay each other through their own link,
 //! step by step and in words.
 
-use actix::{Actor as _, AsyncContext as _, MailboxError, System};
+use actix::{MailboxError, System};
 use actors::messages::{
     AccountList, GoOnline, Pay, PaymentReport, ReadAccount, Register, WalletError, WalletEvent,
 };
@@ -20,12 +20,12 @@ const PAYEE: &str = "bob";
 const PAID: Amount = Amount::new(25);
 
 /// The demo, from start to Ctrl-C.
-pub(crate) fn run(mut config: DemoConfig, log: Logger) -> Result<(), Error> {
+pub(crate) fn run(mut config: DemoConfig, log: &Logger) -> Result<(), Error> {
     let temporary = if config.temporary_data {
         let made = tempfile::Builder::new().prefix("mite-demo-").tempdir();
         let made =
             made.map_err(|source| Error::DataDirectory { path: std::env::temp_dir(), source })?;
-        config.server.data_dir = made.path().to_owned();
+        made.path().clone_into(&mut config.server.data_dir);
         Some(made)
     } else {
         None
@@ -37,7 +37,7 @@ pub(crate) fn run(mut config: DemoConfig, log: Logger) -> Result<(), Error> {
         let server = Server::start(config.server, &log.new(o!("role" => "server"))).await?;
         announce::line(&format!("listening on {}", server.address()));
         announce::line(&format!("1. A server is up. Its ledger is in {data_dir}, {kept}."));
-        let (payer, payee) = perform(&server, &log).await?;
+        let (payer, payee) = perform(&server, log).await?;
         announce::line(&format!(
             "The server stays up. Pay somebody yourself, in another terminal:\n    \
              node --role client --server {} --name carol --p2p-port 0\n\

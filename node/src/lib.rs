@@ -55,9 +55,9 @@ fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     // The guard outlives the role, and its records come before the line that says why it ended.
     let (log, _guard) = logging::start(log);
     match config {
-        Config::Server(config) => server::run(config, log),
-        Config::Client(config) => client::run(config, log),
-        Config::Demo(config) => demo::run(config, log),
+        Config::Server(config) => server::run(config, &log),
+        Config::Client(config) => client::run(config, &log),
+        Config::Demo(config) => demo::run(config, &log),
     }
 }
 

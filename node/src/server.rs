@@ -6,7 +6,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor as _, AsyncContext as _, Recipient, System};
+use actix::{Actor as _, Recipient, System};
 use actors::ledger::journal::{
     DataDirError, DiskStorage, Journal, JournalOptions, OpenError, Operation, Storage,
 };
@@ -31,10 +31,10 @@ use crate::server_key;
 const SESSIONS_STOP_MAX: Duration = Duration::from_secs(10);
 
 /// The server, from start to Ctrl-C or SIGTERM.
-pub(crate) fn run(config: ServerConfig, log: Logger) -> Result<(), Error> {
+pub(crate) fn run(config: ServerConfig, log: &Logger) -> Result<(), Error> {
     System::new().block_on(async {
         let stop = announce::stop_signal()?;
-        let server = Server::start(config, &log).await?;
+        let server = Server::start(config, log).await?;
         announce::line(&format!("listening on {}", server.address()));
         stop.await;
         info!(log, "stopping");

@@ -152,7 +152,7 @@ async fn who_cannot_be_reached_gets_nothing() {
 #[actix::test]
 async fn as_many_as_may_are_handed_over_at_once() {
     // Nothing but the test ends before the connections time out.
-    let patience = PeerPatience { connect: Duration::from_secs(3600), ..PATIENCE };
+    let patience = PeerPatience { connect: Duration::from_hours(1), ..PATIENCE };
     let connector = TestConnector(RefCell::new(None));
     let dialer = Dialer::new(connector, patience, &no_log()).start();
     let handing_over: Vec<_> = (0..=HANDING_OVER_MAX)

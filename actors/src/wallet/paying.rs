@@ -117,30 +117,47 @@ impl Standing {
         u128::from(now.credits()) + u128::from(self.amount.credits()) == self.untouched(received)
     }
 
-    /// The server's word and the balance count; a payee's word alone does not.
-    fn judge(&self, claim: Claim, now: Option<Amount>, received: u128) -> PaymentReport {
-        let debited = now.map(|now| self.is_debited(now, received));
-        let untouched = now.map(|now| u128::from(now.credits()) == self.untouched(received));
-        let unconfirmed =
-            PaymentReport::Unconfirmed { balance_before: self.before, balance_now: now };
-        match (claim, debited, untouched) {
-            (Claim::Server(ServerVerdict { settled: true, .. }) | Claim::Debited, ..) => {
-                PaymentReport::Paid { balance: now }
-            }
-            (Claim::Server(ServerVerdict { line, .. }), ..) => {
-                PaymentReport::Refused { reason: line }
-            }
-            (Claim::Payee(_), Some(true), _) => PaymentReport::Paid { balance: now },
-            // Other payments move the balance, too: nothing speaks against the payee's word.
-            (Claim::Payee(HandOverAnswer::Settled), Some(false), Some(false)) => {
-                PaymentReport::Paid { balance: now }
-            }
-            (Claim::Payee(HandOverAnswer::Refused(reason)), Some(false), _) => {
-                PaymentReport::Refused { reason }
-            }
-            (Claim::Payee(_), ..) => unconfirmed,
+    /// What the balance says of the payment.
+    fn change(&self, now: Option<Amount>, received: u128) -> Change {
+        match now {
+            None => Change::Unknown,
+            Some(now) if self.is_debited(now, received) => Change::Debited,
+            Some(now) if u128::from(now.credits()) == self.untouched(received) => Change::None,
+            Some(_) => Change::Other,
         }
     }
+
+    /// The server's word and the balance count; a payee's word alone does not.
+    fn judge(&self, claim: Claim, now: Option<Amount>, received: u128) -> PaymentReport {
+        let paid = PaymentReport::Paid { balance: now };
+        let answer = match claim {
+            Claim::Debited => return paid,
+            Claim::Server(verdict) if verdict.settled => return paid,
+            Claim::Server(verdict) => return PaymentReport::Refused { reason: verdict.line },
+            Claim::Payee(answer) => answer,
+        };
+        match (self.change(now, received), answer) {
+            // Where other payments moved the balance too, nothing speaks against the payee's word.
+            (Change::Debited, _) | (Change::Other, HandOverAnswer::Settled) => paid,
+            (Change::None | Change::Other, HandOverAnswer::Refused(reason)) => {
+                PaymentReport::Refused { reason }
+            }
+            _ => PaymentReport::Unconfirmed { balance_before: self.before, balance_now: now },
+        }
+    }
+}
+
+/// How the balance has changed since the payment was handed over, apart from what was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// The server could not be asked.
+    Unknown,
+    /// Not at all.
+    None,
+    /// By exactly the payment.
+    Debited,
+    /// By something else.
+    Other,
 }
 
 #[cfg(test)]
