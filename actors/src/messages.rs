@@ -57,6 +57,8 @@ pub struct SessionId(pub u64);
 pub struct LogIn {
     /// Who asks.
     pub session: SessionId,
+    /// The number of this log-in among the session's own, from 1.
+    pub attempt: u64,
     /// The account.
     pub name: Username,
     /// Where peers reach it: the address that the server sees and the port that the client says.
@@ -107,8 +109,12 @@ pub struct NotifyAccounts(pub Vec<(Username, &'static str)>);
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum SessionNotice {
-    /// Another session has logged in to this one's account: it is not logged in any more.
-    Replaced,
+    /// Another session has logged in to this one's account: it is not logged in any more. May
+    /// arrive before the reply to the log-in that it ends.
+    Replaced {
+        /// The log-in that it ends, by [`LogIn::attempt`].
+        attempt: u64,
+    },
     /// A line for the person at the other end, with its LF.
     Line(&'static str),
 }

@@ -36,6 +36,7 @@ pub struct Registry {
 #[derive(Debug)]
 struct Presence {
     session: SessionId,
+    attempt: u64,
     address: SocketAddr,
     notices: WeakRecipient<SessionNotice>,
 }
@@ -54,18 +55,18 @@ impl Registry {
     }
 
     fn come_online(&mut self, log_in: LogIn) {
-        let LogIn { session, name, address, notices } = log_in;
+        let LogIn { session, attempt, name, address, notices } = log_in;
         self.list = None;
         self.leave(session);
         info!(self.log, "logged in"; "user" => %name, "address" => %address);
-        let presence = Presence { session, address, notices };
+        let presence = Presence { session, attempt, address, notices };
         self.by_session.insert(session, name.clone());
         if let Some(replaced) = self.online.insert(name.clone(), presence) {
             self.by_session.remove(&replaced.session);
             info!(self.log, "an earlier log-in is replaced"; "user" => %name,
                 "address" => %replaced.address);
             if let Some(notices) = replaced.notices.upgrade() {
-                notices.do_send(SessionNotice::Replaced);
+                notices.do_send(SessionNotice::Replaced { attempt: replaced.attempt });
             }
         }
     }

@@ -104,6 +104,11 @@ impl Program {
         self.stdin = None;
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
@@ -114,6 +119,9 @@ impl Program {
     }
 
     /// Ends it without warning, as a power cut would.
+    ///
+    /// # Panics
+    /// If the system refuses.
     pub fn kill(mut self) {
         self.child.kill().expect("the program is ours");
         self.child.wait().expect("the program is ours");

@@ -2,7 +2,10 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
 use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::process::PATIENCE;
 
@@ -22,6 +25,19 @@ impl Connection {
         Self::from_stream(stream)
     }
 
+    /// Connects with the smallest window that the system allows: what this side does not read soon
+    /// fills the buffers of the other.
+    ///
+    /// # Panics
+    /// If nobody takes the connection.
+    pub fn open_with_small_window(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+        let socket = socket.expect("the system has sockets");
+        socket.set_recv_buffer_size(1).expect("a live socket");
+        socket.connect(&address.into()).expect("somebody listens");
+        Self::from_stream(socket.into())
+    }
+
     /// Makes a connection of an accepted stream.
     ///
     /// # Panics
@@ -38,10 +54,18 @@ impl Connection {
     /// If the server refuses.
     pub fn log_in(address: SocketAddr, name: &str, port: u16) -> Self {
         let mut connection = Self::open(address);
-        connection.ask(&format!("REGISTER#{name}\n"), "100 OK\n");
-        connection.send(format!("{name}#{port}\n"));
-        connection.list();
+        connection.register_and_log_in(name, port);
         connection
+    }
+
+    /// The same on a connection that is open.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn register_and_log_in(&mut self, name: &str, port: u16) {
+        self.ask(&format!("REGISTER#{name}\n"), "100 OK\n");
+        self.send(format!("{name}#{port}\n"));
+        self.list();
     }
 
     /// Sends bytes in one write.
@@ -50,6 +74,42 @@ impl Connection {
     /// If the other side is gone.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("the other side is there");
+    }
+
+    /// Sends bytes in several segments, with a pause after each but the last for it to arrive alone.
+    ///
+    /// # Panics
+    /// If the other side is gone.
+    pub fn send_torn<'a>(&mut self, segments: impl IntoIterator<Item = &'a [u8]>, pause: Duration) {
+        for (index, segment) in segments.into_iter().enumerate() {
+            if index > 0 {
+                thread::sleep(pause);
+            }
+            self.send(segment);
+        }
+    }
+
+    /// Sends bytes until they are all sent, or the other side takes no more for a `stall`, or is
+    /// gone. How many were taken.
+    ///
+    /// # Panics
+    /// If the system fails in another way.
+    pub fn send_until_stalled(&mut self, bytes: &[u8], stall: Duration) -> usize {
+        self.stream.set_write_timeout(Some(stall)).expect("a live socket");
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(taken) => sent += taken,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock
+                    | ErrorKind::TimedOut
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::ConnectionReset => break,
+                    _ => panic!("{error}"),
+                },
+            }
+        }
+        sent
     }
 
     /// Sends a request and expects exactly this reply.
@@ -87,6 +147,27 @@ impl Connection {
         }
     }
 
+    /// Everything that comes until the other side closes.
+    ///
+    /// # Panics
+    /// If it does not close within [`PATIENCE`].
+    #[track_caller]
+    pub fn rest(&mut self) -> String {
+        while self.fill() {}
+        String::from_utf8(std::mem::take(&mut self.read)).expect("replies are text")
+    }
+
+    /// What one read yields.
+    ///
+    /// # Panics
+    /// If nothing comes, or something was read before and not expected.
+    #[track_caller]
+    pub fn read_once(&mut self) -> String {
+        assert!(self.read.is_empty(), "{:?}", String::from_utf8_lossy(&self.read));
+        assert!(self.fill(), "the other side closed");
+        String::from_utf8(std::mem::take(&mut self.read)).expect("replies are text")
+    }
+
     /// Reads a list: the balance and the lines of who is online.
     ///
     /// # Panics
@@ -117,9 +198,9 @@ impl Connection {
     /// If bytes come, or the connection stays open.
     #[track_caller]
     pub fn expect_close(&mut self) {
-        if self.fill() {
-            panic!("bytes where the end was expected: {:?}", String::from_utf8_lossy(&self.read));
-        }
+        let more = self.fill();
+        let bytes = String::from_utf8_lossy(&self.read);
+        assert!(!more, "bytes where the end was expected: {bytes:?}");
         assert!(self.read.is_empty(), "{:?}", String::from_utf8_lossy(&self.read));
     }
 
@@ -147,6 +228,15 @@ impl Connection {
         self.stream.shutdown(Shutdown::Write).expect("a live socket");
     }
 
+    /// Ends the connection with a reset, as a program that crashed or a cable that was cut.
+    ///
+    /// # Panics
+    /// If the connection is dead.
+    pub fn reset(self) {
+        let at_once = Some(Duration::ZERO);
+        SockRef::from(&self.stream).set_linger(at_once).expect("a live socket");
+    }
+
     fn take(&mut self, length: usize) -> Vec<u8> {
         while self.read.len() < length {
             if !self.fill() {
@@ -158,7 +248,7 @@ impl Connection {
 
     /// Reads what is there. Whether there was anything before the end.
     fn fill(&mut self) -> bool {
-        let mut bytes = [0; 64 << 10];
+        let mut bytes = vec![0; 64 << 10];
         match self.stream.read(&mut bytes) {
             Ok(0) => false,
             Ok(length) => {

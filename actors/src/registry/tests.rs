@@ -31,6 +31,7 @@ fn session() -> (Recipient<SessionNotice>, Received<SessionNotice>) {
 fn log_in(id: u64, who: &str, port: u16, session: &Recipient<SessionNotice>) -> LogIn {
     LogIn {
         session: SessionId(id),
+        attempt: 1,
         name: name(who),
         address: SocketAddr::from(([127, 0, 0, 1], port)),
         notices: session.downgrade(),
@@ -94,7 +95,7 @@ async fn a_second_log_in_replaces_the_first_and_tells_it() {
     let ((one, mut first), (two, mut second)) = (session(), session());
     registry.send(log_in(1, "alice", 7001, &one)).await.expect("answers").expect("logs in");
     registry.send(log_in(2, "alice", 7002, &two)).await.expect("answers").expect("logs in");
-    assert_eq!(first.next().await, SessionNotice::Replaced);
+    assert_eq!(first.next().await, SessionNotice::Replaced { attempt: 1 });
     second.nothing();
     assert_eq!(lines(&registry).await, "alice#127.0.0.1#7002\n");
     // The farewell of the one that was replaced does not take the other one off the list.

@@ -31,6 +31,10 @@ pub(super) struct Conversation {
     rules: TextRules,
     peer_ip: IpAddr,
     login: Option<Login>,
+    /// How often this session has asked to be logged in.
+    attempts: u64,
+    /// The last of its log-ins that another session has ended.
+    replaced: u64,
     requests: VecDeque<Result<TextRequest, InvalidRequest>>,
 }
 
@@ -38,6 +42,7 @@ pub(super) struct Conversation {
 struct Login {
     name: Username,
     account: AccountId,
+    attempt: u64,
 }
 
 /// What is to be done next.
@@ -49,6 +54,8 @@ pub(super) enum Next {
     Round(Round),
     /// Ask the registry to log in; then [`Conversation::logged_in`].
     LogIn {
+        /// Which one of this session's.
+        attempt: u64,
         /// The account.
         name: Username,
         /// Where its peers reach it.
@@ -104,7 +111,8 @@ pub(super) struct Answered {
 
 impl Conversation {
     pub(super) fn new(rules: TextRules, peer_ip: IpAddr) -> Self {
-        Self { rules, peer_ip, login: None, requests: VecDeque::new() }
+        let requests = VecDeque::new();
+        Self { rules, peer_ip, login: None, attempts: 0, replaced: 0, requests }
     }
 
     /// More requests have arrived.
@@ -114,12 +122,16 @@ impl Conversation {
 
     /// Who is logged in on this session.
     pub(super) fn user(&self) -> Option<&Username> {
-        self.login.as_ref().map(|login| &login.name)
+        self.login().map(|login| &login.name)
     }
 
-    /// Another session has taken this one's account.
-    pub(super) fn replaced(&mut self) {
-        self.login = None;
+    /// Another session has taken the account of this log-in, whose reply may still be to come.
+    pub(super) fn replaced(&mut self, attempt: u64) {
+        self.replaced = attempt;
+    }
+
+    fn login(&self) -> Option<&Login> {
+        self.login.as_ref().filter(|login| login.attempt > self.replaced)
     }
 
     /// What to do next; a farewell is appended to `out`.
@@ -140,8 +152,10 @@ impl Conversation {
         }
     }
 
-    fn log_in(&self, name: Username, port: P2pPort) -> Next {
-        Next::LogIn { name, address: SocketAddr::new(self.peer_ip, port.get()) }
+    fn log_in(&mut self, name: Username, port: P2pPort) -> Next {
+        self.attempts += 1;
+        let address = SocketAddr::new(self.peer_ip, port.get());
+        Next::LogIn { attempt: self.attempts, name, address }
     }
 
     /// Takes requests for one round.
@@ -159,7 +173,7 @@ impl Conversation {
     }
 
     fn plan_one(&self, request: Result<TextRequest, InvalidRequest>, round: &mut Round) {
-        let answer = match (request, &self.login) {
+        let answer = match (request, self.login()) {
             (Ok(TextRequest::Register(name)), _) => {
                 round.commands.push(Command::OpenAccount {
                     name: name.clone(),
@@ -254,7 +268,7 @@ impl Conversation {
         let mut round = Round::default();
         match result {
             Ok(account) => {
-                self.login = Some(Login { name, account });
+                self.login = Some(Login { name, account, attempt: self.attempts });
                 round.plan_list(account);
             }
             Err(LogInRefusal::UnknownName | LogInRefusal::KeyRequired) => {

@@ -44,9 +44,14 @@ const LOG_IN_TIMEOUT: Duration = Duration::from_mins(10);
 /// ones whose peer is gone.
 const IDLE_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 
-/// What is read and thrown away, and for how long, so that a peer gets to read the last reply.
+/// What is read and thrown away when a session closes, so that the peer gets to read the last reply
+/// instead of a reset: what is there already, or, from a peer that sends no text protocol and may be
+/// in the middle of it, what comes within a second.
 const DRAIN_BYTES_MAX: usize = 4 << 20;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+const DRAIN_TIME_VIOLATION: Duration = Duration::from_secs(1);
+
+/// How long the system may take to show what a peer had sent before the server stopped.
+const STOP_GRACE: Duration = Duration::from_millis(50);
 
 /// Whom a session talks to.
 #[derive(Clone, Debug)]
@@ -80,11 +85,9 @@ pub struct Session<S> {
     id: SessionId,
     peer: SocketAddr,
     peers: SessionPeers,
-    settings: SessionSettings,
     conversation: Conversation,
     /// Not here while a read is under way.
     input: Option<TextInput<ReadHalf<S>>>,
-    reading: Option<SpawnHandle>,
     /// Not here while a write is under way.
     output: Option<WriteHalf<S>>,
     /// What is to be written next.
@@ -94,6 +97,10 @@ pub struct Session<S> {
     phase: Phase,
     /// No more requests are read; what is under way is answered.
     ending: bool,
+    /// How long to read on, and throw away, what a peer still sends when the session closes.
+    drain_time: Duration,
+    /// This session's own, so that waiting for it takes no lock that others take.
+    stop: CancellationToken,
     budget: LogBudget,
     log: Logger,
     _farewell: Farewell,
@@ -126,17 +133,17 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             peer,
             conversation: Conversation::new(settings.rules.clone(), peer.ip()),
             input: Some(TextInput::new(input, settings.quiet)),
-            reading: None,
             output: Some(output),
             out: Vec::new(),
             notice_bytes: 0,
             phase: Phase::Reading,
             ending: false,
+            drain_time: Duration::ZERO,
+            stop: settings.stop.child_token(),
             budget: LogBudget::default(),
             log: log.new(o!("session" => id.0, "peer" => peer)),
             _farewell: Farewell { id, log_out: peers.log_out.clone() },
             peers,
-            settings,
         }
     }
 
@@ -144,27 +151,37 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let Some(mut input) = self.input.take() else { return };
         self.phase = Phase::Reading;
         let idle = if self.conversation.user().is_some() { IDLE_TIMEOUT } else { LOG_IN_TIMEOUT };
+        let stop = self.stop.clone();
         let next = async move {
-            let read = input.next(idle).await;
+            let read = tokio::select! {
+                biased;
+                read = input.next(idle) => Some(read),
+                () = stop.cancelled() => None,
+            };
+            let read = match read {
+                Some(read) => read,
+                // What was sent before the server stopped is answered: it may not be seen yet.
+                None => input.next(STOP_GRACE).await,
+            };
             (input, read)
         };
-        let reading = next.into_actor(self).map(|(input, read), session, ctx| {
+        ctx.spawn(next.into_actor(self).map(|(input, read), session, ctx| {
             session.input = Some(input);
-            session.reading = None;
             session.take_input(read, ctx);
-        });
-        self.reading = Some(ctx.spawn(reading));
+        }));
     }
 
     fn take_input(&mut self, Input { mut requests, end }: Input, ctx: &mut Context<Self>) {
-        self.ending |= end.is_some();
+        self.ending |= end.is_some() || self.stop.is_cancelled();
         match end {
             None | Some(InputEnd::Closed) => {}
             Some(InputEnd::Violation(violation)) => {
+                self.drain_time = DRAIN_TIME_VIOLATION;
                 warn!(self.log, "protocol violation, closing"; "what" => %violation);
                 // One error reply, after the answers to what came before.
                 requests.push(Err(InvalidRequest::Malformed));
             }
+            Some(InputEnd::Idle) if self.stop.is_cancelled() => {}
             Some(InputEnd::Idle) => {
                 info!(self.log, "not logged in and silent for too long, closing");
             }
@@ -185,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         }
         match self.conversation.next(&mut self.out) {
             Next::Round(round) => self.ask(round, ctx),
-            Next::LogIn { name, address } => self.log_in(name, address, ctx),
+            Next::LogIn { attempt, name, address } => self.log_in(attempt, name, address, ctx),
             Next::Close => {
                 self.ending = true;
                 self.write(Phase::Writing, ctx);
@@ -196,10 +213,16 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         }
     }
 
-    fn log_in(&mut self, name: Username, address: SocketAddr, ctx: &mut Context<Self>) {
+    fn log_in(
+        &mut self,
+        attempt: u64,
+        name: Username,
+        address: SocketAddr,
+        ctx: &mut Context<Self>,
+    ) {
         self.phase = Phase::Asking;
         let notices = ctx.address().downgrade().recipient();
-        let log_in = LogIn { session: self.id, name: name.clone(), address, notices };
+        let log_in = LogIn { session: self.id, attempt, name: name.clone(), address, notices };
         let asked = self.peers.log_in.send(log_in).into_actor(self);
         ctx.spawn(asked.map(move |result, session, ctx| {
             let result = result.unwrap_or(Err(LedgerUnavailable::Stopping.into()));
@@ -283,26 +306,19 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
 
     /// Ends the connection so that the peer gets to read what was written.
     fn close(&mut self, ctx: &mut Context<Self>) {
+        // Off the list at once, however long the peer takes.
+        self.peers.log_out.do_send(LogOut(self.id));
         let (Some(mut input), Some(mut output)) = (self.input.take(), self.output.take()) else {
-            ctx.stop();
-            return;
+            return ctx.stop();
         };
+        let drain_time = self.drain_time;
         let close = async move {
             // What the peer misses of it now, it did not want to read.
             if output.shutdown().await.is_ok() {
-                let _ = timeout(DRAIN_TIMEOUT, input.drain(DRAIN_BYTES_MAX)).await;
+                let _ = timeout(drain_time, input.drain(DRAIN_BYTES_MAX)).await;
             }
         };
         ctx.spawn(close.into_actor(self).map(|(), _, ctx| ctx.stop()));
-    }
-
-    fn stop_when_answered(&mut self, ctx: &mut Context<Self>) {
-        self.ending = true;
-        if let (Phase::Reading, Some(reading)) = (self.phase, self.reading.take()) {
-            ctx.cancel_future(reading);
-            debug!(self.log, "the server stops, closing");
-            ctx.stop();
-        }
     }
 
     fn log_report(&mut self, report: &Report) {
@@ -343,8 +359,6 @@ impl<S: AsyncRead + AsyncWrite + 'static> Actor for Session<S> {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         debug!(self.log, "connected");
-        let stop = self.settings.stop.clone().cancelled_owned();
-        ctx.spawn(stop.into_actor(self).map(|(), session, ctx| session.stop_when_answered(ctx)));
         self.read(ctx);
     }
 
@@ -358,10 +372,10 @@ impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for Session<S> 
 
     fn handle(&mut self, notice: SessionNotice, ctx: &mut Self::Context) {
         match notice {
-            SessionNotice::Replaced => {
+            SessionNotice::Replaced { attempt } => {
                 let user = self.conversation.user().map(ToString::to_string);
                 info!(self.log, "logged in from elsewhere"; "user" => user);
-                self.conversation.replaced();
+                self.conversation.replaced(attempt);
             }
             SessionNotice::Line(line) if self.notice_bytes + line.len() > NOTICE_BYTES_MAX => {
                 warn!(self.log, "the peer does not read, closing");

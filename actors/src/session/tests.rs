@@ -149,7 +149,7 @@ async fn a_session_whose_account_is_taken_is_not_logged_in_any_more() {
     stage.send("bob#7002\n").await;
     stage.expect(&format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n")).await;
     let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
-    notices.send(SessionNotice::Replaced).await.expect("the session lives");
+    notices.send(SessionNotice::Replaced { attempt: 1 }).await.expect("the session lives");
     stage.send("List\n").await;
     stage.expect("220 AUTH_FAIL\n").await;
 }

@@ -31,13 +31,13 @@ struct Stage {
     events: Received<WalletEvent>,
 }
 
-fn ok() -> Result<ServerReply, ServerLinkError> {
-    Ok(ServerReply::Ok("100 OK".to_owned()))
+fn ok() -> ServerReply {
+    ServerReply::Ok("100 OK".to_owned())
 }
 
 /// A wallet whose payments are handed over with this answer, after which the balance is `after`.
 fn start(answer: Result<HandOverAnswer, HandOverError>, after: u64) -> Stage {
-    let script = Arc::new(Mutex::new(Script { balance: 100, verdict: ok() }));
+    let script = Arc::new(Mutex::new(Script { balance: 100, verdict: Ok(ok()) }));
     let server = Arc::clone(&script);
     let (server, asked) = probe(move |Ask(request): &Ask| {
         let script = server.lock().expect("no test panics with the lock");
@@ -215,7 +215,7 @@ async fn an_offer_that_fails_says_why() {
     let unknown = "the server did not say what came of it";
     let lost = ServerLinkError::Lost("gone".to_owned());
     for (verdict, payment, answer, reason) in [
-        (ok(), "bob#5#carol", OfferAnswer::Refused(no_permission.to_owned()), no_permission),
+        (Ok(ok()), "bob#5#carol", OfferAnswer::Refused(no_permission.to_owned()), no_permission),
         (
             Ok(ServerReply::Failed(broke.to_owned())),
             "bob#5#alice",
@@ -264,7 +264,7 @@ async fn a_lost_server_logs_out_until_another_link_is_there() {
     let registered = stage.wallet.send(Register(name("alice"))).await.expect("answers");
     let closed = ServerLinkError::Lost("it is closed".to_owned());
     assert_eq!(registered, Err(WalletError::Server(closed)));
-    let (server, mut asked) = probe(|_: &Ask| ok());
+    let (server, mut asked) = probe(|_: &Ask| Ok(ok()));
     stage.wallet.send(ServerConnected(server)).await.expect("the wallet answers");
     assert_eq!(stage.wallet.send(Register(name("alice"))).await.expect("answers"), Ok(()));
     assert_eq!(asked.next().await.0.to_string(), "REGISTER#alice");
