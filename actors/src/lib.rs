@@ -8,12 +8,14 @@
 //! | [`session`] | one connection to the server |
 //! | [`server_link`] | the client's connection to the server |
 //! | [`peer_link`] | one connection between two clients |
+//! | [`reason`] | the system's errors in words for people |
 //! | [`wallet`] | the client's account: pays, takes payments |
 
 mod later;
 pub mod ledger;
 #[cfg(test)]
 mod probe;
+pub mod reason;
 
 pub mod messages;
 pub mod peer_link;

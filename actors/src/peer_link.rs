@@ -20,6 +20,7 @@ use wire::text::reader::{Expected, Heard, ReplyReader, ServerReply, is_refusal};
 use wire::text::{Dialect, Reply, TextPayment};
 
 use crate::messages::{HandOver, HandOverAnswer, HandOverError, Offer, OfferAnswer};
+use crate::reason::reason;
 
 /// Payments that may be handed over at once.
 const HANDING_OVER_MAX: usize = 64;
@@ -45,7 +46,7 @@ impl Default for PeerPatience {
         Self {
             quiet: Duration::from_millis(20),
             connect: Duration::from_secs(5),
-            payment: Duration::from_secs(30),
+            payment: Duration::from_secs(5),
             answer: Duration::from_secs(10),
         }
     }
@@ -160,7 +161,7 @@ async fn read_payment<S: AsyncRead + Unpin>(
             None => (reader.quiet(), false),
             Some(Ok(0)) => (reader.quiet(), true),
             Some(Ok(length)) => (reader.feed(&bytes[..length]), false),
-            Some(Err(error)) => return Err(error.to_string()),
+            Some(Err(error)) => return Err(reason(&error)),
         };
         match payment.map_err(|error| error.to_string())? {
             Some(payment) => return Ok(payment),
@@ -280,11 +281,11 @@ impl<C: Connect + Unpin> Handler<HandOver> for Dialer<C> {
         let handed_over = async move {
             let stream = match connecting.await {
                 Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return Err(HandOverError::Unreachable(error.to_string())),
+                Ok(Err(error)) => return Err(HandOverError::Unreachable(reason(&error))),
                 Err(_) => {
                     let seconds = patience.connect.as_secs();
-                    let reason = format!("no connection within {seconds} seconds");
-                    return Err(HandOverError::Unreachable(reason));
+                    let why = format!("no connection within {seconds} seconds");
+                    return Err(HandOverError::Unreachable(why));
                 }
             };
             let (answer, answered) = oneshot::channel();

@@ -16,6 +16,7 @@ use wire::text::TextRequest;
 use wire::text::reader::{Expected, Heard, ReplyReader};
 
 use crate::messages::{Ask, ServerEvent, ServerLinkError, ServerReply};
+use crate::reason::reason;
 
 /// Requests that may wait for their turn: a person's, and those of payments that come in.
 const WAITING_MAX: usize = 1024;
@@ -126,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> ServerLink<S> {
             link.output = Some(output);
             match result {
                 Ok(()) => link.ask_next(ctx),
-                Err(error) => link.lose(&error.to_string(), ctx),
+                Err(error) => link.lose(&reason(&error), ctx),
             }
         }));
     }
@@ -171,6 +172,10 @@ impl<S: AsyncRead + AsyncWrite + 'static> ServerLink<S> {
             // Whoever asked may have gone meanwhile.
             let _ = waiting.send(answer);
         }
+        if asking.expected == Expected::Bye {
+            // The end of the connection is what was asked for.
+            return self.end("goodbye is said", ctx);
+        }
         self.ask_next(ctx);
     }
 
@@ -189,19 +194,22 @@ impl<S: AsyncRead + AsyncWrite + 'static> ServerLink<S> {
 
     fn lose(&mut self, reason: &str, ctx: &mut Context<Self>) {
         info!(self.log, "disconnected"; "why" => reason);
-        let last = match &self.asking {
-            Some(Asking { expected: Expected::Bye, .. }) => Some(ServerReply::Bye),
-            _ => self.reader.give_up(),
-        };
+        if let Some(Asking { expected: Expected::Bye, .. }) = self.asking {
+            return self.answer(Ok(ServerReply::Bye), ctx);
+        }
+        let last = self.reader.give_up();
         let lost = || ServerLinkError::Lost(reason.to_owned());
-        let asking = self.asking.take().and_then(|asking| asking.answer);
-        if let Some(waiting) = asking {
+        if let Some(waiting) = self.asking.take().and_then(|asking| asking.answer) {
             let _ = waiting.send(last.ok_or_else(lost));
         }
-        for waiting in self.waiting.drain(..).filter_map(|question| question.answer) {
-            let _ = waiting.send(Err(lost()));
-        }
         self.events.do_send(ServerEvent::Lost(reason.to_owned()));
+        self.end(reason, ctx);
+    }
+
+    fn end(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        for waiting in self.waiting.drain(..).filter_map(|question| question.answer) {
+            let _ = waiting.send(Err(ServerLinkError::Lost(reason.to_owned())));
+        }
         ctx.stop();
     }
 }
@@ -228,7 +236,7 @@ async fn read_once<R: AsyncRead + Unpin>(mut input: R, quiet: Option<Duration>) 
     let read = match read {
         Ok(0) => Read::End("the server closed it".to_owned()),
         Ok(_) => Read::Bytes(bytes),
-        Err(error) => Read::End(error.to_string()),
+        Err(error) => Read::End(reason(&error)),
     };
     (input, read)
 }

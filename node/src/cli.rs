@@ -106,7 +106,7 @@ pub(crate) struct Flags {
     #[arg(long, env = "MITE_PROTOCOL", value_enum)]
     pub(crate) protocol: Option<Protocol>,
 
-    /// What to log on the standard error [default: info]
+    /// What to log on the standard error [default: info for a server, warning for the others]
     #[arg(long, env = "MITE_LOG_LEVEL", value_enum)]
     pub(crate) log_level: Option<LogLevel>,
     /// Lines to read, or one JSON object a line [default: term]

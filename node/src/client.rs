@@ -17,15 +17,16 @@ use tokio::time::{sleep, timeout};
 use wire::P2pPort;
 
 use crate::config::ClientConfig;
-use crate::connection::Connection;
+use crate::connection::{Connection, raise_file_limit};
 use crate::error::Error;
 use crate::terminal::{self, TerminalConfig, WalletHandle};
 
 /// How long connecting to the server may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Peers that may be connected at once: each holds a payment for a moment. More of them wait.
-const INCOMING_LINKS_MAX: usize = 64;
+/// Peers that may be connected at once, more of them wait: each holds a payment for a moment, or its
+/// place for the few seconds that a silent one is waited for.
+const INCOMING_LINKS_MAX: u32 = 1024;
 
 /// How long to wait after the system refused to hand a connection over.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -98,7 +99,8 @@ impl Client {
 }
 
 async fn take_peers(listener: TcpListener, wallet: Recipient<Offer>, log: Logger) {
-    let places = Arc::new(Semaphore::new(INCOMING_LINKS_MAX));
+    raise_file_limit(INCOMING_LINKS_MAX, &log);
+    let places = Arc::new(Semaphore::new(INCOMING_LINKS_MAX as usize));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, peer)) => {

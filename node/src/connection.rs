@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use slog::{Logger, warn};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,6 +15,22 @@ use tokio::sync::OwnedSemaphorePermit;
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
+
+/// File descriptors that are not connections: journal, log, event queues.
+const OTHER_FILES: u64 = 64;
+
+/// Lets this process open as many files as it may, and says if that is too few.
+pub(crate) fn raise_file_limit(connections: u32, log: &Logger) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let now =
+        if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    if now.is_some_and(|files| files < u64::from(connections) + OTHER_FILES) {
+        warn!(log, "the system allows too few open files for so many connections, \
+            raise it with ulimit -n"; "files" => now, "connections" => connections);
+    }
+}
 
 /// A TCP stream that keeps its place until it is dropped.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::printable::printable;
+use actors::reason::reason;
 
 /// A cause from a part of the program that has an error type of its own.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -220,20 +221,6 @@ pub(crate) fn problem_text(message: &str, hint: Option<&str>) -> String {
         text.push('\n');
     }
     text
-}
-
-/// What the system says, without its error number.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or(&text);
-    let mut chars = words.chars();
-    match (chars.next(), chars.as_str()) {
-        // The system's sentences begin with a capital, ours stand in the middle of a line.
-        (Some(first), rest) if rest.starts_with(char::is_lowercase) => {
-            first.to_lowercase().chain(rest.chars()).collect()
-        }
-        _ => words.to_owned(),
-    }
 }
 
 fn at_line(line: Option<usize>) -> String {

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::config::TextAccess;
-use crate::connection::Connection;
+use crate::connection::{Connection, raise_file_limit};
 
 /// How long to wait after the system refused to hand a connection over, mostly for want of file
 /// descriptors.
@@ -22,9 +22,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a refusal may take to be written.
 const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// File descriptors that are not connections: journal, log, event queues.
-const OTHER_FILES: u64 = 64;
 
 /// Decides who may come in and counts who is in.
 #[derive(Debug)]
@@ -57,9 +54,8 @@ impl Turned {
 
 impl Gate {
     pub(crate) fn new(connections_max: usize, text: TextAccess, log: &Logger) -> Self {
-        let wanted = u32::try_from(connections_max).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
-        raise_file_limit(wanted, log);
-        let places_max = wanted;
+        let places_max = u32::try_from(connections_max).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
+        raise_file_limit(places_max, log);
         let places = Arc::new(Semaphore::new(places_max as usize));
         Self { places, places_max, text }
     }
@@ -86,19 +82,6 @@ impl Gate {
     pub(crate) async fn all_left(&self) {
         // The semaphore is never closed.
         let _ = self.places.acquire_many(self.places_max).await;
-    }
-}
-
-/// Lets this process open as many files as it may, and says if that is too few.
-fn raise_file_limit(connections: u32, log: &Logger) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let now =
-        if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    if now.is_some_and(|files| files < u64::from(connections) + OTHER_FILES) {
-        warn!(log, "the system allows fewer open files than --max-connections asks for, \
-            raise it with ulimit -n"; "files" => now, "max_connections" => connections);
     }
 }
 
@@ -153,8 +136,7 @@ impl SessionListener {
         let id = SessionId(self.next_id);
         self.next_id += 1;
         let connection = Connection::new(stream, place);
-        let (peers, settings) = (self.peers.clone(), self.settings.clone());
-        Session::new(id, connection, peer, peers, settings, &self.log).start();
+        Session::new(id, connection, peer, self.peers.clone(), &self.settings, &self.log).start();
     }
 }
 

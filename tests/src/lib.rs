@@ -2,8 +2,16 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`client`] | Mite's client, told what to do line by line |
+//! | [`listener`] | a listener that plays a server or a payee |
 //! | [`process`] | the program under test as a child process, ended in any case |
+//! | [`random`] | numbers that come again with the same seed |
+//! | [`terminal`] | a terminal with a person in front of it |
 //! | [`text`] | a connection that sends and expects exact bytes |
 
+pub mod client;
+pub mod listener;
 pub mod process;
+pub mod random;
+pub mod terminal;
 pub mod text;

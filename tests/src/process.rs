@@ -195,14 +195,31 @@ impl Server {
     /// # Panics
     /// If it does not listen within [`PATIENCE`].
     pub fn start(binary: &str, data: &Path, more_args: &[&str]) -> Self {
-        let data = data.to_str().expect("temporary paths are text");
-        let mut args = vec!["--role", "server", "--listen", "127.0.0.1:0", "--data", data];
-        args.extend(more_args);
-        let program = Program::start(binary, args);
+        Self::start_at(binary, SocketAddr::from(([127, 0, 0, 1], 0)), data, more_args)
+    }
+
+    /// The same on a certain port: where it was before it was killed.
+    ///
+    /// # Panics
+    /// If it does not listen within [`PATIENCE`].
+    pub fn start_at(binary: &str, listen: SocketAddr, data: &Path, more_args: &[&str]) -> Self {
+        let program = Self::launch(binary, listen, data, more_args);
         let first = program.line();
         let address = first.strip_prefix("listening on ").expect("the address in its first line");
         let address = address.parse().expect("an address");
         Self { program, address }
+    }
+
+    /// Starts the process and waits for nothing, not even that it listens.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn launch(binary: &str, listen: SocketAddr, data: &Path, more_args: &[&str]) -> Program {
+        let data = data.to_str().expect("temporary paths are text");
+        let listen = listen.to_string();
+        let mut args = vec!["--role", "server", "--listen", &listen, "--data", data];
+        args.extend(more_args);
+        Program::start(binary, args)
     }
 
     /// Stops it with SIGTERM and waits for its end.

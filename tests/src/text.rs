@@ -132,19 +132,39 @@ impl Connection {
         assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(expected));
     }
 
+    /// The next message of a Mite client, without the NUL that ends it.
+    ///
+    /// # Panics
+    /// If none comes.
+    #[track_caller]
+    pub fn message(&mut self) -> String {
+        self.up_to(0)
+    }
+
+    /// Answers every `List` of a Mite client with this list, on a thread of its own, until the client
+    /// leaves.
+    ///
+    /// # Panics
+    /// On that thread, if the client asks for something else.
+    pub fn answer_lists(mut self, list: String) {
+        thread::spawn(move || {
+            while self.fill() {
+                let asked = std::mem::take(&mut self.read);
+                for message in asked.split_inclusive(|byte| *byte == 0) {
+                    assert_eq!(String::from_utf8_lossy(message), "List\0");
+                    self.send(&list);
+                }
+            }
+        });
+    }
+
     /// The next line, without its LF.
     ///
     /// # Panics
     /// If none comes.
     #[track_caller]
     pub fn line(&mut self) -> String {
-        loop {
-            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.read.drain(..=end).take(end).collect();
-                return String::from_utf8(line).expect("replies are text");
-            }
-            assert!(self.fill(), "the other side closed before a whole line: {:?}", self.read);
-        }
+        self.up_to(b'\n')
     }
 
     /// Everything that comes until the other side closes.
@@ -235,6 +255,18 @@ impl Connection {
     pub fn reset(self) {
         let at_once = Some(Duration::ZERO);
         SockRef::from(&self.stream).set_linger(at_once).expect("a live socket");
+    }
+
+    #[track_caller]
+    fn up_to(&mut self, last: u8) -> String {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == last) {
+                let line: Vec<u8> = self.read.drain(..=end).take(end).collect();
+                return String::from_utf8(line).expect("what is said is text");
+            }
+            let read = String::from_utf8_lossy(&self.read).into_owned();
+            assert!(self.fill(), "the other side closed before a whole line: {read:?}");
+        }
     }
 
     fn take(&mut self, length: usize) -> Vec<u8> {

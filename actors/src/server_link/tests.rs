@@ -119,6 +119,9 @@ async fn a_farewell_may_be_silent() {
     stage.expect("Exit\0").await;
     drop(stage.server);
     assert_eq!(farewell.await, Ok(ServerReply::Bye));
+    // Nothing is lost that was not to end.
+    assert!(stage.link.send(Ask(request("List"))).await.is_err(), "it is gone");
+    stage.events.nothing();
 }
 
 #[actix::test]

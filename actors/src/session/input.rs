@@ -45,7 +45,7 @@ pub(super) enum InputEnd {
     Closed,
     /// The peer sends what is no text protocol.
     Violation(Violation),
-    /// Nothing has come for too long.
+    /// Nothing has come for as long as it was waited for.
     Idle,
     /// The connection is broken.
     Broken(io::Error),
@@ -56,13 +56,19 @@ impl<R: AsyncRead + Unpin> TextInput<R> {
         Self { stream, framer: Framer::default(), quiet }
     }
 
-    /// Waits for at least one request, or for the end. Waits no longer than `idle` for bytes.
-    pub(super) async fn next(&mut self, idle: Duration) -> Input {
+    /// Waits for at least one request, or for the end; for bytes no longer than `patience`, if there
+    /// is any. Without, an idle session costs no timer, and a busy one none a request.
+    pub(super) async fn next(&mut self, patience: Option<Duration>) -> Input {
         let mut requests = Vec::new();
         let end = loop {
             let awaits_quiet = self.framer.awaits_quiet();
-            let patience = if awaits_quiet { self.quiet } else { idle };
-            let progress = match timeout(patience, self.read(&mut requests)).await {
+            let patience = if awaits_quiet { Some(self.quiet) } else { patience };
+            let reading = self.read(&mut requests);
+            let read = match patience {
+                Some(patience) => timeout(patience, reading).await,
+                None => Ok(reading.await),
+            };
+            let progress = match read {
                 Ok(progress) => progress,
                 Err(_) if awaits_quiet => self
                     .framer

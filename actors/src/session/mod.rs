@@ -37,12 +37,9 @@ const OUTPUT_BYTES_FLUSH: usize = 64 << 10;
 /// The most bytes of notices that wait for a peer that does not read: some 4,000 of them.
 const NOTICE_BYTES_MAX: usize = 64 << 10;
 
-/// How long a session that is not logged in may be silent.
+/// How long a session that is not logged in may be silent. One that is logged in may be so as long as
+/// it likes; TCP keep-alive ends the ones whose peer is gone.
 const LOG_IN_TIMEOUT: Duration = Duration::from_mins(10);
-
-/// How long a session that is logged in may be silent: as long as it likes. TCP keep-alive ends the
-/// ones whose peer is gone.
-const IDLE_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 
 /// What is read and thrown away when a session closes, so that the peer gets to read the last reply
 /// instead of a reset: what is there already, or, from a peer that sends no text protocol and may be
@@ -97,6 +94,8 @@ pub struct Session<S> {
     phase: Phase,
     /// No more requests are read; what is under way is answered.
     ending: bool,
+    /// When something last came.
+    heard_at: Instant,
     /// How long to read on, and throw away, what a peer still sends when the session closes.
     drain_time: Duration,
     /// This session's own, so that waiting for it takes no lock that others take.
@@ -124,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         stream: S,
         peer: SocketAddr,
         peers: SessionPeers,
-        settings: SessionSettings,
+        settings: &SessionSettings,
         log: &Logger,
     ) -> Self {
         let (input, output) = tokio::io::split(stream);
@@ -138,6 +137,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             notice_bytes: 0,
             phase: Phase::Reading,
             ending: false,
+            heard_at: Instant::now(),
             drain_time: Duration::ZERO,
             stop: settings.stop.child_token(),
             budget: LogBudget::default(),
@@ -150,18 +150,17 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
     fn read(&mut self, ctx: &mut Context<Self>) {
         let Some(mut input) = self.input.take() else { return };
         self.phase = Phase::Reading;
-        let idle = if self.conversation.user().is_some() { IDLE_TIMEOUT } else { LOG_IN_TIMEOUT };
         let stop = self.stop.clone();
         let next = async move {
             let read = tokio::select! {
                 biased;
-                read = input.next(idle) => Some(read),
+                read = input.next(None) => Some(read),
                 () = stop.cancelled() => None,
             };
             let read = match read {
                 Some(read) => read,
                 // What was sent before the server stopped is answered: it may not be seen yet.
-                None => input.next(STOP_GRACE).await,
+                None => input.next(Some(STOP_GRACE)).await,
             };
             (input, read)
         };
@@ -171,19 +170,29 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         }));
     }
 
+    /// Ends the session if nobody has logged in on it and nothing comes. One timer a session.
+    fn watch_idleness(&mut self, ctx: &mut Context<Self>) {
+        let silent = self.heard_at.elapsed();
+        let logged_in = self.conversation.user().is_some();
+        if !logged_in && self.phase == Phase::Reading && silent >= LOG_IN_TIMEOUT {
+            info!(self.log, "not logged in and silent for too long, closing");
+            return self.stop.cancel();
+        }
+        let rest = if logged_in { LOG_IN_TIMEOUT } else { LOG_IN_TIMEOUT.saturating_sub(silent) };
+        ctx.run_later(rest, Self::watch_idleness);
+    }
+
     fn take_input(&mut self, Input { mut requests, end }: Input, ctx: &mut Context<Self>) {
+        self.heard_at = Instant::now();
         self.ending |= end.is_some() || self.stop.is_cancelled();
         match end {
-            None | Some(InputEnd::Closed) => {}
+            // Idle is the end of a session that was told to stop.
+            None | Some(InputEnd::Closed | InputEnd::Idle) => {}
             Some(InputEnd::Violation(violation)) => {
                 self.drain_time = DRAIN_TIME_VIOLATION;
                 warn!(self.log, "protocol violation, closing"; "what" => %violation);
                 // One error reply, after the answers to what came before.
                 requests.push(Err(InvalidRequest::Malformed));
-            }
-            Some(InputEnd::Idle) if self.stop.is_cancelled() => {}
-            Some(InputEnd::Idle) => {
-                info!(self.log, "not logged in and silent for too long, closing");
             }
             Some(InputEnd::Broken(error)) => {
                 debug!(self.log, "connection broken"; "error" => %error);
@@ -359,6 +368,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Actor for Session<S> {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         debug!(self.log, "connected");
+        ctx.run_later(LOG_IN_TIMEOUT, Self::watch_idleness);
         self.read(ctx);
     }
 

@@ -64,7 +64,7 @@ fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<S
     let stop = settings.stop.clone();
     let (client, stream) = duplex(1 << 20);
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
-    Session::new(SessionId(5), stream, peer, peers, settings, &no_log()).start();
+    Session::new(SessionId(5), stream, peer, peers, &settings, &no_log()).start();
     Stage { client, submitted, log_ins, log_outs, notified, stop }
 }
 

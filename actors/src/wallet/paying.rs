@@ -17,7 +17,10 @@ use crate::messages::{
 };
 
 /// How often the balance is looked at while the payee says nothing, as the original program does.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often it is looked at after the payee has hung up without a word: for three seconds.
+const LOOKS_AFTER_SILENCE: u32 = 12;
 
 /// The server's word to the payer.
 #[derive(Debug)]
@@ -62,8 +65,10 @@ impl Paying {
 
         let hand_over = HandOver { address, payment: self.payment.clone() };
         let mut handed_over = pin!(self.dialer.send(hand_over));
+        let mut payee_may_say = true;
         let mut verdict = pin!(verdict);
         let mut server_may_say = true;
+        let mut looks_left = LOOKS_AFTER_SILENCE;
         let claim = loop {
             tokio::select! {
                 biased;
@@ -71,17 +76,28 @@ impl Paying {
                     Ok(verdict) => break Claim::Server(verdict),
                     Err(_) => server_may_say = false,
                 },
-                answer = &mut handed_over => match answer {
+                answer = &mut handed_over, if payee_may_say => match answer {
+                    // It may have hung up first and take the payment to the server now.
+                    Ok(Ok(HandOverAnswer::Silence)) => payee_may_say = false,
                     Ok(Ok(answer)) => break Claim::Payee(answer),
                     Ok(Err(HandOverError::Unreachable(reason))) => {
-                        return Err(WalletError::PayeeUnreachable { payee: payee.clone(), address, reason });
+                        let payee = payee.clone();
+                        return Err(WalletError::PayeeUnreachable { payee, address, reason });
                     }
-                    Ok(Err(HandOverError::Full)) | Err(_) => return Err(WalletError::PaymentUnderWay),
+                    Ok(Err(HandOverError::Full)) | Err(_) => {
+                        return Err(WalletError::PaymentUnderWay);
+                    }
                 },
                 () = sleep(LOOK_EVERY) => {
                     let now = self.balance().await;
                     if now.is_some_and(|now| standing.is_debited(now, self.received.get())) {
                         break Claim::Debited;
+                    }
+                    if !payee_may_say {
+                        looks_left -= 1;
+                    }
+                    if looks_left == 0 {
+                        break Claim::Payee(HandOverAnswer::Silence);
                     }
                 }
             }

@@ -43,7 +43,7 @@ fn defaults() {
     assert_eq!(dialect.opening_balance, Amount::new(10_000));
 
     let client = settings(&["--role", "client"]).expect("valid");
-    assert_eq!(client.log, LogConfig { level: LogLevel::Info, format: LogFormat::Term });
+    assert_eq!(client.log, LogConfig { level: LogLevel::Warning, format: LogFormat::Term });
     let expected = ClientConfig {
         server: ([127, 0, 0, 1], 8000).into(),
         p2p_port: 7001,

@@ -139,6 +139,10 @@ impl ReplyReader {
     pub fn quiet(&mut self) -> Option<Heard> {
         let line = String::from_utf8_lossy(&self.partial).trim().to_owned();
         if self.list.is_empty() {
+            if self.expected == Some(Expected::List) && is_number(&line) {
+                // The balance, or the first half of it: more must come.
+                return None;
+            }
             self.partial.clear();
             return self.take_line(line);
         }
@@ -179,6 +183,10 @@ impl ReplyReader {
                 self.list.push(line);
                 None
             }
+            Some(Expected::List) if is_number(&line) => {
+                let line = format!("{line}, which is no balance that can be");
+                Some(self.reply(ServerReply::Failed(line)))
+            }
             Some(Expected::Verdict) if is_refusal(&line) => {
                 Some(self.reply(ServerReply::Failed(line)))
             }
@@ -211,6 +219,12 @@ pub fn is_refusal(line: &str) -> bool {
 /// Whether a line says yes: `OK` in any case, as a word.
 fn is_consent(line: &str) -> bool {
     line.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("ok"))
+}
+
+/// Digits, perhaps with a sign: what stands where a balance does.
+fn is_number(line: &str) -> bool {
+    let digits = line.strip_prefix('-').unwrap_or(line);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_transfer_result(line: &str) -> bool {
@@ -339,6 +353,22 @@ mod tests {
             let mut segments: Vec<&str> = segments.iter().map(String::as_str).collect();
             segments.push("");
             assert_eq!(hear(Some(Expected::List), &segments), [expected], "{segments:?}");
+        }
+    }
+
+    #[test]
+    fn a_torn_balance_is_not_taken_for_whole() {
+        let heard = hear(Some(Expected::List), &["10", "", "00\nKEY\n0\n"]);
+        assert_eq!(heard, [list(1000, Some("KEY"), vec![])]);
+    }
+
+    /// The first line is the balance or the reply means nothing: the count is no balance.
+    #[test]
+    fn an_impossible_balance_is_a_failure() {
+        for balance in ["-5", "18446744073709551616"] {
+            let heard = hear(Some(Expected::List), &[&format!("{balance}\nKEY\n0\n")]);
+            let failed = format!("{balance}, which is no balance that can be");
+            assert_eq!(heard[0], Heard::Reply(ServerReply::Failed(failed)));
         }
     }
 

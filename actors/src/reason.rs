@@ -1,0 +1,17 @@
+//! The system's errors in words for people.
+
+use std::io;
+
+/// What the system says of a failure, without its number and fit for the middle of a line.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = words.chars();
+    match (chars.next(), chars.as_str()) {
+        // The system's sentences begin with a capital, ours stand in the middle of a line.
+        (Some(first), rest) if rest.starts_with(char::is_lowercase) => {
+            first.to_lowercase().chain(rest.chars()).collect()
+        }
+        _ => words.to_owned(),
+    }
+}
