@@ -136,12 +136,14 @@ pub enum LedgerUnavailable {
     Stopping,
 }
 
-/// Journal thread → Ledger: the batch is durable.
+/// Journal thread → Ledger: the next batches, of those that were handed over, are durable, as one.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct BatchCommitted {
-    /// Which one.
+    /// As which one.
     pub committed: Committed,
+    /// How many of those that were handed over went into it.
+    pub batches: usize,
     /// The memory that held it, to be used again.
     pub buffer: Vec<u8>,
 }

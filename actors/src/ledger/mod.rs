@@ -1,7 +1,7 @@
 //! The Ledger: owns the [`State`] and the [`journal`], and tells nobody an outcome before it is durable.
 //!
-//! What arrives while one batch is on its way to the disk gathers and goes with the next one, so that
-//! a sync serves everybody who waits for it. The rules stand in [`state`], without any of this.
+//! What arrives while one batch is on its way to the disk goes together with the next one, so that a
+//! sync serves everybody who waits for it. The rules stand in [`state`], without any of this.
 
 pub mod journal;
 pub mod state;
@@ -17,8 +17,8 @@ use wire::entry::ENTRY_BYTES_MAX;
 use wire::{EntryNumber, Timestamp};
 
 use self::journal::{
-    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Batch, Captured, Committed, Journal, JournalError,
-    JournalWriter, Report, Snapshot, Storage,
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal,
+    JournalError, JournalWriter, Report, Snapshot, Storage,
 };
 use self::state::{Outcome, State};
 use crate::later::{Later, ReplySlot};
@@ -86,10 +86,12 @@ pub struct Ledger {
     settings: LedgerSettings,
     /// What the next batch will hold.
     gathering: Gathering,
-    /// What the batch holds that is on its way to the disk.
-    committing: Option<Committing>,
+    /// What the batches hold that are on their way to the disk, in order.
+    committing: VecDeque<Committing>,
     /// What does not fit into the next batch any more, in order.
     overflow: VecDeque<(Submit, OutcomesSlot)>,
+    /// Memory of a batch that is durable, to be used again.
+    spare: Option<Vec<u8>>,
     commands_waiting: usize,
     flush_scheduled: bool,
     /// Behind which batch the last snapshot was taken.
@@ -128,8 +130,9 @@ impl Ledger {
             writer: None,
             settings,
             gathering: Gathering { batch: Batch::new(Vec::new()), waiting: Vec::new() },
-            committing: None,
+            committing: VecDeque::new(),
             overflow: VecDeque::new(),
+            spare: None,
             commands_waiting: 0,
             flush_scheduled: false,
             last,
@@ -180,7 +183,7 @@ impl Ledger {
 
     /// Flushes as soon as the mailbox is empty: a batch is whatever is there.
     fn schedule_flush(&mut self, ctx: &mut Context<Self>) {
-        if !self.flush_scheduled && self.committing.is_none() {
+        if !self.flush_scheduled {
             self.flush_scheduled = true;
             // The context polls its futures after it has emptied the mailbox.
             ctx.spawn(async {}.into_actor(self).map(|(), ledger, ctx| {
@@ -190,33 +193,44 @@ impl Ledger {
         }
     }
 
-    /// Sends the gathered batch to the disk, if none is on its way.
+    /// Hands the gathered batch to the journal thread. While the disk syncs an earlier one, it waits
+    /// there, and goes with what joins it.
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        if self.committing.is_some() {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.gathering.waiting);
         if self.gathering.batch.is_empty() {
-            // Nothing was changed: everything that these outcomes tell of is durable.
-            self.release(waiting);
-            if self.overflow.is_empty() {
-                self.stop_if_asked(ctx);
-            } else {
-                self.gather_overflow();
-                self.schedule_flush(ctx);
+            let waiting = std::mem::take(&mut self.gathering.waiting);
+            match self.committing.back_mut() {
+                // What these outcomes tell of is durable when that is.
+                Some(last) => last.waiting.extend(waiting),
+                None => self.release(waiting),
             }
+        } else if self.committing.len() < BATCHES_UNDER_WAY_MAX {
+            self.hand_over();
+        } else {
+            // The next report makes room.
             return;
         }
-        let batch = std::mem::replace(&mut self.gathering.batch, Batch::new(Vec::new()));
+        if !self.overflow.is_empty() {
+            self.gather_overflow();
+            self.schedule_flush(ctx);
+        }
+        self.stop_if_asked(ctx);
+    }
+
+    fn hand_over(&mut self) {
         let snapshot = self.snapshot_if_due();
-        self.committing = Some(Committing { waiting, snapshot });
+        let empty = Batch::new(self.spare.take().unwrap_or_default());
+        let mut batch = std::mem::replace(&mut self.gathering.batch, empty);
+        let waiting = std::mem::take(&mut self.gathering.waiting);
+        if snapshot.is_some() {
+            batch.close();
+        }
+        self.committing.push_back(Committing { waiting, snapshot });
         let now = (self.settings.clock)();
         let commit = self.writer.as_ref().map(|writer| writer.commit(batch, now));
         // If the thread has ended, it has reported why.
         if let Some(Err(error)) = commit {
             debug!(self.log, "the journal takes nothing more"; "why" => %error);
         }
-        self.gather_overflow();
     }
 
     fn gather_overflow(&mut self) {
@@ -254,7 +268,7 @@ impl Ledger {
     }
 
     fn stop_if_asked(&mut self, ctx: &mut Context<Self>) {
-        let idle = self.committing.is_none() && self.gathering.batch.is_empty();
+        let idle = self.committing.is_empty() && self.gathering.batch.is_empty();
         if !self.stop_asked || !idle || !self.overflow.is_empty() {
             return;
         }
@@ -296,8 +310,8 @@ impl Actor for Ledger {
         self.writer = Some(JournalWriter::start(journal, move |report| {
             let Some(ledger) = ledger.upgrade() else { return };
             match report {
-                Report::Committed { committed, buffer } => {
-                    ledger.do_send(BatchCommitted { committed, buffer });
+                Report::Committed { committed, batches, buffer } => {
+                    ledger.do_send(BatchCommitted { committed, batches, buffer });
                 }
                 Report::Failed(error) => ledger.do_send(JournalFailed(error)),
             }
@@ -327,21 +341,19 @@ impl Handler<Submit> for Ledger {
 impl Handler<BatchCommitted> for Ledger {
     type Result = ();
 
-    fn handle(
-        &mut self,
-        BatchCommitted { committed, buffer }: BatchCommitted,
-        ctx: &mut Self::Context,
-    ) {
-        let Some(Committing { waiting, snapshot }) = self.committing.take() else { return };
+    fn handle(&mut self, committed: BatchCommitted, ctx: &mut Self::Context) {
+        let BatchCommitted { committed, batches, buffer } = committed;
         debug!(self.log, "batch committed"; "batch" => committed.batch.get(),
             "entries" => committed.next_entry.get() - self.last.next_entry.get());
         self.last = committed;
-        self.release(waiting);
-        if let Some(snapshot) = snapshot {
-            self.store_in_background(snapshot, committed);
-        }
-        if self.gathering.batch.is_empty() {
-            self.gathering.batch = Batch::new(buffer);
+        self.spare = Some(buffer);
+        for _ in 0..batches {
+            let Some(Committing { waiting, snapshot }) = self.committing.pop_front() else { break };
+            self.release(waiting);
+            // A batch with a snapshot is the last of those that were written together.
+            if let Some(snapshot) = snapshot {
+                self.store_in_background(snapshot, committed);
+            }
         }
         self.schedule_flush(ctx);
     }

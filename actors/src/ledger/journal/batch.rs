@@ -34,6 +34,7 @@ const VERSION: u16 = 1;
 pub struct Batch {
     bytes: Vec<u8>,
     entry_count: u32,
+    closed: bool,
 }
 
 impl Batch {
@@ -41,7 +42,7 @@ impl Batch {
     pub fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.resize(HEADER_BYTES, 0);
-        Self { bytes: buffer, entry_count: 0 }
+        Self { bytes: buffer, entry_count: 0, closed: false }
     }
 
     /// Adds an entry behind those that are there.
@@ -58,6 +59,25 @@ impl Batch {
     /// Whether there may be no room for one more entry.
     pub fn is_full(&self) -> bool {
         self.entry_count >= BATCH_ENTRIES_MAX || self.byte_len() > BATCH_BYTES_MAX - ENTRY_BYTES_MAX
+    }
+
+    /// Nothing is to be written behind it in the same batch: something belongs to its very end.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Takes the entries of `next` behind its own, or gives `next` back if they do not belong into
+    /// one batch.
+    pub(super) fn absorb(&mut self, next: Self) -> Result<(), Self> {
+        let entries = u64::from(self.entry_count) + u64::from(next.entry_count);
+        let bytes = self.byte_len() + next.byte_len();
+        if self.closed || entries > u64::from(BATCH_ENTRIES_MAX) || bytes > BATCH_BYTES_MAX {
+            return Err(next);
+        }
+        self.bytes.extend_from_slice(&next.bytes[HEADER_BYTES..]);
+        self.entry_count += next.entry_count;
+        self.closed = next.closed;
+        Ok(())
     }
 
     /// How many entries it holds.

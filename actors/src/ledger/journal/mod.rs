@@ -36,7 +36,7 @@ pub use error::{Damage, DataDirError, IoFailure, JournalError, Newer, OpenError,
 pub use memory::MemoryStorage;
 pub use snapshot::{Captured, Snapshot};
 pub use storage::{DiskStorage, Storage, StorageFile};
-pub use writer::{JournalWriter, Report};
+pub use writer::{BATCHES_UNDER_WAY_MAX, JournalWriter, Report};
 
 use self::batch::BatchPlace;
 use self::bytes::NO_HASH;

@@ -11,16 +11,19 @@ use wire::Timestamp;
 use super::error::JournalError;
 use super::{Batch, Committed, Journal};
 
-/// One batch waits at most: the caller has no second one under way.
-const QUEUE_BATCHES: usize = 1;
+/// Batches that may be under way: more than gather during a slow sync, and each is at most
+/// [`BATCH_BYTES_MAX`](super::BATCH_BYTES_MAX). What waits is written together.
+pub const BATCHES_UNDER_WAY_MAX: usize = 16;
 
 /// What became of a batch.
 #[derive(Debug)]
 pub enum Report {
-    /// It is durable.
+    /// The next batches, of those that were handed over, are durable, as one.
     Committed {
-        /// Which one.
+        /// As which one.
         committed: Committed,
+        /// How many of those that were handed over went into it.
+        batches: usize,
         /// The memory that held it, to be used again.
         buffer: Vec<u8>,
     },
@@ -39,8 +42,8 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Starts the thread. It calls `report` once for each batch, in order, when the batch is durable
-    /// or has failed; after a failure, never again.
+    /// Starts the thread. It calls `report` when the batches that it has written together are durable
+    /// or have failed, in order; after a failure, never again.
     ///
     /// A panic while writing is reported as [`JournalError::Panicked`]. A panic of `report` itself
     /// ends the process: nobody would ever hear of the batch.
@@ -48,7 +51,7 @@ impl JournalWriter {
     /// # Panics
     /// If the system cannot start a thread.
     pub fn start(journal: Journal, report: impl FnMut(Report) + Send + 'static) -> Self {
-        let (batches, queue) = sync_channel(QUEUE_BATCHES);
+        let (batches, queue) = sync_channel(BATCHES_UNDER_WAY_MAX);
         let run = move || {
             let written = catch_unwind(AssertUnwindSafe(|| write_all(journal, queue, report)));
             if written.is_err() {
@@ -62,7 +65,8 @@ impl JournalWriter {
 
     /// Hands a batch to the thread, which reports what became of it.
     ///
-    /// The caller waits for the report of one batch before it commits the next; then this never
+    /// While one batch syncs, the next ones wait and are then written as one, without a word from the
+    /// caller. The caller has no more than [`BATCHES_UNDER_WAY_MAX`] unreported ones; then this never
     /// blocks.
     ///
     /// # Errors
@@ -80,16 +84,27 @@ impl JournalWriter {
     }
 }
 
-fn write_all(
+pub(super) fn write_all(
     mut journal: Journal,
     queue: Receiver<(Batch, Timestamp)>,
     mut report: impl FnMut(Report),
 ) {
+    let mut unfit = None;
     let error = loop {
-        let Ok((mut batch, now)) = queue.recv() else { return };
+        let Some((mut batch, mut now)) = unfit.take().or_else(|| queue.recv().ok()) else { return };
+        let mut batches = 1;
+        while let Ok((next, later)) = queue.try_recv() {
+            match batch.absorb(next) {
+                Ok(()) => (now, batches) = (later, batches + 1),
+                Err(next) => {
+                    unfit = Some((next, later));
+                    break;
+                }
+            }
+        }
         match catch_unwind(AssertUnwindSafe(|| journal.append(&mut batch, now))) {
             Ok(Ok(committed)) => {
-                report(Report::Committed { committed, buffer: batch.into_buffer() });
+                report(Report::Committed { committed, batches, buffer: batch.into_buffer() });
             }
             Ok(Err(error)) => break error,
             Err(panic) => break JournalError::Panicked(message(&*panic)),

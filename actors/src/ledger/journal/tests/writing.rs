@@ -203,7 +203,8 @@ fn the_thread_reports_each_batch_in_order_and_ends() {
         let batch = batch_of(&mut state, commands);
         writer.commit(batch, Timestamp::new(1)).expect("it runs");
         match reports.recv_timeout(PATIENCE).expect("a report") {
-            Report::Committed { committed, buffer } => {
+            Report::Committed { committed, batches, buffer } => {
+                assert_eq!(batches, 1);
                 assert_eq!(committed.batch.get(), number as u64 + 1);
                 assert_eq!(committed.next_entry, state.next_entry());
                 assert!(buffer.capacity() > 0);
@@ -220,6 +221,34 @@ fn the_thread_reports_each_batch_in_order_and_ends() {
     );
     assert!(reports.recv().is_err(), "the thread has ended");
     assert_eq!(open(&storage, 600).expect("intact").1, state);
+}
+
+/// What waits for a sync goes with one sync, but never behind the end of a closed batch, whose
+/// snapshot would be of another state.
+#[test]
+fn what_waits_is_written_together() {
+    let names: Vec<_> = (0..6).map(|n| opening(&format!("n{n}"), 1)).collect();
+    let mut state = State::default();
+    let mut batches: Vec<_> =
+        names.into_iter().map(|name| batch_of(&mut state, vec![name])).collect();
+    batches[3].close();
+    let (sender, queue) = std::sync::mpsc::sync_channel(super::super::BATCHES_UNDER_WAY_MAX);
+    for (batch, time) in batches.into_iter().zip(1..) {
+        sender.send((batch, Timestamp::new(time))).expect("there is room");
+    }
+    drop(sender);
+    let storage = MemoryStorage::new();
+    let (journal, _) = open(&storage, 1 << 20).expect("an empty directory");
+    let mut reported = Vec::new();
+    super::super::writer::write_all(journal, queue, |report| match report {
+        Report::Committed { committed, batches, .. } => {
+            let entries = committed.next_entry.get();
+            reported.push((committed.batch.get(), batches, entries, committed.time.get()));
+        }
+        Report::Failed(error) => panic!("{error}"),
+    });
+    assert_eq!(reported, [(1, 4, 4, 4), (2, 2, 6, 6)]);
+    assert_eq!(open(&storage, 1 << 20).expect("intact").1, state);
 }
 
 #[test]
