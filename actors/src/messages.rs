@@ -23,7 +23,6 @@
 //! | terminal | [`ReadAccount`] | Wallet | `Result<AccountList, WalletError>` |
 //! | terminal | [`Pay`] | Wallet | `Result<PaymentReport, WalletError>` |
 //! | terminal | [`Leave`] | Wallet | `Result<(), WalletError>` |
-//! | node | [`ServerConnected`] | Wallet | – |
 //! | Wallet | [`WalletEvent`] | terminal | – |
 //! | Wallet | [`Ask`] | ServerLink | `Result<ServerReply, ServerLinkError>` |
 //! | ServerLink | [`ServerEvent`] | Wallet | – |
@@ -160,11 +159,6 @@ pub struct JournalFailed(pub JournalError);
 pub struct StopLedger;
 
 // ---- client ----
-
-/// node → Wallet: the server is to be asked over this link from now on.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct ServerConnected(pub Recipient<Ask>);
 
 /// Terminal → Wallet: open an account with this name.
 #[derive(Clone, Debug, Message)]

@@ -17,8 +17,7 @@ use wire::{Amount, Refusal, Username};
 use self::paying::{Paying, ServerVerdict};
 use crate::messages::{
     AccountList, Ask, GoOnline, HandOver, Leave, Offer, OfferAnswer, Pay, PaymentReport,
-    ReadAccount, Register, ServerConnected, ServerEvent, ServerLinkError, ServerReply, WalletError,
-    WalletEvent,
+    ReadAccount, Register, ServerEvent, ServerLinkError, ServerReply, WalletError, WalletEvent,
 };
 
 /// The actor of the client's account.
@@ -131,14 +130,6 @@ fn expect_list(reply: Result<ServerReply, ServerLinkError>) -> Result<AccountLis
 
 impl Actor for Wallet {
     type Context = Context<Self>;
-}
-
-impl Handler<ServerConnected> for Wallet {
-    type Result = ();
-
-    fn handle(&mut self, ServerConnected(server): ServerConnected, _: &mut Self::Context) {
-        self.server = server;
-    }
 }
 
 impl Handler<Register> for Wallet {

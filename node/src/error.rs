@@ -83,6 +83,14 @@ pub enum Error {
         /// What is damaged, with file and offset.
         cause: Cause,
     },
+    /// The journal was written by a later version of this program.
+    #[error("cannot open the journal in {}: {cause}", path.display())]
+    JournalNewer {
+        /// The data directory.
+        path: PathBuf,
+        /// What is newer, and in which file.
+        cause: Cause,
+    },
     /// The journal cannot be written any more.
     #[error("the journal in {} cannot be written: {cause}", path.display())]
     JournalFailed {
@@ -132,7 +140,7 @@ impl Error {
             Self::DataDirectory { .. }
             | Self::DataDirectoryLocked { .. }
             | Self::ServerKey { .. } => exit::DATA_DIRECTORY,
-            Self::JournalDamaged { .. } => exit::JOURNAL_DAMAGED,
+            Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
             Self::ServerUnreachable { .. } => exit::SERVER_UNREACHABLE,
             Self::JournalFailed { .. } | Self::Internal(_) => exit::INTERNAL,
         }
@@ -159,6 +167,9 @@ impl Error {
                  has been changed"
                     .into(),
             ),
+            Self::JournalNewer { .. } => {
+                Some("start the version that has written it; nothing has been changed".into())
+            }
             Self::JournalFailed { .. } => {
                 Some("check the disk, then start again: what was confirmed is safe".into())
             }
@@ -303,6 +314,11 @@ mod tests {
                 Error::JournalDamaged { path: path(), cause: cause() },
                 6,
                 "error: the journal in /data is damaged: segment 3, offset 4096: wrong checksum",
+            ),
+            (
+                Error::JournalNewer { path: path(), cause: "segment 3: version 9".into() },
+                6,
+                "error: cannot open the journal in /data: segment 3: version 9",
             ),
             (
                 Error::ServerUnreachable { address: "127.0.0.1:1".into(), source: denied() },

@@ -130,13 +130,17 @@ fn open_storage(data_dir: &Path) -> Result<Arc<dyn Storage>, Error> {
 fn journal_error(data_dir: &Path, error: OpenError) -> Error {
     let path = data_dir.to_owned();
     match error {
-        OpenError::Io(failure) if failure.operation == Operation::Write => {
-            Error::JournalFailed { path, cause: failure.into() }
+        OpenError::Io(failure) => match failure.operation {
+            Operation::List | Operation::Open | Operation::Read => {
+                Error::DataDirectory { path: path.join(&failure.file), source: failure.source }
+            }
+            // A repair did not succeed: the disk fails.
+            _ => Error::JournalFailed { path, cause: failure.into() },
+        },
+        OpenError::Newer { .. } => Error::JournalNewer { path, cause: error.into() },
+        OpenError::Damaged { .. } | OpenError::BatchesMissing { .. } => {
+            Error::JournalDamaged { path, cause: error.into() }
         }
-        OpenError::Io(failure) => {
-            Error::DataDirectory { path: path.join(&failure.file), source: failure.source }
-        }
-        damaged => Error::JournalDamaged { path, cause: damaged.into() },
     }
 }
 

@@ -12,10 +12,14 @@ fn one_pays_the_other_and_a_killed_server_comes_back_with_the_same_balances() {
     let data = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(MITE, data.path(), &[]);
     let address = server.address;
-    let (mut bob, bob_at) = Client::online(MITE, address, "bob");
-    let mut alice = Client::start_with(MITE, address, &["--log-level", "info"]);
-    alice.register("alice");
-    let (alice_at, _) = alice.log_in("alice");
+    let online = |name| {
+        let mut client = Client::start_with(MITE, address, &["--log-level", "info"]);
+        client.register(name);
+        let (at, _) = client.log_in(name);
+        (client, at)
+    };
+    let (mut bob, bob_at) = online("bob");
+    let (mut alice, alice_at) = online("alice");
 
     let online = alice.list().online;
     assert_eq!(online, [format!("alice {alice_at}"), format!("bob {bob_at}")]);

@@ -101,7 +101,9 @@ pub struct Session<S> {
     /// This session's own, so that waiting for it takes no lock that others take.
     stop: CancellationToken,
     budget: LogBudget,
+    /// With the user, once one is logged in.
     log: Logger,
+    connection_log: Logger,
     _farewell: Farewell,
 }
 
@@ -127,6 +129,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         log: &Logger,
     ) -> Self {
         let (input, output) = tokio::io::split(stream);
+        let connection_log = log.new(o!("session" => id.0, "peer" => peer));
         Self {
             id,
             peer,
@@ -141,7 +144,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             drain_time: Duration::ZERO,
             stop: settings.stop.child_token(),
             budget: LogBudget::default(),
-            log: log.new(o!("session" => id.0, "peer" => peer)),
+            log: connection_log.clone(),
+            connection_log,
             _farewell: Farewell { id, log_out: peers.log_out.clone() },
             peers,
         }
@@ -235,8 +239,12 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let asked = self.peers.log_in.send(log_in).into_actor(self);
         ctx.spawn(asked.map(move |result, session, ctx| {
             let result = result.unwrap_or(Err(LedgerUnavailable::Stopping.into()));
-            if let Err(refusal) = result {
-                session.log_invalid(&format!("log-in refused: {refusal}"));
+            match result {
+                Ok(account) => {
+                    let user = o!("user" => name.to_string(), "account" => account.get());
+                    session.log = session.connection_log.new(user);
+                }
+                Err(refusal) => session.log_invalid(&format!("log-in refused: {refusal}")),
             }
             let round = session.conversation.logged_in(name, result);
             session.ask(round, ctx);
@@ -383,8 +391,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for Session<S> 
     fn handle(&mut self, notice: SessionNotice, ctx: &mut Self::Context) {
         match notice {
             SessionNotice::Replaced { attempt } => {
-                let user = self.conversation.user().map(ToString::to_string);
-                info!(self.log, "logged in from elsewhere"; "user" => user);
+                info!(self.log, "logged in from elsewhere");
+                self.log = self.connection_log.clone();
                 self.conversation.replaced(attempt);
             }
             SessionNotice::Line(line) if self.notice_bytes + line.len() > NOTICE_BYTES_MAX => {

@@ -1,4 +1,4 @@
-use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use wire::text::{Dialect, TextPayment};
 use wire::{AccountId, Amount, PublicKey, Refusal};
 
@@ -239,4 +239,58 @@ async fn a_stop_answers_what_is_under_way_and_closes() {
     idle.log_in().await;
     idle.stop.cancel();
     idle.expect_close().await;
+}
+
+/// A stream that panics where it should be read.
+struct BrokenStream;
+
+impl AsyncRead for BrokenStream {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        panic!("the session panics, on purpose");
+    }
+}
+
+impl AsyncWrite for BrokenStream {
+    fn poll_write(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::task::Poll::Ready(Ok(bytes.len()))
+    }
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+/// Nobody else may notice, and nobody may stay on the list who is gone.
+#[actix::test]
+async fn a_panic_ends_its_session_alone_and_takes_it_off_the_list() {
+    let mut other = start(Dialect::Seed);
+    other.log_in().await;
+    let (submit, _) = probe(|_: &Submit| Err(LedgerUnavailable::Busy));
+    let (log_in, _) = probe(|_: &LogIn| Err(LogInRefusal::UnknownName));
+    let (log_out, mut log_outs) = probe(|_: &LogOut| ());
+    let (list_online, _) = probe(|_: &ListOnline| OnlineList { count: 0, lines: "".into() });
+    let (notify, _) = probe(|_: &NotifyAccounts| ());
+    let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
+    let peer = SocketAddr::from(([127, 0, 0, 1], 50_001));
+    let settings = settings(Dialect::Seed);
+    Session::new(SessionId(6), BrokenStream, peer, peers, &settings, &no_log()).start();
+    assert_eq!(log_outs.next().await, LogOut(SessionId(6)));
+    other.send("alice#1#bob\n").await;
+    other.expect("100 OK\n").await;
 }

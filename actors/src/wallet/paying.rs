@@ -155,9 +155,7 @@ impl Standing {
         match (self.change(now, received), answer) {
             // Where other payments moved the balance too, nothing speaks against the payee's word.
             (Change::Debited, _) | (Change::Other, HandOverAnswer::Settled) => paid,
-            (Change::None | Change::Other, HandOverAnswer::Refused(reason)) => {
-                PaymentReport::Refused { reason }
-            }
+            (Change::None, HandOverAnswer::Refused(reason)) => PaymentReport::Refused { reason },
             _ => PaymentReport::Unconfirmed { balance_before: self.before, balance_now: now },
         }
     }
@@ -207,6 +205,7 @@ mod tests {
             (settled(), None, 0, unconfirmed(None)),
             (said_no(), Some(100), 0, refused()),
             (said_no(), Some(90), 0, paid(Some(90))),
+            (said_no(), Some(60), 0, unconfirmed(Some(60))),
             (said_no(), None, 0, unconfirmed(None)),
             (silent(), Some(90), 0, paid(Some(90))),
             (silent(), Some(97), 7, paid(Some(97))),

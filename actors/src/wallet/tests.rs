@@ -253,21 +253,22 @@ async fn nobody_is_offered_anything_before_the_log_in() {
 }
 
 #[actix::test]
-async fn a_lost_server_logs_out_until_another_link_is_there() {
+async fn a_lost_server_logs_out() {
     let mut stage = start(Ok(HandOverAnswer::Settled), 90);
     stage.log_in().await;
     stage.wallet.do_send(ServerEvent::Lost("gone".to_owned()));
     assert_eq!(stage.events.next().await, WalletEvent::ServerLost("gone".to_owned()));
     assert_eq!(stage.pay("bob", 10).await, Err(WalletError::NotLoggedIn));
+}
 
-    stage.wallet.send(ServerConnected(gone().await)).await.expect("the wallet answers");
-    let registered = stage.wallet.send(Register(name("alice"))).await.expect("answers");
+#[actix::test]
+async fn a_link_that_is_gone_is_a_lost_connection() {
+    let (dialer, _) = probe(|_: &HandOver| Ok(HandOverAnswer::Settled));
+    let (terminal, _) = probe(|_: &WalletEvent| ());
+    let wallet = Wallet::new(gone().await, dialer, terminal, &no_log()).start();
+    let registered = wallet.send(Register(name("alice"))).await.expect("the wallet answers");
     let closed = ServerLinkError::Lost("it is closed".to_owned());
     assert_eq!(registered, Err(WalletError::Server(closed)));
-    let (server, mut asked) = probe(|_: &Ask| Ok(ok()));
-    stage.wallet.send(ServerConnected(server)).await.expect("the wallet answers");
-    assert_eq!(stage.wallet.send(Register(name("alice"))).await.expect("answers"), Ok(()));
-    assert_eq!(asked.next().await.0.to_string(), "REGISTER#alice");
 }
 
 #[actix::test]

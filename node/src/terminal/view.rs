@@ -142,6 +142,10 @@ pub(super) enum Request {
 /// Why the wallet did not do it.
 pub(super) fn wallet_failure(error: &WalletError, request: Request) -> Failure {
     let hint = match error {
+        // A server that cannot take it says so itself.
+        WalletError::Refused(line) if line.starts_with("220 ERROR") => {
+            Some("try again later, or ask who runs the server".to_owned())
+        }
         WalletError::Refused(_) => match request {
             Request::Register => Some("the name may be taken: try another one".to_owned()),
             Request::LogIn => {
