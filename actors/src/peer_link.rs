@@ -128,7 +128,7 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(
     patience: PeerPatience,
     log: Logger,
 ) {
-    let payment = match timeout(patience.payment, read_payment(&mut stream, patience.quiet)).await {
+    let payment = match timeout(patience.payment, read_payment(&mut stream, patience)).await {
         Ok(Ok(payment)) => payment,
         Ok(Err(reason)) => return warn!(log, "no payment came"; "why" => reason),
         Err(_) => return warn!(log, "no payment came"; "why" => "the peer is silent"),
@@ -147,16 +147,13 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(
 
 async fn read_payment<S: AsyncRead + Unpin>(
     stream: &mut S,
-    quiet: Duration,
+    patience: PeerPatience,
 ) -> Result<TextPayment, String> {
     let mut reader = PaymentReader::default();
     let mut bytes = [0; READ_BYTES];
     loop {
-        let read = if reader.awaits_quiet() {
-            timeout(quiet, stream.read(&mut bytes)).await.ok()
-        } else {
-            Some(stream.read(&mut bytes).await)
-        };
+        let quiet = reader.awaits_quiet().then_some(patience.quiet);
+        let read = read_within(quiet, stream, &mut bytes).await;
         let (payment, ended) = match read {
             None => (reader.quiet(), false),
             Some(Ok(0)) => (reader.quiet(), true),
@@ -193,23 +190,23 @@ async fn give<S: AsyncRead + AsyncWrite + Unpin>(
         info!(log, "the payee vanished"; "error" => %error);
         return HandOverAnswer::Silence;
     }
-    let answer = timeout(patience.answer, read_answer(&mut stream, patience.quiet)).await;
+    let answer = timeout(patience.answer, read_answer(&mut stream, patience)).await;
     let answer = answer.unwrap_or(HandOverAnswer::Silence);
     info!(log, "payment handed over"; "payee" => %payment.payee, "amount" => %payment.amount,
         "answer" => ?answer);
     answer
 }
 
-async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S, quiet: Duration) -> HandOverAnswer {
+async fn read_answer<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    patience: PeerPatience,
+) -> HandOverAnswer {
     let mut reader = ReplyReader::default();
     reader.expect(Expected::Verdict);
     let mut bytes = [0; READ_BYTES];
     loop {
-        let read = if reader.awaits_quiet() {
-            timeout(quiet, stream.read(&mut bytes)).await.ok()
-        } else {
-            Some(stream.read(&mut bytes).await)
-        };
+        let quiet = reader.awaits_quiet().then_some(patience.quiet);
+        let read = read_within(quiet, stream, &mut bytes).await;
         let heard = match read {
             None => reader.quiet().into_iter().collect(),
             Some(Ok(length)) if length > 0 => match reader.feed(&bytes[..length]) {
@@ -229,6 +226,18 @@ async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S, quiet: Duration) -> H
                 _ => {}
             }
         }
+    }
+}
+
+/// Reads once. `None` if there is a quiet time and nothing comes for so long.
+async fn read_within<S: AsyncRead + Unpin>(
+    quiet: Option<Duration>,
+    stream: &mut S,
+    bytes: &mut [u8],
+) -> Option<io::Result<usize>> {
+    match quiet {
+        Some(quiet) => timeout(quiet, stream.read(bytes)).await.ok(),
+        None => Some(stream.read(bytes).await),
     }
 }
 

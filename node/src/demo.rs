@@ -40,8 +40,9 @@ pub(crate) fn run(mut config: DemoConfig, log: &Logger) -> Result<(), Error> {
         let (payer, payee) = perform(&server, log).await?;
         announce::line(&format!(
             "The server stays up. Pay somebody yourself, in another terminal:\n    \
-             node --role client --server {} --name carol --p2p-port 0\n\
+             {} --role client --server {} --name carol --p2p-port 0\n\
              {PAYER} and {PAYEE} stay online until Ctrl-C ends the demo.",
+            own_command(),
             server.address()
         ));
         stop.await;
@@ -49,6 +50,11 @@ pub(crate) fn run(mut config: DemoConfig, log: &Logger) -> Result<(), Error> {
         server.stop().await;
         Ok(())
     })
+}
+
+/// How this program was called, to be called again.
+fn own_command() -> String {
+    std::env::args().next().unwrap_or_else(|| "node".to_owned())
 }
 
 /// The play, in five steps; the first is the server's. The actors stay on stage.
