@@ -24,6 +24,7 @@
 //! | terminal | [`Pay`] | Wallet | `Result<PaymentReport, WalletError>` |
 //! | terminal | [`Leave`] | Wallet | `Result<(), WalletError>` |
 //! | Wallet | [`WalletEvent`] | terminal | – |
+//! | Wallet | [`ConnectServer`] | node | `Result<Recipient<Ask>, ServerLinkError>` |
 //! | Wallet | [`Ask`] | ServerLink | `Result<ServerReply, ServerLinkError>` |
 //! | ServerLink | [`ServerEvent`] | Wallet | – |
 //! | Wallet | [`HandOver`] | Dialer | `Result<HandOverAnswer, HandOverError>` |
@@ -286,6 +287,14 @@ pub enum WalletEvent {
     ServerSaid(String),
     /// The connection to the server is gone; who it was for must connect again.
     ServerLost(String),
+}
+
+/// Wallet → node: the connection to the server is gone, make another one.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Recipient<Ask>, ServerLinkError>")]
+pub struct ConnectServer {
+    /// Who is to hear what the server says unasked.
+    pub events: Recipient<ServerEvent>,
 }
 
 /// Wallet → ServerLink: send this, and tell me what comes back. One at a time, in order.

@@ -16,14 +16,16 @@ use wire::{Amount, Refusal, Username};
 
 use self::paying::{Paying, ServerVerdict};
 use crate::messages::{
-    AccountList, Ask, GoOnline, HandOver, Leave, Offer, OfferAnswer, Pay, PaymentReport,
-    ReadAccount, Register, ServerEvent, ServerLinkError, ServerReply, WalletError, WalletEvent,
+    AccountList, Ask, ConnectServer, GoOnline, HandOver, Leave, Offer, OfferAnswer, Pay,
+    PaymentReport, ReadAccount, Register, ServerEvent, ServerLinkError, ServerReply, WalletError,
+    WalletEvent,
 };
 
 /// The actor of the client's account.
 #[derive(Debug)]
 pub struct Wallet {
     server: Recipient<Ask>,
+    connector: Recipient<ConnectServer>,
     dialer: Recipient<HandOver>,
     terminal: Recipient<WalletEvent>,
     me: Option<Username>,
@@ -41,12 +43,14 @@ impl Wallet {
     /// A wallet that nobody is logged in with yet.
     pub fn new(
         server: Recipient<Ask>,
+        connector: Recipient<ConnectServer>,
         dialer: Recipient<HandOver>,
         terminal: Recipient<WalletEvent>,
         log: &Logger,
     ) -> Self {
         Self {
             server,
+            connector,
             dialer,
             terminal,
             me: None,
@@ -59,6 +63,29 @@ impl Wallet {
 
     fn logged_in(&self) -> Result<Username, WalletError> {
         self.me.clone().ok_or(WalletError::NotLoggedIn)
+    }
+
+    /// Asks the server, over a new connection if the one there was is gone. Only for requests that
+    /// need no log-in: a new connection has none.
+    fn ask_connected(
+        &self,
+        request: TextRequest,
+        ctx: &Context<Self>,
+    ) -> ResponseActFuture<Self, Result<ServerReply, ServerLinkError>> {
+        let server = self.server.clone();
+        if server.connected() {
+            return Box::pin(async move { ask(&server, request).await }.into_actor(self));
+        }
+        let connecting = self.connector.send(ConnectServer { events: ctx.address().recipient() });
+        let connected = connecting.into_actor(self).map(|connected, wallet, _| {
+            let server = connected.unwrap_or_else(|_| Err(lost_link()))?;
+            info!(wallet.log, "connected again");
+            wallet.server = server.clone();
+            Ok(server)
+        });
+        Box::pin(connected.then(|server, wallet, _| {
+            async move { ask(&server?, request).await }.into_actor(wallet)
+        }))
     }
 
     fn take_list(
@@ -117,7 +144,11 @@ async fn ask(
     request: TextRequest,
 ) -> Result<ServerReply, ServerLinkError> {
     let sent = server.send(Ask(request));
-    sent.await.unwrap_or_else(|_| Err(ServerLinkError::Lost("it is closed".to_owned())))
+    sent.await.unwrap_or_else(|_| Err(lost_link()))
+}
+
+fn lost_link() -> ServerLinkError {
+    ServerLinkError::Lost("it is closed".to_owned())
 }
 
 fn expect_list(reply: Result<ServerReply, ServerLinkError>) -> Result<AccountList, WalletError> {
@@ -133,30 +164,30 @@ impl Actor for Wallet {
 }
 
 impl Handler<Register> for Wallet {
-    type Result = ResponseFuture<Result<(), WalletError>>;
+    type Result = ResponseActFuture<Self, Result<(), WalletError>>;
 
-    fn handle(&mut self, Register(name): Register, _: &mut Self::Context) -> Self::Result {
-        let server = self.server.clone();
-        Box::pin(async move {
-            match ask(&server, TextRequest::Register(name)).await? {
-                ServerReply::Ok(_) => Ok(()),
-                ServerReply::Failed(line) => Err(WalletError::Refused(line)),
-                ServerReply::List(_) | ServerReply::Bye => {
-                    Err(WalletError::Refused("an answer that makes no sense".to_owned()))
-                }
+    fn handle(&mut self, Register(name): Register, ctx: &mut Self::Context) -> Self::Result {
+        let reply = self.ask_connected(TextRequest::Register(name), ctx);
+        Box::pin(reply.map(|reply, _, _| match reply? {
+            ServerReply::Ok(_) => Ok(()),
+            ServerReply::Failed(line) => Err(WalletError::Refused(line)),
+            ServerReply::List(_) | ServerReply::Bye => {
+                Err(WalletError::Refused("an answer that makes no sense".to_owned()))
             }
-        })
+        }))
     }
 }
 
 impl Handler<GoOnline> for Wallet {
     type Result = ResponseActFuture<Self, Result<AccountList, WalletError>>;
 
-    fn handle(&mut self, GoOnline { name, port }: GoOnline, _: &mut Self::Context) -> Self::Result {
-        let server = self.server.clone();
-        let request = TextRequest::LogIn { name: name.clone(), port };
-        let reply = async move { ask(&server, request).await };
-        Box::pin(reply.into_actor(self).map(move |reply, wallet, _| {
+    fn handle(
+        &mut self,
+        GoOnline { name, port }: GoOnline,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
+        let reply = self.ask_connected(TextRequest::LogIn { name: name.clone(), port }, ctx);
+        Box::pin(reply.map(move |reply, wallet, _| {
             let list = wallet.take_list(reply)?;
             info!(wallet.log, "logged in"; "user" => %name, "port" => %port);
             wallet.me = Some(name);
@@ -220,11 +251,17 @@ impl Handler<Leave> for Wallet {
 
     fn handle(&mut self, Leave: Leave, _: &mut Self::Context) -> Self::Result {
         let server = self.server.clone();
-        let reply = async move { ask(&server, TextRequest::Exit).await };
-        Box::pin(reply.into_actor(self).map(|reply, wallet, _| {
-            wallet.me = None;
-            reply.map(|_| ()).map_err(WalletError::from)
-        }))
+        self.me = None;
+        Box::pin(
+            async move {
+                // There is nobody to say goodbye to when the connection is gone.
+                if server.connected() {
+                    ask(&server, TextRequest::Exit).await?;
+                }
+                Ok(())
+            }
+            .into_actor(self),
+        )
     }
 }
 
@@ -281,7 +318,7 @@ impl Handler<ServerEvent> for Wallet {
             }
             ServerEvent::Said(line) => self.terminal.do_send(WalletEvent::ServerSaid(line)),
             ServerEvent::Lost(reason) => {
-                warn!(self.log, "the connection to the server is lost"; "why" => &reason);
+                info!(self.log, "the connection to the server is lost"; "why" => &reason);
                 self.me = None;
                 self.terminal.do_send(WalletEvent::ServerLost(reason));
             }

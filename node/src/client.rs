@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor as _, Addr, AsyncContext as _, Recipient, System};
-use actors::messages::{Offer, WalletEvent};
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Recipient, ResponseFuture, System};
+use actors::messages::{Ask, ConnectServer, Offer, ServerEvent, ServerLinkError, WalletEvent};
 use actors::peer_link::{Connect, Dialer, PeerLink, PeerPatience};
+use actors::reason::reason;
 use actors::server_link::{ServerLink, ServerPatience};
 use actors::wallet::Wallet;
 use slog::{Logger, info, warn};
@@ -58,19 +59,15 @@ impl Client {
         log: &Logger,
     ) -> Result<Self, Error> {
         let unreachable = |source| Error::ServerUnreachable { address: server.to_string(), source };
-        let stream = timeout(CONNECT_TIME_MAX, TcpStream::connect(server))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = connect(server).await.map_err(unreachable)?;
         let own_ip = stream.local_addr().map_err(unreachable)?.ip();
         info!(log, "connected"; "server" => server);
 
+        let connector = ServerConnector { server, log: log.clone() }.start();
         let dialer = Dialer::new(TcpConnector, PeerPatience::default(), log).start();
         let wallet = Wallet::create(|ctx| {
-            let link =
-                ServerLink::new(stream, ctx.address().recipient(), ServerPatience::default(), log);
-            Wallet::new(link.start().recipient(), dialer.recipient(), events, log)
+            let link = start_link(stream, ctx.address().recipient(), log);
+            Wallet::new(link, connector.recipient(), dialer.recipient(), events, log)
         });
         Ok(Self { wallet, own_ip, log: log.clone() })
     }
@@ -95,6 +92,44 @@ impl Client {
         info!(self.log, "taking payments from peers"; "address" => address);
         actix::spawn(take_peers(listener, self.wallet.clone().recipient(), self.log.clone()));
         P2pPort::try_from(address.port()).map_err(|error| Error::Internal(error.to_string()))
+    }
+}
+
+async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let connected = timeout(CONNECT_TIME_MAX, TcpStream::connect(server)).await;
+    let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn start_link(stream: TcpStream, events: Recipient<ServerEvent>, log: &Logger) -> Recipient<Ask> {
+    ServerLink::new(stream, events, ServerPatience::default(), log).start().recipient()
+}
+
+/// Connects to the server again when the wallet has lost it.
+struct ServerConnector {
+    server: SocketAddr,
+    log: Logger,
+}
+
+impl Actor for ServerConnector {
+    type Context = Context<Self>;
+}
+
+impl Handler<ConnectServer> for ServerConnector {
+    type Result = ResponseFuture<Result<Recipient<Ask>, ServerLinkError>>;
+
+    fn handle(
+        &mut self,
+        ConnectServer { events }: ConnectServer,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        let (server, log) = (self.server, self.log.clone());
+        Box::pin(async move {
+            let stream = connect(server).await;
+            let stream = stream.map_err(|error| ServerLinkError::Lost(reason(&error)))?;
+            Ok(start_link(stream, events, &log))
+        })
     }
 }
 

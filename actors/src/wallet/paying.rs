@@ -133,13 +133,15 @@ impl Standing {
         u128::from(now.credits()) + u128::from(self.amount.credits()) == self.untouched(received)
     }
 
-    /// What the balance says of the payment.
+    /// What the balance says of the payment. Others may debit the account meanwhile, but all that is
+    /// paid to it comes through this wallet.
     fn change(&self, now: Option<Amount>, received: u128) -> Change {
-        match now {
-            None => Change::Unknown,
-            Some(now) if self.is_debited(now, received) => Change::Debited,
-            Some(now) if u128::from(now.credits()) == self.untouched(received) => Change::None,
-            Some(_) => Change::Other,
+        let Some(now) = now else { return Change::Unknown };
+        let amount = u128::from(self.amount.credits());
+        match self.untouched(received).checked_sub(now.credits().into()) {
+            Some(debited) if debited == amount => Change::Debited,
+            Some(debited) if debited < amount => Change::NotDebited,
+            _ => Change::Unclear,
         }
     }
 
@@ -153,25 +155,27 @@ impl Standing {
             Claim::Payee(answer) => answer,
         };
         match (self.change(now, received), answer) {
-            // Where other payments moved the balance too, nothing speaks against the payee's word.
-            (Change::Debited, _) | (Change::Other, HandOverAnswer::Settled) => paid,
-            (Change::None, HandOverAnswer::Refused(reason)) => PaymentReport::Refused { reason },
+            // Where the balance is unclear, nothing speaks against a payee who says "settled".
+            (Change::Debited, _) | (Change::Unclear, HandOverAnswer::Settled) => paid,
+            (Change::NotDebited, HandOverAnswer::Refused(reason)) => {
+                PaymentReport::Refused { reason }
+            }
             _ => PaymentReport::Unconfirmed { balance_before: self.before, balance_now: now },
         }
     }
 }
 
-/// How the balance has changed since the payment was handed over, apart from what was received.
+/// What the balance says of the payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// The server could not be asked.
+    /// Nothing: the server could not be asked.
     Unknown,
-    /// Not at all.
-    None,
-    /// By exactly the payment.
+    /// There is too much for the payment to be settled.
+    NotDebited,
+    /// Exactly the payment is gone.
     Debited,
-    /// By something else.
-    Other,
+    /// Other payments moved it, too.
+    Unclear,
 }
 
 #[cfg(test)]
@@ -201,10 +205,12 @@ mod tests {
             (settled(), Some(97), 7, paid(Some(97))),
             (settled(), Some(100), 0, unconfirmed(Some(100))),
             (settled(), Some(107), 7, unconfirmed(Some(107))),
+            (settled(), Some(95), 0, unconfirmed(Some(95))),
             (settled(), Some(60), 0, paid(Some(60))),
             (settled(), None, 0, unconfirmed(None)),
             (said_no(), Some(100), 0, refused()),
             (said_no(), Some(90), 0, paid(Some(90))),
+            (said_no(), Some(95), 0, refused()),
             (said_no(), Some(60), 0, unconfirmed(Some(60))),
             (said_no(), None, 0, unconfirmed(None)),
             (silent(), Some(90), 0, paid(Some(90))),

@@ -57,7 +57,7 @@ fn start(answer: Result<HandOverAnswer, HandOverError>, after: u64) -> Stage {
         answer.clone()
     });
     let (terminal, events) = probe(|_: &WalletEvent| ());
-    let wallet = Wallet::new(server, dialer, terminal, &no_log()).start();
+    let wallet = Wallet::new(server, no_connector(), dialer, terminal, &no_log()).start();
     Stage { wallet, script, asked, handed_over, events }
 }
 
@@ -155,7 +155,7 @@ async fn the_servers_word_to_the_payer_counts() {
             }))
         });
         let (terminal, mut events) = probe(|_: &WalletEvent| ());
-        let wallet = Wallet::new(server, dialer, terminal, &no_log()).start();
+        let wallet = Wallet::new(server, no_connector(), dialer, terminal, &no_log()).start();
         let port: P2pPort = "7001".parse().expect("a port");
         let logged_in = wallet.send(GoOnline { name: name("alice"), port }).await;
         assert!(logged_in.expect("the wallet answers").is_ok());
@@ -261,14 +261,39 @@ async fn a_lost_server_logs_out() {
     assert_eq!(stage.pay("bob", 10).await, Err(WalletError::NotLoggedIn));
 }
 
+/// A server that cannot be connected to a second time.
+fn no_connector() -> Recipient<ConnectServer> {
+    probe(|_: &ConnectServer| Err(ServerLinkError::Lost("connection refused".to_owned()))).0
+}
+
 #[actix::test]
-async fn a_link_that_is_gone_is_a_lost_connection() {
+async fn who_registers_or_logs_in_after_a_loss_is_connected_again() {
+    let (server, mut asked) = probe(|Ask(request): &Ask| match request {
+        TextRequest::Register(_) => Ok(ok()),
+        _ => Ok(ServerReply::Failed("220 AUTH_FAIL".to_owned())),
+    });
+    let (connector, mut connected) = probe(move |_: &ConnectServer| Ok(server.clone()));
     let (dialer, _) = probe(|_: &HandOver| Ok(HandOverAnswer::Settled));
     let (terminal, _) = probe(|_: &WalletEvent| ());
-    let wallet = Wallet::new(gone().await, dialer, terminal, &no_log()).start();
+    let wallet = Wallet::new(gone().await, connector, dialer, terminal, &no_log()).start();
+    assert_eq!(wallet.send(Leave).await.expect("answers"), Ok(()), "nobody is there to say no");
+    assert_eq!(wallet.send(Register(name("alice"))).await.expect("answers"), Ok(()));
+    assert_eq!(asked.next().await.0.to_string(), "REGISTER#alice");
+    let port: P2pPort = "7001".parse().expect("a port");
+    let refused = wallet.send(GoOnline { name: name("alice"), port }).await.expect("answers");
+    assert_eq!(refused, Err(WalletError::Refused("220 AUTH_FAIL".to_owned())));
+    connected.next().await;
+    connected.nothing();
+}
+
+#[actix::test]
+async fn a_server_that_is_gone_for_good_is_said() {
+    let (dialer, _) = probe(|_: &HandOver| Ok(HandOverAnswer::Settled));
+    let (terminal, _) = probe(|_: &WalletEvent| ());
+    let wallet = Wallet::new(gone().await, no_connector(), dialer, terminal, &no_log()).start();
     let registered = wallet.send(Register(name("alice"))).await.expect("the wallet answers");
-    let closed = ServerLinkError::Lost("it is closed".to_owned());
-    assert_eq!(registered, Err(WalletError::Server(closed)));
+    let refused = ServerLinkError::Lost("connection refused".to_owned());
+    assert_eq!(registered, Err(WalletError::Server(refused)));
 }
 
 #[actix::test]

@@ -251,7 +251,7 @@ where
             if let WalletEvent::ServerLost(_) = event {
                 return Ok(Watched::Done(Err(Failure::new(
                     "no payment can come: the connection to the server is lost",
-                    "start again once the server is back",
+                    "'login' again once the server is back",
                 ))));
             }
         }

@@ -119,7 +119,7 @@ pub(super) fn event(event: &WalletEvent) -> String {
         }
         WalletEvent::ServerSaid(text) => format!("the server says: {}", printable(text.trim_end())),
         WalletEvent::ServerLost(reason) => format!(
-            "the connection to the server is lost: {}; leave with 'exit' and start again",
+            "the connection to the server is lost: {}; 'login' connects again",
             printable(reason.trim_end())
         ),
     }
@@ -157,13 +157,9 @@ pub(super) fn wallet_failure(error: &WalletError, request: Request) -> Failure {
         WalletError::Server(ServerLinkError::Lost(_) | ServerLinkError::Silent(_)) => match request
         {
             // The wallet hands a payment over only after the server has answered.
-            Request::Pay => Some("nothing was paid: start again once the server is back".into()),
-            Request::Register => {
-                Some("it may have been done: start again, and try 'login' first".into())
-            }
-            Request::LogIn | Request::Read => {
-                Some("leave with 'exit' and start again once the server is back".into())
-            }
+            Request::Pay => Some("nothing was paid: 'login' again once the server is back".into()),
+            Request::Register => Some("it may have been done: try 'login' first".into()),
+            Request::LogIn | Request::Read => Some("try again once the server is back".into()),
             Request::Leave => None,
         },
         WalletError::Server(ServerLinkError::Full) => Some("try again in a moment".into()),
@@ -282,7 +278,7 @@ mod tests {
             ),
             (
                 WalletEvent::ServerLost("reset".into()),
-                "the connection to the server is lost: reset; leave with 'exit' and start again",
+                "the connection to the server is lost: reset; 'login' connects again",
             ),
         ] {
             assert_eq!(event(&value), expected);
@@ -305,14 +301,14 @@ mod tests {
                 "the server refused: 220 AUTH_FAIL",
                 "register NAME",
             ),
-            (lost(), Request::Read, "the connection to the server is lost: reset", "start again"),
+            (lost(), Request::Read, "the connection to the server is lost: reset", "try again"),
             (lost(), Request::Pay, "the connection to the server is lost", "nothing was paid"),
             (lost(), Request::Register, "the connection to the server is lost", "login"),
             (
                 WalletError::Server(ServerLinkError::Silent(10)),
                 Request::Read,
                 "the server did not answer within 10 seconds",
-                "start again",
+                "try again",
             ),
             (WalletError::Server(ServerLinkError::Full), Request::Pay, "too many", "moment"),
             (WalletError::NotLoggedIn, Request::Pay, "not logged in", "login NAME"),
