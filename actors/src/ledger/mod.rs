@@ -29,7 +29,7 @@ use crate::messages::{BatchCommitted, JournalFailed, LedgerUnavailable, StopLedg
 const COMMANDS_WAITING_MAX: usize = 1 << 18;
 
 /// The most commands that are taken in one [`Submit`], so that it always fits into an empty batch:
-/// none of them makes an entry of more than [`COMMAND_ENTRY_BYTES_MAX`].
+/// none of them makes an entry of more than `COMMAND_ENTRY_BYTES_MAX`.
 pub const SUBMIT_COMMANDS_MAX: usize = 1 << 15;
 
 /// Messages that are taken at once; whoever sends more waits for a place. Each session has one under

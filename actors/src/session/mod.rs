@@ -3,7 +3,7 @@
 //! It reads a batch of requests, has them answered by the ledger and the registry, writes the answers
 //! and only then reads on: a peer that does not read its answers is not read from either, and what
 //! a session can have under way is bounded by one read. What is said is decided in
-//! [`conversation`]; this is the shell that does it.
+//! `conversation`; this is the shell that does it.
 
 mod conversation;
 mod input;
