@@ -109,12 +109,14 @@ impl<S: AsyncRead + AsyncWrite + 'static> ServerLink<S> {
         };
         let expected = match request {
             TextRequest::Register(_) | TextRequest::Pay(_) => Expected::Verdict,
+            // The link asks for itself when the server has not answered something.
+            TextRequest::List if answer.is_none() => Expected::ListAtLast,
             TextRequest::LogIn { .. } | TextRequest::List => Expected::List,
             TextRequest::Exit => Expected::Bye,
         };
         let patience = match expected {
             Expected::Verdict => self.patience.verdict,
-            Expected::List | Expected::Bye => self.patience.list,
+            Expected::List | Expected::ListAtLast | Expected::Bye => self.patience.list,
         };
         self.reader.expect(expected);
         let time_out = ctx.run_later(patience, Self::time_out);

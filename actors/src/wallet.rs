@@ -7,10 +7,12 @@ mod paying;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::prelude::*;
-use slog::{Logger, info, o, warn};
-use tokio::sync::oneshot;
+use slog::{Logger, info, o};
+use tokio::sync::{Mutex, oneshot};
+use wire::text::reader::leaves_open_which;
 use wire::text::{Dialect, Reply, TextPayment, TextRequest};
 use wire::{Amount, Refusal, Username};
 
@@ -20,6 +22,10 @@ use crate::messages::{
     PaymentReport, ReadAccount, Register, ServerEvent, ServerLinkError, ServerReply, WalletError,
     WalletEvent,
 };
+
+/// Offers of peers that may wait for the server at once. A server that does not answer the payee takes
+/// two seconds for each, and whoever uses the client waits behind one of them only.
+const OFFERS_MAX: usize = 16;
 
 /// The actor of the client's account.
 #[derive(Debug)]
@@ -36,6 +42,10 @@ pub struct Wallet {
     received: Rc<Cell<u128>>,
     /// Where the payment under way waits for the server's word, which one dialect gives the payer.
     verdict: Option<oneshot::Sender<ServerVerdict>>,
+    /// Offers of peers that are under way, and the turn that each of them takes: what one of them
+    /// adds to the balance must not be taken for another one.
+    offers: usize,
+    offering: Arc<Mutex<()>>,
     log: Logger,
 }
 
@@ -57,6 +67,8 @@ impl Wallet {
             balance: None,
             received: Rc::default(),
             verdict: None,
+            offers: 0,
+            offering: Arc::default(),
             log: log.new(o!("actor" => "wallet")),
         }
     }
@@ -97,44 +109,42 @@ impl Wallet {
         Ok(list)
     }
 
-    /// Whether the server has settled a payment to me that it said nothing of: it shows in the
-    /// balance, as long as nothing else moved.
-    fn settled_in_silence(
-        &mut self,
-        known: Option<Amount>,
-        amount: Amount,
-        reply: Result<ServerReply, ServerLinkError>,
-    ) -> bool {
-        let now = self.take_list(reply).ok().map(|list| list.balance);
-        matches!((now, known.and_then(|known| known.checked_add(amount))),
-            (Some(now), Some(expected)) if now >= expected)
-    }
-
-    fn report_offer(
-        &mut self,
-        payment: TextPayment,
-        answer: &OfferAnswer,
-        ctx: &mut Context<Self>,
-    ) {
+    fn report_offer(&mut self, payment: TextPayment, answer: &OfferAnswer) {
         let reason = match answer {
-            OfferAnswer::Settled => return self.report_received(payment, ctx),
+            OfferAnswer::Settled => {
+                self.received.set(self.received.get() + u128::from(payment.amount.credits()));
+                info!(self.log, "payment received"; "payer" => %payment.payer,
+                    "amount" => %payment.amount);
+                let balance = self.balance;
+                return self.terminal.do_send(WalletEvent::Received { payment, balance });
+            }
             OfferAnswer::Refused(reason) => reason.clone(),
             OfferAnswer::Unknown => "the server did not say what came of it".to_owned(),
         };
-        warn!(self.log, "payment not received"; "payer" => %payment.payer,
+        info!(self.log, "payment not received"; "payer" => %payment.payer,
             "amount" => %payment.amount, "why" => &reason);
         self.terminal.do_send(WalletEvent::NotReceived { payment, reason });
     }
+}
 
-    fn report_received(&mut self, payment: TextPayment, ctx: &mut Context<Self>) {
-        self.received.set(self.received.get() + u128::from(payment.amount.credits()));
-        info!(self.log, "payment received"; "payer" => %payment.payer, "amount" => %payment.amount);
-        let server = self.server.clone();
-        let list = async move { ask(&server, TextRequest::List).await };
-        ctx.spawn(list.into_actor(self).map(move |list, wallet, _| {
-            let balance = wallet.take_list(list).ok().map(|list| list.balance);
-            wallet.terminal.do_send(WalletEvent::Received { payment, balance });
-        }));
+/// What came of a payment to me that the server was asked for, by its verdict and by the balance
+/// before and after. What names no transfer may be of another one, and counts only with the balance.
+fn judge_offer(
+    verdict: Result<ServerReply, ServerLinkError>,
+    before: Option<Amount>,
+    now: Option<Amount>,
+    amount: Amount,
+) -> OfferAnswer {
+    let expected = before.and_then(|before| before.checked_add(amount));
+    let grown = expected.is_some_and(|expected| now.is_some_and(|now| now >= expected));
+    match verdict {
+        Ok(ServerReply::Ok(line)) if !leaves_open_which(&line) => OfferAnswer::Settled,
+        Ok(ServerReply::Failed(line)) if !leaves_open_which(&line) => OfferAnswer::Refused(line),
+        _ if grown => OfferAnswer::Settled,
+        Ok(ServerReply::Failed(line)) if now.is_some() && now == before => {
+            OfferAnswer::Refused(line)
+        }
+        _ => OfferAnswer::Unknown,
     }
 }
 
@@ -268,34 +278,39 @@ impl Handler<Leave> for Wallet {
 impl Handler<Offer> for Wallet {
     type Result = ResponseActFuture<Self, OfferAnswer>;
 
-    fn handle(&mut self, Offer(payment): Offer, ctx: &mut Self::Context) -> Self::Result {
-        if self.me.as_ref() != Some(&payment.payee) {
-            let reason = Reply::Refused(Refusal::NoPermission).line(Dialect::Seed).trim_end();
+    fn handle(&mut self, Offer(payment): Offer, _: &mut Self::Context) -> Self::Result {
+        let turned_away = if self.me.as_ref() != Some(&payment.payee) {
+            Some(Reply::Refused(Refusal::NoPermission).line(Dialect::Seed).trim_end())
+        } else if self.offers >= OFFERS_MAX {
+            Some("Transfer failed: too many payments at once, try again")
+        } else {
+            None
+        };
+        if let Some(reason) = turned_away {
+            info!(self.log, "payment turned away"; "payer" => %payment.payer,
+                "payee" => %payment.payee, "amount" => %payment.amount, "why" => reason);
             let answer = OfferAnswer::Refused(reason.to_owned());
-            self.report_offer(payment, &answer, ctx);
             return Box::pin(async { answer }.into_actor(self));
         }
-        let (server, known) = (self.server.clone(), self.balance);
-        let request = TextRequest::Pay(payment.clone());
-        let asked = async move {
-            let verdict = ask(&server, request).await;
-            // A server that answers the payer alone is asked for the balance instead.
-            let list = match verdict {
-                Err(ServerLinkError::Silent(_)) => Some(ask(&server, TextRequest::List).await),
-                _ => None,
-            };
-            (verdict, list)
-        };
-        Box::pin(asked.into_actor(self).map(move |(verdict, list), wallet, ctx| {
-            let credited =
-                list.is_some_and(|list| wallet.settled_in_silence(known, payment.amount, list));
-            let answer = match verdict {
-                Ok(ServerReply::Ok(_)) => OfferAnswer::Settled,
-                Ok(ServerReply::Failed(line)) => OfferAnswer::Refused(line),
-                _ if credited => OfferAnswer::Settled,
-                _ => OfferAnswer::Unknown,
-            };
-            wallet.report_offer(payment, &answer, ctx);
+        self.offers += 1;
+        let turn = Arc::clone(&self.offering).lock_owned();
+        let asked = turn.into_actor(self).then({
+            let request = TextRequest::Pay(payment.clone());
+            |turn, wallet, _| {
+                let (server, before) = (wallet.server.clone(), wallet.balance);
+                async move {
+                    let verdict = ask(&server, request).await;
+                    (turn, verdict, before, ask(&server, TextRequest::List).await)
+                }
+                .into_actor(wallet)
+            }
+        });
+        Box::pin(asked.map(move |(turn, verdict, before, list), wallet, _| {
+            let now = wallet.take_list(list).ok().map(|list| list.balance);
+            let answer = judge_offer(verdict, before, now, payment.amount);
+            wallet.offers -= 1;
+            wallet.report_offer(payment, &answer);
+            drop(turn);
             answer
         }))
     }

@@ -84,11 +84,11 @@ async fn a_missing_verdict_is_made_up_for_by_a_list() {
     assert_eq!(pay.await, Err(ServerLinkError::Silent(0)));
     // The link asks for itself, and what comes before that list is no answer to anything else.
     stage.expect("List\0").await;
-    stage.say("100 OK\n5\nKEY\n0\n").await;
+    stage.say("220 ERROR\n5\nKEY\n0\n").await;
     stage.expect("REGISTER#carol\0").await;
     stage.say("210 FAIL\n").await;
     assert_eq!(register.await, Ok(ServerReply::Failed("210 FAIL".to_owned())));
-    assert_eq!(stage.events.next().await, ServerEvent::Said("100 OK".to_owned()));
+    assert_eq!(stage.events.next().await, ServerEvent::Said("220 ERROR".to_owned()));
 }
 
 #[actix::test]

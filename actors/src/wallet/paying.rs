@@ -1,6 +1,7 @@
 //! One outgoing payment, from the look-up of the payee to what came of it.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,13 +38,15 @@ pub(super) struct Paying {
     pub(super) payment: TextPayment,
 }
 
-/// Who says what came of the payment.
+/// What is known of the payment, or said of it.
 #[derive(Debug)]
 enum Claim {
-    Server(ServerVerdict),
-    Payee(HandOverAnswer),
-    /// Nobody, but the balance shows it.
+    /// The balance shows it.
     Debited,
+    /// The payee says so.
+    Payee(HandOverAnswer),
+    /// The payee has gone without a word. The server may have said no, without saying to what.
+    Nobody(Option<String>),
 }
 
 impl Paying {
@@ -63,47 +66,59 @@ impl Paying {
         let standing =
             Standing { before: account.balance, received: self.received.get(), amount: *amount };
 
+        let claim = self.listen(standing, address, verdict).await?;
+        let now = self.balance().await;
+        Ok(standing.judge(claim, now, self.received.get()))
+    }
+
+    /// Hands the payment over and waits until something is known of it.
+    async fn listen(
+        &self,
+        standing: Standing,
+        address: SocketAddr,
+        verdict: oneshot::Receiver<ServerVerdict>,
+    ) -> Result<Claim, WalletError> {
         let hand_over = HandOver { address, payment: self.payment.clone() };
         let mut handed_over = pin!(self.dialer.send(hand_over));
         let mut payee_may_say = true;
         let mut verdict = pin!(verdict);
         let mut server_may_say = true;
+        let mut refusal = None;
         let mut looks_left = LOOKS_AFTER_SILENCE;
-        let claim = loop {
+        loop {
             tokio::select! {
                 biased;
-                said = &mut verdict, if server_may_say => match said {
-                    Ok(verdict) => break Claim::Server(verdict),
-                    Err(_) => server_may_say = false,
-                },
+                // It may be of this payment or of any other one that debits this account: only a
+                // reason to look.
+                said = &mut verdict, if server_may_say => {
+                    server_may_say = false;
+                    refusal = said.ok().filter(|verdict| !verdict.settled).map(|verdict| verdict.line);
+                }
                 answer = &mut handed_over, if payee_may_say => match answer {
                     // It may have hung up first and take the payment to the server now.
                     Ok(Ok(HandOverAnswer::Silence)) => payee_may_say = false,
-                    Ok(Ok(answer)) => break Claim::Payee(answer),
+                    Ok(Ok(answer)) => return Ok(Claim::Payee(answer)),
                     Ok(Err(HandOverError::Unreachable(reason))) => {
-                        let payee = payee.clone();
+                        let payee = self.payment.payee.clone();
                         return Err(WalletError::PayeeUnreachable { payee, address, reason });
                     }
                     Ok(Err(HandOverError::Full)) | Err(_) => {
                         return Err(WalletError::PaymentUnderWay);
                     }
                 },
-                () = sleep(LOOK_EVERY) => {
-                    let now = self.balance().await;
-                    if now.is_some_and(|now| standing.is_debited(now, self.received.get())) {
-                        break Claim::Debited;
-                    }
-                    if !payee_may_say {
-                        looks_left -= 1;
-                    }
-                    if looks_left == 0 {
-                        break Claim::Payee(HandOverAnswer::Silence);
-                    }
-                }
+                () = sleep(LOOK_EVERY) => {}
             }
-        };
-        let now = self.balance().await;
-        Ok(standing.judge(claim, now, self.received.get()))
+            let now = self.balance().await;
+            if now.is_some_and(|now| standing.is_debited(now, self.received.get())) {
+                return Ok(Claim::Debited);
+            }
+            if !payee_may_say {
+                looks_left -= 1;
+            }
+            if looks_left == 0 {
+                return Ok(Claim::Nobody(refusal));
+            }
+        }
     }
 
     async fn read_account(&self) -> Result<AccountList, WalletError> {
@@ -145,21 +160,18 @@ impl Standing {
         }
     }
 
-    /// The server's word and the balance count; a payee's word alone does not.
+    /// The balance counts; a word alone does not.
     fn judge(&self, claim: Claim, now: Option<Amount>, received: u128) -> PaymentReport {
         let paid = PaymentReport::Paid { balance: now };
-        let answer = match claim {
-            Claim::Debited => return paid,
-            Claim::Server(verdict) if verdict.settled => return paid,
-            Claim::Server(verdict) => return PaymentReport::Refused { reason: verdict.line },
-            Claim::Payee(answer) => answer,
-        };
-        match (self.change(now, received), answer) {
+        match (self.change(now, received), claim) {
             // Where the balance is unclear, nothing speaks against a payee who says "settled".
-            (Change::Debited, _) | (Change::Unclear, HandOverAnswer::Settled) => paid,
-            (Change::NotDebited, HandOverAnswer::Refused(reason)) => {
-                PaymentReport::Refused { reason }
-            }
+            (_, Claim::Debited)
+            | (Change::Debited, _)
+            | (Change::Unclear, Claim::Payee(HandOverAnswer::Settled)) => paid,
+            (
+                Change::NotDebited,
+                Claim::Payee(HandOverAnswer::Refused(reason)) | Claim::Nobody(Some(reason)),
+            ) => PaymentReport::Refused { reason },
             _ => PaymentReport::Unconfirmed { balance_before: self.before, balance_now: now },
         }
     }
@@ -191,16 +203,15 @@ mod tests {
             balance_before: Amount::new(100),
             balance_now: now.map(Amount::new),
         };
-        let server = |settled| Claim::Server(ServerVerdict { settled, line: "no".to_owned() });
+        let no = || "no".to_owned();
         let settled = || Claim::Payee(HandOverAnswer::Settled);
-        let said_no = || Claim::Payee(HandOverAnswer::Refused("no".to_owned()));
-        let silent = || Claim::Payee(HandOverAnswer::Silence);
+        let said_no = || Claim::Payee(HandOverAnswer::Refused(no()));
+        let silent = || Claim::Nobody(None);
+        let server_said_no = || Claim::Nobody(Some(no()));
         // what is claimed, the balance now, received meanwhile, what is reported
         for (claim, now, received, expected) in [
-            (server(true), Some(90), 0, paid(Some(90))),
-            (server(true), None, 0, paid(None)),
-            (server(false), Some(100), 0, refused()),
             (Claim::Debited, Some(90), 0, paid(Some(90))),
+            (Claim::Debited, None, 0, paid(None)),
             (settled(), Some(90), 0, paid(Some(90))),
             (settled(), Some(97), 7, paid(Some(97))),
             (settled(), Some(100), 0, unconfirmed(Some(100))),
@@ -213,6 +224,10 @@ mod tests {
             (said_no(), Some(95), 0, refused()),
             (said_no(), Some(60), 0, unconfirmed(Some(60))),
             (said_no(), None, 0, unconfirmed(None)),
+            (server_said_no(), Some(100), 0, refused()),
+            (server_said_no(), Some(90), 0, paid(Some(90))),
+            (server_said_no(), Some(60), 0, unconfirmed(Some(60))),
+            (server_said_no(), None, 0, unconfirmed(None)),
             (silent(), Some(90), 0, paid(Some(90))),
             (silent(), Some(97), 7, paid(Some(97))),
             (silent(), Some(100), 0, unconfirmed(Some(100))),

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use wire::P2pPort;
@@ -141,42 +142,114 @@ async fn who_cannot_be_reached_is_not_paid() {
     assert_eq!(stage.pay("bob", 10).await, Err(WalletError::PaymentUnderWay));
 }
 
-/// One dialect tells the payer, not the payee who asked. A dialer that never answers stands for a
-/// payee who says nothing.
+/// One dialect tells the payer of each transfer, without saying of which: anybody can cause such a
+/// line, so it is only a reason to look at the balance.
 #[actix::test]
-async fn the_servers_word_to_the_payer_counts() {
-    for settled in [true, false] {
-        let (dialer, mut dialed) = silent_dialer();
-        let (server, _) = probe(|_: &Ask| {
-            Ok(ServerReply::List(AccountList {
-                balance: Amount::new(100),
-                server_key: None,
-                online: vec![OnlineUser { name: name("bob"), address: bob_address() }],
-            }))
-        });
-        let (terminal, mut events) = probe(|_: &WalletEvent| ());
-        let wallet = Wallet::new(server, no_connector(), dialer, terminal, &no_log()).start();
-        let port: P2pPort = "7001".parse().expect("a port");
-        let logged_in = wallet.send(GoOnline { name: name("alice"), port }).await;
-        assert!(logged_in.expect("the wallet answers").is_ok());
+async fn the_servers_word_to_the_payer_counts_with_the_balance_only() {
+    tokio::time::pause();
+    let (dialer, mut dialed) = silent_dialer();
+    let Stage { script, mut asked, .. } = start(Ok(HandOverAnswer::Silence), 100);
+    let balance = Arc::clone(&script);
+    let (server, _) = probe(move |_: &Ask| {
+        let balance = Amount::new(balance.lock().expect("not poisoned").balance);
+        let online = vec![OnlineUser { name: name("bob"), address: bob_address() }];
+        Ok(ServerReply::List(AccountList { balance, server_key: None, online }))
+    });
+    asked.nothing();
+    let (terminal, mut events) = probe(|_: &WalletEvent| ());
+    let wallet = Wallet::new(server, no_connector(), dialer, terminal, &no_log()).start();
+    let port: P2pPort = "7001".parse().expect("a port");
+    let logged_in = wallet.send(GoOnline { name: name("alice"), port }).await;
+    assert!(logged_in.expect("the wallet answers").is_ok());
 
-        let pay = || Pay { payee: name("bob"), amount: Amount::new(10) };
-        let paying = actix::spawn(wallet.send(pay()));
-        dialed.recv().await.expect("the payment is handed over");
-        let second = wallet.send(pay()).await.expect("the wallet answers");
-        assert_eq!(second, Err(WalletError::PaymentUnderWay));
-        let event = || ServerEvent::TransferResult { settled, line: "Transfer".to_owned() };
-        wallet.do_send(event());
-        let report = paying.await.expect("no panic").expect("the wallet answers");
-        match report.expect("the server has spoken") {
-            PaymentReport::Paid { .. } => assert!(settled),
-            PaymentReport::Refused { reason } => assert!(!settled && reason == "Transfer"),
-            unconfirmed @ PaymentReport::Unconfirmed { .. } => panic!("{unconfirmed:?}"),
-        }
-        // With no payment under way, it is only something that the server says.
-        wallet.do_send(event());
-        assert_eq!(events.next().await, WalletEvent::ServerSaid("Transfer".to_owned()));
+    let pay = || Pay { payee: name("bob"), amount: Amount::new(10) };
+    let paying = actix::spawn(wallet.send(pay()));
+    dialed.recv().await.expect("the payment is handed over");
+    let second = wallet.send(pay()).await.expect("the wallet answers");
+    assert_eq!(second, Err(WalletError::PaymentUnderWay));
+
+    let event = || ServerEvent::TransferResult { settled: true, line: "Transfer OK!".to_owned() };
+    script.lock().expect("not poisoned").balance = 99;
+    wallet.do_send(event());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!paying.is_finished(), "somebody else was paid 1");
+    script.lock().expect("not poisoned").balance = 90;
+    let report = paying.await.expect("no panic").expect("the wallet answers");
+    assert_eq!(report, Ok(PaymentReport::Paid { balance: Some(Amount::new(90)) }));
+    // With no payment under way, it is only something that the server says.
+    wallet.do_send(event());
+    assert_eq!(events.next().await, WalletEvent::ServerSaid("Transfer OK!".to_owned()));
+}
+
+#[actix::test]
+async fn a_refusal_by_the_server_counts_when_the_payee_is_gone() {
+    tokio::time::pause();
+    let mut stage = start(Ok(HandOverAnswer::Silence), 100);
+    stage.log_in().await;
+    let wallet = stage.wallet.clone();
+    let paying = actix::spawn(async move {
+        let pay = Pay { payee: name("bob"), amount: Amount::new(10) };
+        wallet.send(pay).await.expect("the wallet answers")
+    });
+    stage.handed_over.next().await;
+    let line = "Transfer Fail!".to_owned();
+    stage.wallet.do_send(ServerEvent::TransferResult { settled: false, line: line.clone() });
+    let report = paying.await.expect("no panic");
+    assert_eq!(report, Ok(PaymentReport::Refused { reason: line }));
+}
+
+/// A stranger offers a fortune and has the payee pay him 1 meanwhile: what the server says of that is
+/// no word on the fortune. And what one offer adds to the balance is not taken for another one.
+#[actix::test]
+async fn what_the_server_says_of_other_transfers_is_no_receipt() {
+    let word = |line: &str| Ok(ServerReply::Ok(line.to_owned()));
+    let fail = || Ok(ServerReply::Failed("Transfer Fail!".to_owned()));
+    let silent = || Err(ServerLinkError::Silent(2));
+    let refused = || OfferAnswer::Refused("Transfer Fail!".to_owned());
+    for (verdict, before, now, expected) in [
+        (word("100 OK"), Some(100), Some(100), OfferAnswer::Settled),
+        (word("Transfer OK!"), Some(100), Some(105), OfferAnswer::Settled),
+        (word("Transfer OK!"), Some(100), Some(99), OfferAnswer::Unknown),
+        (word("Transfer OK!"), Some(100), None, OfferAnswer::Unknown),
+        (fail(), Some(100), Some(100), refused()),
+        (fail(), Some(100), Some(105), OfferAnswer::Settled),
+        (fail(), Some(100), Some(99), OfferAnswer::Unknown),
+        (silent(), Some(100), Some(105), OfferAnswer::Settled),
+        (silent(), Some(100), Some(104), OfferAnswer::Unknown),
+        (silent(), None, Some(105), OfferAnswer::Unknown),
+    ] {
+        let story = format!("{verdict:?} {before:?} {now:?}");
+        let (before, now) = (before.map(Amount::new), now.map(Amount::new));
+        assert_eq!(judge_offer(verdict, before, now, Amount::new(5)), expected, "{story}");
     }
+
+    let mut stage = start(Ok(HandOverAnswer::Settled), 100);
+    stage.log_in().await;
+    *stage.script.lock().expect("not poisoned") =
+        Script { balance: 105, verdict: Err(ServerLinkError::Silent(2)) };
+    let first = stage.offer("bob#5#alice");
+    let second = stage.offer("eve#5#alice");
+    let answers = futures_util::future::join(first, second).await;
+    assert_eq!(answers, (OfferAnswer::Settled, OfferAnswer::Unknown));
+}
+
+#[actix::test]
+async fn strangers_offers_are_bounded() {
+    let (server, mut asked) = probe(|_: &Ask| Err(ServerLinkError::Silent(2)));
+    let (dialer, _) = silent_dialer();
+    let (terminal, _) = probe(|_: &WalletEvent| ());
+    let mut wallet = Wallet::new(server, no_connector(), dialer, terminal, &no_log());
+    wallet.me = Some(name("alice"));
+    // Somebody has the turn and keeps it.
+    let _turn = Arc::clone(&wallet.offering).lock_owned().await;
+    let wallet = wallet.start();
+    let offer = || Offer(TextPayment::parse("bob#5#alice").expect("a payment"));
+    let waiting: Vec<_> = (0..OFFERS_MAX).map(|_| actix::spawn(wallet.send(offer()))).collect();
+    tokio::task::yield_now().await;
+    let turned_away = wallet.send(offer()).await.expect("the wallet answers");
+    assert!(matches!(turned_away, OfferAnswer::Refused(_)));
+    assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+    asked.nothing();
 }
 
 /// A dialer whose payees never say anything, and never hang up.
@@ -210,12 +283,10 @@ async fn an_offered_payment_is_taken_to_the_server() {
 
 #[actix::test]
 async fn an_offer_that_fails_says_why() {
-    let no_permission = "Transfer failed due to no permission.";
     let broke = "Transfer failed due to insufficient balance.";
     let unknown = "the server did not say what came of it";
     let lost = ServerLinkError::Lost("gone".to_owned());
     for (verdict, payment, answer, reason) in [
-        (Ok(ok()), "bob#5#carol", OfferAnswer::Refused(no_permission.to_owned()), no_permission),
         (
             Ok(ServerReply::Failed(broke.to_owned())),
             "bob#5#alice",
@@ -246,10 +317,14 @@ async fn a_payment_that_the_server_settles_in_silence_shows_in_the_balance() {
 }
 
 #[actix::test]
-async fn nobody_is_offered_anything_before_the_log_in() {
+async fn what_is_not_for_me_goes_nowhere() {
     let mut stage = start(Ok(HandOverAnswer::Settled), 100);
     assert!(matches!(stage.offer("bob#5#alice").await, OfferAnswer::Refused(_)));
     stage.asked.nothing();
+    stage.log_in().await;
+    assert!(matches!(stage.offer("bob#5#carol").await, OfferAnswer::Refused(_)));
+    stage.asked.nothing();
+    stage.events.nothing();
 }
 
 #[actix::test]

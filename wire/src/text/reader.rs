@@ -55,6 +55,9 @@ pub enum Expected {
     Verdict,
     /// A list: a log-in or `List` was sent.
     List,
+    /// A list, whatever comes before it: `List` was sent to get in step with a server that has not
+    /// answered something else.
+    ListAtLast,
     /// Farewell.
     Bye,
 }
@@ -99,14 +102,22 @@ pub struct ReplyReader {
     /// The lines of a list that has begun.
     list: Vec<String>,
     list_bytes: usize,
+    /// How many lines it will have, once its count is known.
+    list_lines: Option<usize>,
 }
 
 impl ReplyReader {
     /// A request was sent: this is to come next.
     pub fn expect(&mut self, expected: Expected) {
+        self.forget_list();
         self.expected = Some(expected);
+    }
+
+    fn forget_list(&mut self) {
+        self.expected = None;
         self.list.clear();
         self.list_bytes = 0;
+        self.list_lines = None;
     }
 
     /// Takes what has arrived.
@@ -139,12 +150,16 @@ impl ReplyReader {
     pub fn quiet(&mut self) -> Option<Heard> {
         let line = String::from_utf8_lossy(&self.partial).trim().to_owned();
         if self.list.is_empty() {
-            if self.expected == Some(Expected::List) && is_number(&line) {
+            let lists = [Some(Expected::List), Some(Expected::ListAtLast)];
+            if lists.contains(&self.expected) && is_number(&line) {
                 // The balance, or the first half of it: more must come.
                 return None;
             }
             self.partial.clear();
             return self.take_line(line);
+        }
+        if self.list_lines.is_some_and(|lines| self.list.len() + 1 < lines) {
+            return None;
         }
         let mut lines = self.list.clone();
         // Half an account is not the last line of the list.
@@ -163,7 +178,9 @@ impl ReplyReader {
         let expected = self.expected.take()?;
         let lines = std::mem::take(&mut self.list);
         match expected {
-            Expected::List => parse_list(&lines, Completeness::Any).map(ServerReply::List),
+            Expected::List | Expected::ListAtLast => {
+                parse_list(&lines, Completeness::Any).map(ServerReply::List)
+            }
             Expected::Verdict | Expected::Bye => None,
         }
     }
@@ -173,17 +190,16 @@ impl ReplyReader {
             return None;
         }
         match self.expected {
-            Some(Expected::List) if !self.list.is_empty() && !is_transfer_result(&line) => {
-                self.list_bytes += line.len();
-                self.list.push(line);
-                let list = parse_list(&self.list, Completeness::Counted)?;
-                Some(self.reply(ServerReply::List(list)))
+            Some(Expected::List | Expected::ListAtLast)
+                if !self.list.is_empty() && !is_transfer_result(&line) =>
+            {
+                self.take_list_line(line)
             }
-            Some(Expected::List) if line.parse::<Amount>().is_ok() => {
+            Some(Expected::List | Expected::ListAtLast) if line.parse::<Amount>().is_ok() => {
                 self.list.push(line);
                 None
             }
-            Some(Expected::List) if is_number(&line) => {
+            Some(Expected::List | Expected::ListAtLast) if is_number(&line) => {
                 let line = format!("{line}, which is no balance that can be");
                 Some(self.reply(ServerReply::Failed(line)))
             }
@@ -196,35 +212,60 @@ impl ReplyReader {
                 line,
             }),
             Some(_) if line.eq_ignore_ascii_case("bye") => Some(self.reply(ServerReply::Bye)),
-            Some(_) if is_refusal(&line) => Some(self.reply(ServerReply::Failed(line))),
+            Some(Expected::List | Expected::Bye) if is_refusal(&line) => {
+                Some(self.reply(ServerReply::Failed(line)))
+            }
             _ => Some(Heard::Said(line)),
         }
     }
 
+    /// One more line of a list. It is looked at as a whole once only, when it is complete.
+    fn take_list_line(&mut self, line: String) -> Option<Heard> {
+        self.list_bytes += line.len() + size_of::<String>();
+        if self.list_lines.is_none() && !self.list.last().is_some_and(|line| line.contains('#')) {
+            self.list_lines = count(&line).map(|count| self.list.len() + 1 + count);
+        }
+        self.list.push(line);
+        if self.list_lines != Some(self.list.len()) {
+            return None;
+        }
+        let list = parse_list(&self.list, Completeness::Counted)?;
+        Some(self.reply(ServerReply::List(list)))
+    }
+
     fn reply(&mut self, reply: ServerReply) -> Heard {
-        self.expected = None;
-        self.list.clear();
-        self.list_bytes = 0;
+        self.forget_list();
         Heard::Reply(reply)
     }
 }
 
-/// Whether a line says no, in any wording of the family.
+/// Whether a line says no, in any wording of the family. A line with `#` says who is online or who
+/// pays whom, whatever their names are.
 pub fn is_refusal(line: &str) -> bool {
     const WORDS: [&str; 6] = ["fail", "error", "bad_request", "please log", "invalid", "denied"];
+    if line.contains('#') {
+        return false;
+    }
     let line = line.to_ascii_lowercase();
     WORDS.iter().any(|word| line.contains(word))
 }
 
 /// Whether a line says yes: `OK` in any case, as a word.
 fn is_consent(line: &str) -> bool {
-    line.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("ok"))
+    !line.contains('#')
+        && line.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("ok"))
 }
 
 /// Digits, perhaps with a sign: what stands where a balance does.
 fn is_number(line: &str) -> bool {
     let digits = line.strip_prefix('-').unwrap_or(line);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a line says yes or no to some transfer and leaves open to which: in one dialect the payer
+/// hears it of every transfer, whoever asked for it.
+pub fn leaves_open_which(line: &str) -> bool {
+    is_transfer_result(line) && !line.contains("due to")
 }
 
 fn is_transfer_result(line: &str) -> bool {
@@ -438,10 +479,34 @@ mod tests {
                 vec!["220 AUTH_FAIL\n"],
                 vec![Heard::Reply(ServerReply::Failed("220 AUTH_FAIL".to_owned()))],
             ),
+            (
+                Some(Expected::ListAtLast),
+                vec!["220 ERROR\n5\n0\n"],
+                vec![Heard::Said("220 ERROR".to_owned()), list(5, None, vec![])],
+            ),
             (Some(Expected::Bye), vec!["Bye\n"], vec![Heard::Reply(ServerReply::Bye)]),
             (Some(Expected::Bye), vec!["bye", ""], vec![Heard::Reply(ServerReply::Bye)]),
         ] {
             assert_eq!(hear(expected, &segments), heard, "{expected:?} {segments:?}");
+        }
+    }
+
+    /// A hostile server must not keep the client busy: each line is looked at once.
+    #[test]
+    fn a_list_without_a_count_costs_no_more_than_its_lines() {
+        let mut reader = ReplyReader::default();
+        reader.expect(Expected::List);
+        let lines = "x\n".repeat(REPLY_BYTES_MAX / 40);
+        assert_eq!(reader.feed(b"1000\n"), Ok(vec![]));
+        assert_eq!(reader.feed(lines.as_bytes()), Ok(vec![]));
+        assert_eq!(reader.feed(lines.as_bytes()), Err(ReplyTooLong), "lines take memory, too");
+    }
+
+    #[test]
+    fn a_name_is_no_verdict() {
+        for line in ["ok#127.0.0.1#80", "fail#127.0.0.1#80"] {
+            let heard = hear(Some(Expected::Verdict), &[&format!("{line}\n")]);
+            assert_eq!(heard, [Heard::Said(line.to_owned())]);
         }
     }
 
