@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::prelude::*;
-use slog::{Logger, debug, info, o, warn};
+use slog::{Logger, debug, info, o};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -130,8 +130,8 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let payment = match timeout(patience.payment, read_payment(&mut stream, patience)).await {
         Ok(Ok(payment)) => payment,
-        Ok(Err(reason)) => return warn!(log, "no payment came"; "why" => reason),
-        Err(_) => return warn!(log, "no payment came"; "why" => "the peer is silent"),
+        Ok(Err(reason)) => return info!(log, "no payment came"; "why" => reason),
+        Err(_) => return info!(log, "no payment came"; "why" => "the peer is silent"),
     };
     info!(log, "payment offered"; "payer" => %payment.payer, "payee" => %payment.payee,
         "amount" => %payment.amount);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
-use slog::{Logger, debug, info, o};
+use slog::{Logger, debug, o};
 use wire::text::reply::write_list_line;
 use wire::{Access, AccountId, P2pPort, Username};
 
@@ -58,12 +58,12 @@ impl Registry {
         let LogIn { session, attempt, name, address, notices } = log_in;
         self.list = None;
         self.leave(session);
-        info!(self.log, "logged in"; "user" => %name, "address" => %address);
+        debug!(self.log, "on the list"; "user" => %name, "address" => %address);
         let presence = Presence { session, attempt, address, notices };
         self.by_session.insert(session, name.clone());
         if let Some(replaced) = self.online.insert(name.clone(), presence) {
             self.by_session.remove(&replaced.session);
-            info!(self.log, "an earlier log-in is replaced"; "user" => %name,
+            debug!(self.log, "an earlier log-in is replaced"; "user" => %name,
                 "address" => %replaced.address);
             if let Some(notices) = replaced.notices.upgrade() {
                 notices.do_send(SessionNotice::Replaced { attempt: replaced.attempt });
@@ -75,7 +75,7 @@ impl Registry {
         if let Some(name) = self.by_session.remove(&session) {
             self.online.remove(&name);
             self.list = None;
-            info!(self.log, "logged out"; "user" => %name);
+            debug!(self.log, "off the list"; "user" => %name);
         }
     }
 

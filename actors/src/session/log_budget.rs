@@ -14,6 +14,11 @@ pub(super) struct LogBudget {
 }
 
 impl LogBudget {
+    /// How many lines are withheld and not told of yet.
+    pub(super) const fn withheld(&self) -> u64 {
+        self.withheld
+    }
+
     /// Asks for one line at `now`. If it may be written, says how many were withheld before it.
     pub(super) fn spend(&mut self, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {

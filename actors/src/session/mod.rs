@@ -8,22 +8,25 @@
 mod conversation;
 mod input;
 mod log_budget;
+mod session_log;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::prelude::*;
 use slog::{Logger, debug, info, o, warn};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::Username;
 use wire::text::InvalidRequest;
 
 pub use self::conversation::TextRules;
-use self::conversation::{Conversation, Next, Report, Round};
+use self::conversation::{Conversation, Next, Round};
 use self::input::{Input, InputEnd, TextInput};
-use self::log_budget::LogBudget;
+use self::session_log::SessionLog;
 use crate::ledger::state::Outcome;
 use crate::messages::{
     LedgerUnavailable, ListOnline, LogIn, LogOut, NotifyAccounts, OnlineList, SessionId,
@@ -40,6 +43,10 @@ const NOTICE_BYTES_MAX: usize = 64 << 10;
 /// How long a session that is not logged in may be silent. One that is logged in may be so as long as
 /// it likes; TCP keep-alive ends the ones whose peer is gone.
 const LOG_IN_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The same while the server has few places left: connections that do nothing must not keep others
+/// away. Each session looks at the clock as often.
+const LOG_IN_TIMEOUT_CROWDED: Duration = Duration::from_secs(10);
 
 /// What is read and thrown away when a session closes, so that the peer gets to read the last reply
 /// instead of a reset: what is there already, or, from a peer that sends no text protocol and may be
@@ -74,13 +81,14 @@ pub struct SessionSettings {
     pub quiet: Duration,
     /// Cancelled when the server stops: what is under way is answered, then the connection closes.
     pub stop: CancellationToken,
+    /// Whether the server has few places left. A flag that one side sets and all others read.
+    pub crowded: Arc<AtomicBool>,
 }
 
 /// The actor of one connection, over any stream.
 #[derive(Debug)]
 pub struct Session<S> {
     id: SessionId,
-    peer: SocketAddr,
     peers: SessionPeers,
     conversation: Conversation,
     /// Not here while a read is under way.
@@ -100,10 +108,8 @@ pub struct Session<S> {
     drain_time: Duration,
     /// This session's own, so that waiting for it takes no lock that others take.
     stop: CancellationToken,
-    budget: LogBudget,
-    /// With the user, once one is logged in.
-    log: Logger,
-    connection_log: Logger,
+    crowded: Arc<AtomicBool>,
+    log: SessionLog,
     _farewell: Farewell,
 }
 
@@ -129,10 +135,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         log: &Logger,
     ) -> Self {
         let (input, output) = tokio::io::split(stream);
-        let connection_log = log.new(o!("session" => id.0, "peer" => peer));
         Self {
             id,
-            peer,
             conversation: Conversation::new(settings.rules.clone(), peer.ip()),
             input: Some(TextInput::new(input, settings.quiet)),
             output: Some(output),
@@ -143,9 +147,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             heard_at: Instant::now(),
             drain_time: Duration::ZERO,
             stop: settings.stop.child_token(),
-            budget: LogBudget::default(),
-            log: connection_log.clone(),
-            connection_log,
+            crowded: Arc::clone(&settings.crowded),
+            log: SessionLog::new(log.new(o!("session" => id.0, "peer" => peer))),
             _farewell: Farewell { id, log_out: peers.log_out.clone() },
             peers,
         }
@@ -178,12 +181,17 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
     fn watch_idleness(&mut self, ctx: &mut Context<Self>) {
         let silent = self.heard_at.elapsed();
         let logged_in = self.conversation.user().is_some();
-        if !logged_in && self.phase == Phase::Reading && silent >= LOG_IN_TIMEOUT {
-            info!(self.log, "not logged in and silent for too long, closing");
-            return self.stop.cancel();
+        let crowded = self.crowded.load(Ordering::Relaxed);
+        let patience = if crowded { LOG_IN_TIMEOUT_CROWDED } else { LOG_IN_TIMEOUT };
+        if !logged_in && silent >= patience {
+            info!(self.log.now(), "not logged in and silent for too long, closing"; "crowded" => crowded);
+            return match self.phase {
+                Phase::Reading => self.stop.cancel(),
+                // It does not even read its answers.
+                Phase::Asking | Phase::Writing => ctx.stop(),
+            };
         }
-        let rest = if logged_in { LOG_IN_TIMEOUT } else { LOG_IN_TIMEOUT.saturating_sub(silent) };
-        ctx.run_later(rest, Self::watch_idleness);
+        ctx.run_later(LOG_IN_TIMEOUT_CROWDED, Self::watch_idleness);
     }
 
     fn take_input(&mut self, Input { mut requests, end }: Input, ctx: &mut Context<Self>) {
@@ -194,12 +202,12 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             None | Some(InputEnd::Closed | InputEnd::Idle) => {}
             Some(InputEnd::Violation(violation)) => {
                 self.drain_time = DRAIN_TIME_VIOLATION;
-                warn!(self.log, "protocol violation, closing"; "what" => %violation);
+                self.log.warning(&format!("protocol violation, closing: {violation}"));
                 // One error reply, after the answers to what came before.
                 requests.push(Err(InvalidRequest::Malformed));
             }
             Some(InputEnd::Broken(error)) => {
-                debug!(self.log, "connection broken"; "error" => %error);
+                debug!(self.log.now(), "connection broken"; "error" => %error);
                 ctx.stop();
                 return;
             }
@@ -241,10 +249,9 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             let result = result.unwrap_or(Err(LedgerUnavailable::Stopping.into()));
             match result {
                 Ok(account) => {
-                    let user = o!("user" => name.to_string(), "account" => account.get());
-                    session.log = session.connection_log.new(user);
+                    session.log.logged_in(&name, account, address);
                 }
-                Err(refusal) => session.log_invalid(&format!("log-in refused: {refusal}")),
+                Err(refusal) => session.log.warning(&format!("log-in refused: {refusal}")),
             }
             let round = session.conversation.logged_in(name, result);
             session.ask(round, ctx);
@@ -280,14 +287,14 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         list: Option<&OnlineList>,
     ) {
         if let Err(unavailable) = outcomes {
-            warn!(self.log, "requests not taken"; "why" => %unavailable);
+            self.log.warning(&format!("requests not taken: {unavailable}"));
         }
         let answered = self.conversation.answer(round, outcomes, list, &mut self.out);
         if !answered.notices.is_empty() {
             self.peers.notify.do_send(NotifyAccounts(answered.notices));
         }
         for report in answered.reports {
-            self.log_report(&report);
+            self.log.report(&report);
         }
     }
 
@@ -307,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         ctx.spawn(write.into_actor(self).map(move |(output, bytes, result), session, ctx| {
             session.output = Some(output);
             if let Err(error) = result {
-                debug!(session.log, "connection broken"; "error" => %error);
+                debug!(session.log.now(), "connection broken"; "error" => %error);
                 return ctx.stop();
             }
             if session.out.is_empty() && bytes.capacity() <= OUTPUT_BYTES_FLUSH {
@@ -325,9 +332,12 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
     fn close(&mut self, ctx: &mut Context<Self>) {
         // Off the list at once, however long the peer takes.
         self.peers.log_out.do_send(LogOut(self.id));
-        let (Some(mut input), Some(mut output)) = (self.input.take(), self.output.take()) else {
-            return ctx.stop();
+        let Some(mut output) = self.output.take() else {
+            // A notice is being written: then this is called again.
+            self.phase = Phase::Writing;
+            return;
         };
+        let Some(mut input) = self.input.take() else { return ctx.stop() };
         let drain_time = self.drain_time;
         let close = async move {
             // What the peer misses of it now, it did not want to read.
@@ -337,51 +347,19 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         };
         ctx.spawn(close.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
-
-    fn log_report(&mut self, report: &Report) {
-        let Some(withheld) = self.budget.spend(Instant::now()) else { return };
-        if withheld > 0 {
-            info!(self.log, "payments and refusals were not logged one by one"; "count" => withheld);
-        }
-        match report {
-            Report::Opening(name, Ok(())) => {
-                info!(self.log, "account opened"; "user" => %name);
-            }
-            Report::Opening(name, Err(refusal)) => {
-                info!(self.log, "account refused"; "user" => %name, "why" => %refusal);
-            }
-            Report::Payment(payment, Ok(())) => {
-                info!(self.log, "payment settled"; "payer" => %payment.payer,
-                    "payee" => %payment.payee, "amount" => %payment.amount);
-            }
-            Report::Payment(payment, Err(refusal)) => {
-                info!(self.log, "payment refused"; "payer" => %payment.payer,
-                    "payee" => %payment.payee, "amount" => %payment.amount, "why" => %refusal);
-            }
-            Report::Invalid(reply) => {
-                warn!(self.log, "request refused"; "reply" => ?reply);
-            }
-        }
-    }
-
-    fn log_invalid(&mut self, what: &str) {
-        if self.budget.spend(Instant::now()).is_some() {
-            warn!(self.log, "{}", what);
-        }
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + 'static> Actor for Session<S> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        debug!(self.log, "connected");
-        ctx.run_later(LOG_IN_TIMEOUT, Self::watch_idleness);
+        debug!(self.log.now(), "connected");
+        ctx.run_later(LOG_IN_TIMEOUT_CROWDED, Self::watch_idleness);
         self.read(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        debug!(self.log, "disconnected"; "address" => %self.peer);
+        self.log.ended();
     }
 }
 
@@ -391,12 +369,13 @@ impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for Session<S> 
     fn handle(&mut self, notice: SessionNotice, ctx: &mut Self::Context) {
         match notice {
             SessionNotice::Replaced { attempt } => {
-                info!(self.log, "logged in from elsewhere");
-                self.log = self.connection_log.clone();
                 self.conversation.replaced(attempt);
+                if self.conversation.user().is_none() {
+                    self.log.replaced();
+                }
             }
             SessionNotice::Line(line) if self.notice_bytes + line.len() > NOTICE_BYTES_MAX => {
-                warn!(self.log, "the peer does not read, closing");
+                warn!(self.log.now(), "the peer does not read, closing");
                 ctx.stop();
             }
             SessionNotice::Line(line) => {

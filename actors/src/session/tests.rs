@@ -17,6 +17,7 @@ struct Stage {
     log_outs: Received<LogOut>,
     notified: Received<NotifyAccounts>,
     stop: CancellationToken,
+    crowded: Arc<AtomicBool>,
 }
 
 fn settings(dialect: Dialect) -> SessionSettings {
@@ -28,6 +29,7 @@ fn settings(dialect: Dialect) -> SessionSettings {
         },
         quiet: Duration::from_millis(2),
         stop: CancellationToken::new(),
+        crowded: Arc::default(),
     }
 }
 
@@ -62,10 +64,11 @@ fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<S
     let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
     let settings = settings(dialect);
     let stop = settings.stop.clone();
+    let crowded = Arc::clone(&settings.crowded);
     let (client, stream) = duplex(1 << 20);
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
     Session::new(SessionId(5), stream, peer, peers, &settings, &no_log()).start();
-    Stage { client, submitted, log_ins, log_outs, notified, stop }
+    Stage { client, submitted, log_ins, log_outs, notified, stop, crowded }
 }
 
 impl Stage {
@@ -239,6 +242,31 @@ async fn a_stop_answers_what_is_under_way_and_closes() {
     idle.log_in().await;
     idle.stop.cancel();
     idle.expect_close().await;
+}
+
+/// Connections that do nothing must not use up the server.
+#[actix::test]
+async fn a_silent_session_makes_room_when_the_server_is_crowded() {
+    tokio::time::pause();
+    let mut logged_in = start(Dialect::Seed);
+    logged_in.log_in().await;
+    logged_in.crowded.store(true, Ordering::Relaxed);
+    let mut silent = start(Dialect::Seed);
+    tokio::time::sleep(LOG_IN_TIMEOUT_CROWDED * 2).await;
+    silent.log_outs.nothing();
+    silent.crowded.store(true, Ordering::Relaxed);
+    silent.expect_close().await;
+    logged_in.send("alice#1#bob\n").await;
+    logged_in.expect("100 OK\n").await;
+}
+
+#[actix::test]
+async fn a_silent_session_may_be_so_for_a_while() {
+    tokio::time::pause();
+    let begin = tokio::time::Instant::now();
+    start(Dialect::Seed).expect_close().await;
+    let lasted = begin.elapsed();
+    assert!(lasted >= LOG_IN_TIMEOUT && lasted < LOG_IN_TIMEOUT * 2, "{lasted:?}");
 }
 
 /// A stream that panics where it should be read.

@@ -30,7 +30,12 @@ pub struct Framer {
     mode: Mode,
     /// The request that has begun, or in [`Mode::Discarding`] the one that is whole.
     partial: Vec<u8>,
+    /// How much was thrown away behind the NUL.
+    discarded: usize,
 }
+
+/// What may follow a NUL until nothing more comes: the largest buffers of the family have 2,000 bytes.
+const DISCARDED_BYTES_MAX: usize = 16 << 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
@@ -62,7 +67,13 @@ impl Framer {
     pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&str)) -> Result<(), Violation> {
         while !bytes.is_empty() {
             let end = match self.mode {
-                Mode::Discarding => return Ok(()),
+                Mode::Discarding => {
+                    self.discarded += bytes.len();
+                    return match self.discarded {
+                        0..=DISCARDED_BYTES_MAX => Ok(()),
+                        _ => Err(Violation::TooLong),
+                    };
+                }
                 Mode::Lines => memchr::memchr(b'\n', bytes),
                 Mode::Undecided => memchr::memchr2(b'\n', 0, bytes),
             };
@@ -110,6 +121,7 @@ impl Framer {
     pub fn quiet(&mut self, each: impl FnOnce(&str)) -> Result<(), Violation> {
         if self.awaits_quiet() {
             self.mode = Mode::Undecided;
+            self.discarded = 0;
             each(text(&self.partial)?);
             self.partial.clear();
         }
@@ -218,6 +230,9 @@ mod tests {
         ] {
             assert_eq!(frame(&segments), Err(Violation::TooLong));
         }
+        let endless = [0; DISCARDED_BYTES_MAX + 2];
+        assert_eq!(frame(&[b"List", &endless, b""]), Err(Violation::TooLong));
+        assert_eq!(frame(&[b"List", &endless[1..], b""]), Ok(vec!["List".to_owned()]));
         for end in [b"\n".as_slice(), b"\0", b""] {
             assert_eq!(frame(&[b"\xff\xfe", end]), Err(Violation::NotUtf8), "{end:?}");
         }
