@@ -20,20 +20,25 @@ use self::journal::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal,
     JournalError, JournalWriter, Report, Snapshot, Storage,
 };
-use self::state::{Outcome, State};
+use self::state::{Command, Outcome, State};
 use crate::later::{Later, ReplySlot};
 use crate::messages::{BatchCommitted, JournalFailed, LedgerUnavailable, StopLedger, Submit};
 
-/// Commands that may wait for the disk. At 60 bytes of memory each and a million a second, this is
-/// 16 MiB and a quarter of a second.
+/// Commands that may wait for the disk: at a million a second, a quarter of a second. Each waits as a
+/// [`Command`] or as its [`Outcome`]. Counted with both this is 32 MiB. Names of more than 24 bytes
+/// are on the heap besides: two of 128 bytes in a command at most, 64 MiB if all are such.
 const COMMANDS_WAITING_MAX: usize = 1 << 18;
+
+const _: () =
+    assert!(COMMANDS_WAITING_MAX * (size_of::<Command>() + size_of::<Outcome>()) <= 32 << 20);
 
 /// The most commands that are taken in one [`Submit`], so that it always fits into an empty batch:
 /// none of them makes an entry of more than `COMMAND_ENTRY_BYTES_MAX`.
 pub const SUBMIT_COMMANDS_MAX: usize = 1 << 15;
 
-/// Messages that are taken at once; whoever sends more waits for a place. Each session has one under
-/// way at most, so that a batch gathers from this many sessions without anybody waiting.
+/// Messages that the mailbox holds before senders wait. Each clone of the ledger's address may add one
+/// more when it is full, so that this alone bounds nothing: the number of sessions does, each of which
+/// has one message under way at most. So many sessions' messages gather without anybody waiting.
 const MAILBOX_MESSAGES: usize = 4096;
 
 /// The largest entry that a command makes today: an opening with a name of 32 characters of 4 bytes
