@@ -104,8 +104,8 @@ impl Journal {
     /// Opens the journal in `storage`, or an empty one if there is none, and rebuilds the state: from
     /// the newest intact snapshot and the batches behind it, all of which are checked.
     ///
-    /// What a crash leaves behind is repaired: a torn last batch, which nobody was told of, is cut
-    /// off; a segment or snapshot that was being made is removed. When this returns, everything that
+    /// What a crash leaves behind is repaired: a torn last batch, which nobody was told of unless the
+    /// file was cut short since, is cut off; a segment or snapshot that was being made is removed. When this returns, everything that
     /// is in the state is durable.
     ///
     /// # Errors

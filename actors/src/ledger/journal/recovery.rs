@@ -319,9 +319,14 @@ impl Tail {
             file.write_all_at(bytes, offset as u64).map_err(IoFailure::of(Operation::Write, &name))
         };
         if let Some(torn_end) = torn_end {
-            warn!(log, "torn batch cut off: nobody was told of it"; "file" => &name,
-                "offset" => used, "batch" => next.get());
             let end = torn_end.min(usize::try_from(len).unwrap_or(usize::MAX));
+            // Batches are written into zeros that are durable, so no crash makes a file end in one.
+            let told = if end < torn_end {
+                "torn batch cut off: the file ends early, somebody may have been told of it"
+            } else {
+                "torn batch cut off: nobody was told of it"
+            };
+            warn!(log, "{}", told; "file" => &name, "offset" => used, "batch" => next.get());
             write(&vec![0; end - used], used)?;
         }
         // The process that wrote the last batch may have died before its sync, or because its sync

@@ -22,7 +22,8 @@ pub(super) enum Found<'a> {
     /// Nothing, up to the end of the file.
     End,
     /// A batch that was being written when everything stopped, and nothing behind it. Everything from
-    /// `end` on is zero. The header is there if it was written.
+    /// `end` on is zero; it lies behind the end of the file if that ends early. The header is there if
+    /// it was written.
     Torn { header: Option<BatchHeader>, end: usize },
 }
 
@@ -73,7 +74,7 @@ fn without_header(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
         && used <= HEADER_BYTES + BATCH_BYTES_MAX + END_MARKER.len()
         && !has_batch(&rest[1..]);
     if torn {
-        Ok(Found::Torn { header: None, end: at + used })
+        Ok(Found::Torn { header: None, end: at + used.max(HEADER_BYTES) })
     } else {
         Err(Fault::Damaged(Damage::BatchHeader))
     }

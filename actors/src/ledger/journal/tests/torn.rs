@@ -1,5 +1,7 @@
 //! A crash in the middle of the last write: never refused, never half of a batch.
 
+use std::sync::Mutex;
+
 use super::super::segment::segment_name;
 use super::super::{SECTOR_BYTES, Snapshot};
 use super::*;
@@ -99,6 +101,54 @@ fn a_file_cut_at_any_length_keeps_its_whole_batches() {
             let whole = ends.iter().filter(|end| **end <= len).count();
             assert_eq!(opened.expect("what the snapshot holds is there").1, small.states[whole]);
         }
+    }
+}
+
+/// What a log is told.
+#[derive(Clone, Default)]
+struct Messages(Arc<Mutex<Vec<String>>>);
+
+impl slog::Drain for Messages {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+        self.0.lock().expect("no test panics with the lock").push(record.msg().to_string());
+        Ok(())
+    }
+}
+
+/// A crash makes no file shorter, so nobody may say that the batch at a cut was not answered.
+#[test]
+fn the_log_tells_a_crash_from_a_file_that_ends_early() {
+    let write = last_write(0);
+    let end = *batch_ends(&write.after).last().expect("two batches");
+    let start = batch_ends(&write.before)[0];
+    let missing = start.next_multiple_of(SECTOR_BYTES)..end / SECTOR_BYTES * SECTOR_BYTES;
+    let mut crashed = write.after.clone();
+    crashed[missing].fill(0);
+    let cut = |len: usize| write.after[..len].to_vec();
+    for (what, image, early) in [
+        ("a crash", crashed.clone(), false),
+        ("cut behind a crash", crashed[..end].to_vec(), false),
+        ("cut in the entries", cut(end - 50), true),
+        ("cut in the end marker", cut(end - 1), true),
+        ("cut behind the header", cut(start + 180), true),
+        ("cut in the header's zeros", cut(start + 150), true),
+        ("cut in the header", cut(start + 20), true),
+    ] {
+        let storage = MemoryStorage::new();
+        storage.write(FIRST_SEGMENT, image);
+        let messages = Messages::default();
+        let log = Logger::root(slog::Fuse(messages.clone()), slog::o!());
+        let options = JournalOptions::default();
+        let (_, state) = Journal::open(Arc::new(storage), options, &log).expect(what);
+        assert_eq!(state, write.state_before, "{what}");
+        let messages = messages.0.lock().expect("no test panics with the lock");
+        let told: Vec<_> = messages.iter().filter(|m| m.starts_with("torn batch")).collect();
+        assert_eq!(told.len(), 1, "{what}: {messages:?}");
+        assert_eq!(told[0].contains("the file ends early"), early, "{what}: {told:?}");
+        assert_eq!(told[0].contains("nobody was told"), !early, "{what}: {told:?}");
     }
 }
 
