@@ -116,7 +116,7 @@ impl DiskStorage {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, DataDirError> {
         let path = path.into();
         if !path.is_dir()
-            && let Err(source) = create_directory(&path)
+            && let Err(source) = create_directory(&path, sync_directory)
         {
             return Err(DataDirError::Create { path, source });
         }
@@ -166,7 +166,7 @@ impl Storage for DiskStorage {
     }
 
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        sync_directory(&self.path)
     }
 }
 
@@ -196,13 +196,25 @@ impl StorageFile for File {
     }
 }
 
-fn create_directory(path: &Path) -> io::Result<()> {
+/// Makes the directory and those above it that are missing, and calls `sync` with the parent of each,
+/// from the top: one that is not durable in its parent takes the whole journal with it.
+pub(super) fn create_directory(
+    path: &Path,
+    mut sync: impl FnMut(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let is_missing = |level: &&Path| *level != Path::new("") && !level.is_dir();
+    let missing: Vec<_> = path.ancestors().take_while(is_missing).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    // A directory that is not durable in its parent takes the whole journal with it.
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
+    missing.into_iter().rev().try_for_each(|level| sync(parent(level)))
+}
+
+/// The directory that a path is in; a bare name is in the current one.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 fn new_file_options() -> OpenOptions {

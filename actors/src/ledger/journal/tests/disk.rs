@@ -1,8 +1,11 @@
 //! The journal in a real directory.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
+use super::super::storage::{create_directory, parent};
 use super::super::{DataDirError, DiskStorage, Snapshot};
 use super::*;
 
@@ -38,6 +41,29 @@ fn a_directory_holds_the_same_bytes_as_memory() {
         let file = file.expect("there").path();
         assert_eq!(mode(&file) & 0o777, 0o600, "{}", file.display());
     }
+}
+
+/// The story: a power cut takes a directory whose name was not durable, and the journal in it, although
+/// everything below was synced.
+#[test]
+fn every_level_that_is_made_is_synced_in_its_parent() {
+    let top = tempfile::tempdir().expect("a temporary directory");
+    let (a, b) = (top.path().join("a"), top.path().join("a/b"));
+    for (path, expected) in
+        [(b.join("c"), vec![top.path(), &a, &b]), (b.join("d"), vec![&b]), (b.join("d"), vec![])]
+    {
+        let mut synced = Vec::new();
+        let sync = |parent: &Path| {
+            synced.push(parent.to_owned());
+            Ok(())
+        };
+        create_directory(&path, sync).expect("writable");
+        assert!(path.is_dir());
+        assert_eq!(synced, expected, "{}", path.display());
+    }
+    let fails = |_: &Path| Err(io::Error::other("the disk fails"));
+    create_directory(&b.join("e"), fails).expect_err("it may not be durable");
+    assert_eq!(parent(Path::new("data")), Path::new("."));
 }
 
 /// Set for the copy of this test that runs as another process.
