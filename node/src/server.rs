@@ -10,7 +10,7 @@ use actix::{Actor as _, Recipient, System};
 use actors::ledger::journal::{
     DataDirError, DiskStorage, Journal, JournalOptions, OpenError, Operation, Storage,
 };
-use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, system_clock};
+use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, SNAPSHOT_ENTRIES, system_clock};
 use actors::messages::StopLedger;
 use actors::registry::Registry;
 use actors::session::{SessionPeers, SessionSettings, TextRules};
@@ -70,6 +70,7 @@ impl Server {
 
         let settings = LedgerSettings {
             clock: system_clock,
+            snapshot_entries: SNAPSHOT_ENTRIES,
             fail_stop: Arc::new(fail_stop(config.data_dir.clone())),
         };
         let ledger = Ledger::new(journal, state, settings, log).start();

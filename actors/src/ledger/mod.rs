@@ -4,6 +4,7 @@
 //! sync serves everybody who waits for it. The rules stand in [`state`], without any of this.
 
 pub mod journal;
+mod snapshots;
 pub mod state;
 
 use std::collections::VecDeque;
@@ -12,14 +13,15 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
-use slog::{Logger, crit, debug, error, info, o};
+use slog::{Logger, crit, debug, info, o};
+use wire::Timestamp;
 use wire::entry::ENTRY_BYTES_MAX;
-use wire::{EntryNumber, Timestamp};
 
 use self::journal::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal,
-    JournalError, JournalWriter, Report, Snapshot, Storage,
+    JournalError, JournalWriter, Report,
 };
+use self::snapshots::Snapshots;
 use self::state::{Command, Outcome, State};
 use crate::later::{Later, ReplySlot};
 use crate::messages::{BatchCommitted, JournalFailed, LedgerUnavailable, StopLedger, Submit};
@@ -49,8 +51,9 @@ const _: () = assert!(SUBMIT_COMMANDS_MAX <= BATCH_ENTRIES_MAX as usize);
 const _: () =
     assert!(SUBMIT_COMMANDS_MAX * COMMAND_ENTRY_BYTES_MAX <= BATCH_BYTES_MAX - ENTRY_BYTES_MAX);
 
-/// How many entries may follow a snapshot before the next one is taken: half a second of replay.
-const SNAPSHOT_ENTRIES: u64 = 1_000_000;
+/// How many entries may follow a snapshot before the next one is due, by default: half a second of
+/// replay.
+pub const SNAPSHOT_ENTRIES: u64 = 1_000_000;
 
 /// Why the ledger must take the whole process down.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +71,9 @@ pub enum LedgerFailure {
 pub struct LedgerSettings {
     /// The server's clock.
     pub clock: fn() -> Timestamp,
+    /// How many entries may follow a snapshot before the next one is due. A server uses
+    /// [`SNAPSHOT_ENTRIES`].
+    pub snapshot_entries: u64,
     /// Ends the process. Called at most once, on a failure after which the ledger answers nobody.
     pub fail_stop: Arc<dyn Fn(LedgerFailure) + Send + Sync>,
 }
@@ -84,7 +90,6 @@ type OutcomesSlot = ReplySlot<Outcomes>;
 /// The actor that moves the money. One per server.
 pub struct Ledger {
     state: State,
-    storage: Arc<dyn Storage>,
     /// Taken when the ledger starts and when it stops.
     journal: Option<Journal>,
     writer: Option<JournalWriter>,
@@ -99,9 +104,9 @@ pub struct Ledger {
     spare: Option<Vec<u8>>,
     commands_waiting: usize,
     flush_scheduled: bool,
-    /// Behind which batch the last snapshot was taken.
+    /// The last batch that is durable.
     last: Committed,
-    snapshot_entry: EntryNumber,
+    snapshots: Snapshots,
     stopping: Option<ReplySlot<()>>,
     stop_asked: bool,
     log: Logger,
@@ -126,10 +131,11 @@ struct Waiting {
 impl Ledger {
     /// A ledger over an open journal and the state that it holds.
     pub fn new(journal: Journal, state: State, settings: LedgerSettings, log: &Logger) -> Self {
+        let log = log.new(o!("actor" => "ledger"));
         let last = *journal.last();
+        let storage = Arc::clone(journal.storage());
+        let snapshots = Snapshots::new(storage, settings.snapshot_entries, &state, log.clone());
         Self {
-            storage: Arc::clone(journal.storage()),
-            snapshot_entry: state.next_entry(),
             state,
             journal: Some(journal),
             writer: None,
@@ -141,9 +147,10 @@ impl Ledger {
             commands_waiting: 0,
             flush_scheduled: false,
             last,
+            snapshots,
             stopping: None,
             stop_asked: false,
-            log: log.new(o!("actor" => "ledger")),
+            log,
         }
     }
 
@@ -222,7 +229,8 @@ impl Ledger {
     }
 
     fn hand_over(&mut self) {
-        let snapshot = self.snapshot_if_due();
+        // The state now is the state behind this batch.
+        let snapshot = self.snapshots.capture_if_due(&self.state);
         let empty = Batch::new(self.spare.take().unwrap_or_default());
         let mut batch = std::mem::replace(&mut self.gathering.batch, empty);
         let waiting = std::mem::take(&mut self.gathering.waiting);
@@ -254,24 +262,6 @@ impl Ledger {
         }
     }
 
-    /// The state now is the state behind the batch that is about to be committed.
-    fn snapshot_if_due(&mut self) -> Option<Captured> {
-        let entries = self.state.next_entry().get() - self.snapshot_entry.get();
-        (entries >= SNAPSHOT_ENTRIES).then(|| {
-            self.snapshot_entry = self.state.next_entry();
-            Snapshot::capture(&self.state)
-        })
-    }
-
-    /// Stores a snapshot without holding up the next batch.
-    fn store_in_background(&self, snapshot: Captured, at: Committed) {
-        let (storage, log) = (Arc::clone(&self.storage), self.log.clone());
-        let store = move || store(snapshot, &*storage, &at, &log);
-        if let Err(error) = thread::Builder::new().name("mite-snapshot".to_owned()).spawn(store) {
-            error!(self.log, "no snapshot: the system starts no thread"; "error" => %error);
-        }
-    }
-
     fn stop_if_asked(&mut self, ctx: &mut Context<Self>) {
         let idle = self.committing.is_empty() && self.gathering.batch.is_empty();
         if !self.stop_asked || !idle || !self.overflow.is_empty() {
@@ -280,9 +270,7 @@ impl Ledger {
         if let Some(writer) = self.writer.take() {
             writer.stop();
         }
-        if self.state.next_entry() > self.snapshot_entry {
-            store(Snapshot::capture(&self.state), &*self.storage, &self.last, &self.log);
-        }
+        self.snapshots.finish(&self.state, &self.last);
         info!(self.log, "the journal is closed"; "entries" => self.state.next_entry().get());
         if let Some(asked) = self.stopping.take() {
             asked.send(());
@@ -294,14 +282,6 @@ impl Ledger {
         crit!(self.log, "the ledger stops the server"; "why" => %failure);
         // Nobody is told anything: what is on its way may or may not be durable.
         (self.settings.fail_stop)(failure);
-    }
-}
-
-fn store(snapshot: Captured, storage: &dyn Storage, at: &Committed, log: &Logger) {
-    match snapshot.store(storage, at) {
-        Ok(()) => info!(log, "snapshot kept"; "batch" => at.batch.get()),
-        // The journal alone rebuilds everything; it only takes longer.
-        Err(error) => error!(log, "no snapshot"; "batch" => at.batch.get(), "error" => %error),
     }
 }
 
@@ -357,7 +337,7 @@ impl Handler<BatchCommitted> for Ledger {
             self.release(waiting);
             // A batch with a snapshot is the last of those that were written together.
             if let Some(snapshot) = snapshot {
-                self.store_in_background(snapshot, committed);
+                self.snapshots.store_in_background(snapshot, committed);
             }
         }
         self.schedule_flush(ctx);

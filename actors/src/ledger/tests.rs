@@ -7,10 +7,12 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use wire::{Access, AccountId, Amount, Refusal, Username};
 
-use super::journal::{JournalOptions, MemoryStorage, StorageFile};
+use super::journal::{JournalOptions, MemoryStorage, Storage, StorageFile};
 use super::state::Command;
 use super::*;
 use crate::probe::no_log;
+
+mod snapshots;
 
 /// A directory in memory whose syncs wait for the test's word, or fail.
 #[derive(Clone)]
@@ -24,6 +26,10 @@ struct Gate {
     reached: Sender<()>,
     /// What becomes of it.
     verdict: Mutex<Receiver<io::Result<()>>>,
+    /// Told the temporary name of each snapshot that is written and gets its own name next.
+    snapshot_written: Sender<String>,
+    /// When it may.
+    snapshot_allowed: Mutex<Receiver<()>>,
 }
 
 struct GatedFile {
@@ -35,6 +41,13 @@ struct GatedFile {
 struct Disk {
     reached: Receiver<()>,
     verdict: Sender<io::Result<()>>,
+    snapshots: SnapshotGate,
+}
+
+/// The part that snapshots pass; another thread may have it.
+struct SnapshotGate {
+    written: Receiver<String>,
+    allowed: Sender<()>,
 }
 
 impl Disk {
@@ -48,11 +61,22 @@ impl Disk {
     }
 }
 
+impl SnapshotGate {
+    fn let_one_pass(&self) {
+        self.allowed.send(()).expect("the storage is there");
+    }
+}
+
 fn gated() -> (GatedStorage, Disk) {
     let (reached, at_gate) = channel();
     let (verdict, verdicts) = channel();
-    let gate = Arc::new(Gate { reached, verdict: Mutex::new(verdicts) });
-    (GatedStorage { files: MemoryStorage::new(), gate }, Disk { reached: at_gate, verdict })
+    let (snapshot_written, written) = channel();
+    let (allowed, snapshot_allowed) = channel();
+    let (verdict_gate, snapshot_allowed) = (Mutex::new(verdicts), Mutex::new(snapshot_allowed));
+    let gate = Gate { reached, verdict: verdict_gate, snapshot_written, snapshot_allowed };
+    let snapshots = SnapshotGate { written, allowed };
+    let storage = GatedStorage { files: MemoryStorage::new(), gate: Arc::new(gate) };
+    (storage, Disk { reached: at_gate, verdict, snapshots })
 }
 
 impl Gate {
@@ -79,6 +103,9 @@ impl Storage for GatedStorage {
         self.files.remove(name)
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        // Only snapshots are renamed. A test that has ended waits for nothing any more.
+        let _ = self.gate.snapshot_written.send(from.to_owned());
+        let _ = self.gate.snapshot_allowed.lock().expect("no test panics with the lock").recv();
         self.files.rename(from, to)
     }
     fn sync(&self) -> io::Result<()> {
@@ -113,6 +140,7 @@ impl StorageFile for GatedFile {
 fn start_on(
     storage: Arc<dyn Storage>,
     clock: fn() -> Timestamp,
+    snapshot_entries: u64,
 ) -> (Addr<Ledger>, UnboundedReceiver<LedgerFailure>) {
     let (failures, failed) = unbounded_channel();
     let fail_stop = Arc::new(move |failure| {
@@ -121,12 +149,12 @@ fn start_on(
     });
     let (journal, state) =
         Journal::open(storage, JournalOptions::default(), &no_log()).expect("intact");
-    let settings = LedgerSettings { clock, fail_stop };
+    let settings = LedgerSettings { clock, snapshot_entries, fail_stop };
     (Ledger::new(journal, state, settings, &no_log()).start(), failed)
 }
 
 fn start(storage: Arc<dyn Storage>) -> Addr<Ledger> {
-    start_on(storage, || Timestamp::new(1)).0
+    start_on(storage, || Timestamp::new(1), SNAPSHOT_ENTRIES).0
 }
 
 fn reopened(storage: &MemoryStorage) -> (Committed, State) {
@@ -273,11 +301,30 @@ async fn what_does_not_fit_into_a_batch_goes_with_the_next_in_order() {
     assert!(last.batch.get() > 2, "65,536 entries fit into one batch");
 }
 
+/// The story: a payment that fits into the batch goes into it, in front of earlier ones that wait for the
+/// next; a payment that was sent after the credits it spends is refused.
+#[actix::test]
+async fn nothing_overtakes_what_does_not_fit_into_a_batch() {
+    let ledger = start(Arc::new(MemoryStorage::new()));
+    let openings = |k| (0..30_000).map(|n| opening(&format!("k{k}n{n}"))).collect();
+    // All of them are there before the first batch leaves: 65,536 entries fit into it.
+    let filling = [0, 1].map(|k| ledger.send(Submit(openings(k))));
+    let mut large = vec![opening("first")];
+    large.resize(10_000, balance(0));
+    let large = ledger.send(Submit(large));
+    let small = ledger.send(Submit(vec![opening("second")]));
+    for filling in filling {
+        filling.await.expect("answers").expect("done");
+    }
+    assert_eq!(large.await.expect("answers").expect("done")[0], opened(60_000));
+    assert_eq!(small.await.expect("answers"), Ok(vec![opened(60_001)]));
+}
+
 /// After a failed sync nobody knows what the disk holds, so nobody may be told anything.
 #[actix::test]
 async fn a_failed_sync_stops_the_process_and_answers_nobody() {
     let (storage, disk) = gated();
-    let (ledger, mut failed) = start_on(Arc::new(storage), || Timestamp::new(1));
+    let (ledger, mut failed) = start_on(Arc::new(storage), || Timestamp::new(1), SNAPSHOT_ENTRIES);
     let mut asked = Box::pin(ledger.send(Submit(vec![opening("alice")])));
     assert!(asked.as_mut().now_or_never().is_none());
     disk.verdict.send(Err(io::ErrorKind::StorageFull.into())).expect("the journal is there");
@@ -288,7 +335,7 @@ async fn a_failed_sync_stops_the_process_and_answers_nobody() {
 #[actix::test]
 async fn a_panic_stops_the_process() {
     let clock = || panic!("the clock is broken, on purpose");
-    let (ledger, mut failed) = start_on(Arc::new(MemoryStorage::new()), clock);
+    let (ledger, mut failed) = start_on(Arc::new(MemoryStorage::new()), clock, SNAPSHOT_ENTRIES);
     ledger.do_send(Submit(vec![opening("alice")]));
     assert!(matches!(failed.recv().await, Some(LedgerFailure::Panicked)));
 }
@@ -308,8 +355,7 @@ async fn a_stop_finishes_what_is_under_way_and_takes_nothing_more() {
     assert_eq!(late, Err(LedgerUnavailable::Stopping));
     disk.let_sync();
     disk.let_sync();
-    // And the snapshot.
-    disk.let_sync();
+    disk.snapshots.let_one_pass();
     assert_eq!(under_way.await.expect("answers"), Ok(vec![opened(0)]));
     assert_eq!(gathered.await.expect("answers"), Ok(vec![opened(1)]));
     stopping.await.expect("answers");

@@ -76,11 +76,7 @@ impl Captured {
         let name = snapshot_name(at.batch);
         let temporary = temporary_name(at.batch);
         // A failed attempt may have left one behind.
-        if let Err(source) = storage.remove(&temporary)
-            && source.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(IoFailure::of(Operation::Remove, &temporary)(source).into());
-        }
+        remove_if_there(storage, &temporary)?;
         let file =
             storage.create(&temporary).map_err(IoFailure::of(Operation::Create, &temporary))?;
         file.write_all_at(&self.bytes, 0).map_err(IoFailure::of(Operation::Write, &temporary))?;
@@ -150,9 +146,18 @@ fn prune(storage: &dyn Storage) -> Result<(), JournalError> {
     batches.sort_unstable_by(|a, b| b.cmp(a));
     for &batch in batches.iter().skip(SNAPSHOTS_KEPT) {
         let name = snapshot_name(batch);
-        storage.remove(&name).map_err(IoFailure::of(Operation::Remove, &name))?;
+        remove_if_there(storage, &name)?;
     }
     Ok(())
+}
+
+fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<(), IoFailure> {
+    match storage.remove(name) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(IoFailure::of(Operation::Remove, name)(source))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read(storage: &dyn Storage, name: &str) -> std::io::Result<Vec<u8>> {

@@ -1,9 +1,11 @@
 //! Opening what is intact: again and again, over many segments, with and without snapshots.
 
+use std::io;
+
 use proptest::prelude::*;
 
-use super::super::Snapshot;
 use super::super::segment::segment_name;
+use super::super::{Snapshot, StorageFile};
 use super::*;
 use wire::BatchNumber;
 
@@ -108,6 +110,44 @@ fn damaged_snapshots_are_skipped_and_old_ones_pruned() {
     assert_eq!(open(&small.storage, 4096).expect("as above").1, small.states[5]);
     small.storage.write(older, vec![0; 200]);
     assert_eq!(open(&small.storage, 4096).expect("the whole journal").1, small.states[5]);
+}
+
+/// A directory from which somebody else removes files at the same time.
+#[derive(Clone)]
+struct Shared(MemoryStorage);
+
+impl Storage for Shared {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+    fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        self.0.open(name)
+    }
+    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        self.0.create(name)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)?;
+        self.0.remove(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
+#[test]
+fn an_old_snapshot_that_is_gone_already_needs_no_removal() {
+    let small = small(4096);
+    let storage = Shared(small.storage.clone());
+    for at in 1..=4 {
+        let snapshot = Snapshot::capture(&small.states[at]);
+        snapshot.store(&storage, &small.committed[at]).expect("the old ones are gone, as wanted");
+    }
+    let names = small.storage.list().expect("memory does not fail");
+    assert_eq!(names.iter().filter(|name| name.starts_with("snapshot-")).count(), 2);
 }
 
 #[test]
