@@ -134,8 +134,8 @@ impl Handler<ConnectServer> for ServerConnector {
 }
 
 async fn take_peers(listener: TcpListener, wallet: Recipient<Offer>, log: Logger) {
-    raise_file_limit(INCOMING_LINKS_MAX, &log);
-    let places = Arc::new(Semaphore::new(INCOMING_LINKS_MAX as usize));
+    let places_max = raise_file_limit(INCOMING_LINKS_MAX, &log);
+    let places = Arc::new(Semaphore::new(places_max as usize));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, peer)) => {

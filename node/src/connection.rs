@@ -16,20 +16,31 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// File descriptors that are not connections: journal, log, event queues.
+/// File descriptors that are not admitted connections: journal, snapshots, log, event queues, and
+/// those that are being turned away.
 const OTHER_FILES: u64 = 64;
 
-/// Lets this process open as many files as it may, and says if that is too few.
-pub(crate) fn raise_file_limit(connections: u32, log: &Logger) {
+/// Lets this process open as many files as it may. Returns how many of these connections may be open
+/// at once with that, at least 1: the journal must never go without a file for their sake.
+pub(crate) fn raise_file_limit(connections: u32, log: &Logger) -> u32 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let now =
         if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    if now.is_some_and(|files| files < u64::from(connections) + OTHER_FILES) {
+    let possible = places(connections, now);
+    if possible < connections {
         warn!(log, "the system allows too few open files for so many connections, \
-            raise it with ulimit -n"; "files" => now, "connections" => connections);
+            raise it with ulimit -n"; "files" => now, "connections" => connections,
+            "possible" => possible);
     }
+    possible
+}
+
+/// As many of these connections as fit in so many files; without a limit, all of them.
+fn places(connections: u32, files: Option<u64>) -> u32 {
+    let room = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES).max(1));
+    connections.min(u32::try_from(room).unwrap_or(u32::MAX))
 }
 
 /// A TCP stream that keeps its place until it is dropped.
@@ -83,5 +94,27 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_journal() {
+        for (connections, files, expected) in [
+            (10_000, None, 10_000),
+            (10_000, Some(u64::MAX), 10_000),
+            (10_000, Some(10_064), 10_000),
+            (10_000, Some(10_063), 9_999),
+            (10_000, Some(128), 64),
+            (10, Some(128), 10),
+            (10, Some(65), 1),
+            (10, Some(64), 1),
+            (10, Some(0), 1),
+        ] {
+            assert_eq!(places(connections, files), expected, "{connections} {files:?}");
+        }
     }
 }

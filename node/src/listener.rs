@@ -23,12 +23,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a refusal may take to be written.
 const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// Peers that may be told at once why they are turned away. Being told takes a moment for all but
+/// those that do not read; a quarter of the files that are kept free of connections.
+const REFUSALS_MAX: usize = 16;
+
 /// Decides who may come in and counts who is in.
 #[derive(Debug)]
 pub(crate) struct Gate {
     places: Arc<Semaphore>,
     places_max: u32,
     text: TextAccess,
+    refusals: Arc<Semaphore>,
 }
 
 /// Why a connection is closed at once.
@@ -55,9 +60,9 @@ impl Turned {
 impl Gate {
     pub(crate) fn new(connections_max: usize, text: TextAccess, log: &Logger) -> Self {
         let places_max = u32::try_from(connections_max).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
-        raise_file_limit(places_max, log);
+        let places_max = raise_file_limit(places_max, log);
         let places = Arc::new(Semaphore::new(places_max as usize));
-        Self { places, places_max, text }
+        Self { places, places_max, text, refusals: Arc::new(Semaphore::new(REFUSALS_MAX)) }
     }
 
     /// Whether this peer may come in; if so, its place is taken until the permit is dropped.
@@ -71,6 +76,12 @@ impl Gate {
             return Err(Turned::TextNotAllowed);
         }
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| Turned::Full)
+    }
+
+    /// Whether there is time to tell one more peer why it is turned away; it counts until the permit
+    /// is dropped.
+    fn refuse(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.refusals).try_acquire_owned().ok()
     }
 
     /// How many connections are open.
@@ -129,7 +140,10 @@ impl SessionListener {
             Ok(place) => place,
             Err(turned) => {
                 warn!(self.log, "connection refused"; "peer" => peer, "why" => ?turned);
-                actix::spawn(turn_away(stream, turned));
+                // In a flood of them, the rest is closed without a word.
+                if let Some(refusal) = self.gate.refuse() {
+                    actix::spawn(turn_away(stream, turned, refusal));
+                }
                 return;
             }
         };
@@ -140,7 +154,7 @@ impl SessionListener {
     }
 }
 
-async fn turn_away(mut stream: TcpStream, turned: Turned) {
+async fn turn_away(mut stream: TcpStream, turned: Turned, _refusal: OwnedSemaphorePermit) {
     // The peer is told if it listens; it is closed in any case.
     let _ = timeout(REFUSAL_TIME_MAX, async {
         stream.write_all(turned.line().as_bytes()).await?;
@@ -187,5 +201,14 @@ mod tests {
         drop(first);
         assert_eq!(gate.open(), 1);
         assert!(gate.admit(peer).is_ok());
+    }
+
+    #[test]
+    fn only_so_many_are_told_at_once() {
+        let gate = Gate::new(1, TextAccess::Off, &Logger::root(Discard, o!()));
+        let mut told: Vec<_> = std::iter::from_fn(|| gate.refuse()).take(1000).collect();
+        assert_eq!(told.len(), REFUSALS_MAX);
+        told.pop();
+        assert!(gate.refuse().is_some());
     }
 }

@@ -332,3 +332,34 @@ fn the_text_protocol_is_for_whom_the_operator_says() {
         server.stop();
     }
 }
+
+/// Protects the journal from crowds: with few files allowed, connections are turned away before the
+/// ledger has none left to write to.
+#[test]
+fn more_connections_than_files_are_turned_away() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let script = "ulimit -n 128 && exec \"$0\" \"$@\"";
+    let path = data.path().to_str().expect("temporary paths are text");
+    let args = ["-c", script, MITE, "--role", "server", "--listen", "127.0.0.1:0", "--data", path];
+    let program = Program::start("sh", args);
+    let address = program.line();
+    let address = address.strip_prefix("listening on ").expect("the address in the first line");
+    let address: SocketAddr = address.parse().expect("an address");
+    program.error_line_with("too few open files");
+
+    let mut first = Connection::open(address);
+    first.ask("REGISTER#alice\n", "100 OK\n");
+    let idle: Vec<Connection> = (0..63).map(|_| Connection::open(address)).collect();
+    for _ in 0..200 {
+        let refusal = Connection::open(address).rest();
+        assert!(refusal.is_empty() || refusal.starts_with("220 ERROR "), "{refusal:?}");
+    }
+    // Each of them is a write to the journal, which also begins its snapshots and segments.
+    for number in 0..100 {
+        first.ask(&format!("REGISTER#user{number}\n"), "100 OK\n");
+    }
+    drop(idle);
+    program.signal(Signal::TERM);
+    let ended = program.wait();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
