@@ -62,11 +62,16 @@ impl Server {
         let address = listener.local_addr().map_err(cannot_listen)?;
 
         let storage = open_storage(&config.data_dir)?;
-        let key = server_key::load_or_create(&config.data_dir)?;
         let (journal, state) = Journal::open(storage, JournalOptions::default(), log)
             .map_err(|error| journal_error(&config.data_dir, error))?;
         info!(log, "ledger opened"; "accounts" => state.accounts().len(),
             "entries" => state.next_entry().get(), "data" => %config.data_dir.display());
+        // Behind the journal: only a ledger without a past may get a new key.
+        let key = if journal.last().batch.get() == 0 {
+            server_key::load_or_create(&config.data_dir, log)?
+        } else {
+            server_key::load(&config.data_dir, log)?
+        };
 
         let settings = LedgerSettings {
             clock: system_clock,

@@ -11,6 +11,7 @@
 //!
 //! The public key is there to find damage: it must be the one that belongs to the seed. A file that
 //! is there and cannot be used is an error, never a reason for a new key: clients know the old one.
+//! Neither is a file that is missing beside a journal; only a ledger without a past gets a new one.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
@@ -19,6 +20,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use ed25519_zebra::{SigningKey, VerificationKeyBytes};
+use slog::{Logger, info};
 use wire::PublicKey;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -40,6 +42,9 @@ pub struct ServerKey {
 /// What is wrong with a key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileProblem {
+    /// There is none, and the server has a past.
+    #[error("the file is missing")]
+    Missing,
     /// Group or others have permissions on it.
     #[error("others than its owner may read it")]
     Exposed,
@@ -59,7 +64,7 @@ impl KeyFileProblem {
     pub fn hint(self, path: &Path) -> String {
         match self {
             Self::Exposed => format!("chmod 600 {}", path.display()),
-            Self::Damaged | Self::Mismatch => {
+            Self::Missing | Self::Damaged | Self::Mismatch => {
                 "restore it from a backup: with a new key, no client would know the server".into()
             }
             Self::UnknownVersion => "start it with the version that has written it".into(),
@@ -67,31 +72,49 @@ impl KeyFileProblem {
     }
 }
 
-/// Reads the server's key, or makes one if the directory has none. Makes the directory too, for
-/// the owner alone.
+/// Reads the key of a server that has a past, and logs its public half.
+///
+/// # Errors
+/// [`Error::DataDirectory`] if the file cannot be read, [`Error::ServerKey`] if it is missing or not
+/// a key that is safe to use.
+pub fn load(dir: &Path, log: &Logger) -> Result<ServerKey, Error> {
+    let path = dir.join(FILE_NAME);
+    let file = File::open(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            Error::ServerKey { path: path.clone(), problem: KeyFileProblem::Missing }
+        }
+        _ => unusable(&path, source),
+    })?;
+    let read = read(&file).map_err(|source| unusable(&path, source))?;
+    let key = read.map_err(|problem| Error::ServerKey { path, problem })?;
+    info!(log, "server key"; "public" => %key.public_key());
+    Ok(key)
+}
+
+/// Reads the server's key, or makes one if the directory has none, and logs its public half. Makes
+/// the directory too, for the owner alone.
 ///
 /// # Errors
 /// [`Error::DataDirectory`] if the file cannot be read or written, [`Error::ServerKey`] if it is
 /// there and not a key that is safe to use.
-pub fn load_or_create(dir: &Path) -> Result<ServerKey, Error> {
-    let unusable = |path: &Path, source| Error::DataDirectory { path: path.into(), source };
+pub fn load_or_create(dir: &Path, log: &Logger) -> Result<ServerKey, Error> {
     DirBuilder::new()
         .recursive(true)
         .mode(OWNER_ONLY_DIRECTORY)
         .create(dir)
         .map_err(|source| unusable(dir, source))?;
-    let path = dir.join(FILE_NAME);
-    match File::open(&path) {
-        Ok(file) => match load(&file) {
-            Ok(Ok(key)) => Ok(key),
-            Ok(Err(problem)) => Err(Error::ServerKey { path, problem }),
-            Err(source) => Err(unusable(&path, source)),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create(dir, &path).map_err(|source| unusable(&path, source))
+    match load(dir, log) {
+        Err(Error::ServerKey { path, problem: KeyFileProblem::Missing }) => {
+            let key = create(dir, &path).map_err(|source| unusable(&path, source))?;
+            info!(log, "new server key"; "public" => %key.public_key());
+            Ok(key)
         }
-        Err(source) => Err(unusable(&path, source)),
+        loaded => loaded,
     }
+}
+
+fn unusable(path: &Path, source: io::Error) -> Error {
+    Error::DataDirectory { path: path.into(), source }
 }
 
 impl ServerKey {
@@ -124,7 +147,7 @@ impl fmt::Debug for ServerKey {
     }
 }
 
-fn load(file: &File) -> io::Result<Result<ServerKey, KeyFileProblem>> {
+fn read(file: &File) -> io::Result<Result<ServerKey, KeyFileProblem>> {
     if file.metadata()?.permissions().mode() & OTHERS != 0 {
         return Ok(Err(KeyFileProblem::Exposed));
     }
@@ -211,12 +234,18 @@ fn from_hex_digit(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use slog::{Discard, o};
+
     use super::*;
 
     /// The first test vector of RFC 8032, section 7.1. Frozen: files like this are in use.
     const GOLDEN: &str = "mite server key 1\n\
         secret 9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60\n\
         public 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\n";
+
+    fn load_or_create(dir: &Path) -> Result<ServerKey, Error> {
+        super::load_or_create(dir, &Logger::root(Discard, o!()))
+    }
 
     fn problem(dir: &Path) -> KeyFileProblem {
         match load_or_create(dir) {
@@ -254,6 +283,21 @@ mod tests {
         assert_eq!(files.len(), 1, "no temporary file is left: {files:?}");
         let other = load_or_create(&root.path().join("other")).expect("a new key");
         assert_ne!(first.public_key(), other.public_key());
+    }
+
+    #[test]
+    fn a_server_with_a_past_gets_no_new_key() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = Logger::root(Discard, o!());
+        match load(dir.path(), &log) {
+            Err(Error::ServerKey { path, problem: KeyFileProblem::Missing }) => {
+                assert!(!path.exists(), "a key was made");
+            }
+            other => panic!("{other:?}"),
+        }
+        let made = load_or_create(dir.path()).expect("a new key");
+        let loaded = load(dir.path(), &log).expect("the same key");
+        assert_eq!(made.public_key(), loaded.public_key());
     }
 
     /// A flipped bit must not become another key that no client knows.

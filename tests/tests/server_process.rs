@@ -363,3 +363,33 @@ fn more_connections_than_files_are_turned_away() {
     let ended = program.wait();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
+
+/// Protects what clients know the server by: a key that got lost is not replaced behind their backs.
+#[test]
+fn a_missing_key_beside_a_ledger_is_said_and_not_replaced() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let key = data.path().join("server.key");
+    let server = Server::start(MITE, data.path(), &[]);
+    server.program.error_line_with("new server key");
+    server.stop();
+    // Nothing has been written yet: another key harms nobody.
+    fs::remove_file(&key).expect("the key is there");
+    let server = Server::start(MITE, data.path(), &[]);
+    let made = server.program.error_line_with("new server key");
+    let public = made.rsplit("public: ").next().expect("the public key").to_owned();
+    Connection::log_in(server.address, "alice", 5001);
+    server.stop();
+
+    let kept = fs::read(&key).expect("the key is there");
+    assert!(String::from_utf8_lossy(&kept).contains(&public), "{public}");
+    fs::remove_file(&key).expect("the key is there");
+    let error = expect_failure(&start_at("127.0.0.1:0", data.path()).wait(), 5);
+    assert!(error.contains("server.key: the file is missing"), "{error}");
+    assert!(!key.exists(), "a new key was made");
+
+    fs::write(&key, kept).expect("the directory takes a file");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let server = Server::start(MITE, data.path(), &[]);
+    assert!(server.program.error_line_with("server key").contains(&public));
+    server.stop();
+}
