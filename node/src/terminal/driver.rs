@@ -118,10 +118,17 @@ where
             let _ = timeout(GOODBYE_TIME_MAX, self.shell.leave()).await;
         }
         ended?;
+        self.show_events()?;
+        Ok(self.tally)
+    }
+
+    /// Shows the events that are here. No more of them come meanwhile: whatever passes them on runs
+    /// on this thread.
+    fn show_events(&mut self) -> io::Result<()> {
         while let Some(event) = self.inbox.try_next() {
             self.show_event(&event)?;
         }
-        Ok(self.tally)
+        Ok(())
     }
 
     async fn run_commands(&mut self, input: &mut mpsc::Receiver<Input>) -> io::Result<bool> {
@@ -152,8 +159,12 @@ where
                         return Ok(Watched::Interrupted);
                     }
                 }
+                // Before the events: a server that floods us must not keep the person from leaving.
+                line = input.recv() => {
+                    self.show_events()?;
+                    return Ok(Watched::Done(line));
+                }
                 event = self.inbox.next() => self.show_event(&event)?,
-                line = input.recv() => return Ok(Watched::Done(line)),
             }
         }
     }
@@ -215,18 +226,21 @@ where
                     biased;
                     _ = signals.terminate.recv() => break Watched::Terminated,
                     _ = signals.interrupt.recv() => break Watched::Interrupted,
+                    // Before the events, for the same reason as the input is.
+                    outcome = &mut work => break Watched::Done(outcome),
                     event = inbox.next() => {
                         lost |= matches!(event, WalletEvent::ServerLost(_));
                         *unclaimed += u64::from(matches!(event, WalletEvent::Received { .. }));
                         show_event(*screen, inbox, &event)?;
                     }
-                    outcome = &mut work => break Watched::Done(outcome),
                 }
             }
         };
         if lost {
             shell.forget_log_in();
         }
+        // What came before the outcome is shown before it.
+        self.show_events()?;
         Ok(watched)
     }
 

@@ -135,6 +135,15 @@ struct Ran {
 
 async fn run_script(name: Option<&str>, lines: &[&str]) -> Ran {
     let (events, inbox) = inbox();
+    run_script_with(name, lines, events, inbox).await
+}
+
+async fn run_script_with(
+    name: Option<&str>,
+    lines: &[&str],
+    events: Recipient<WalletEvent>,
+    inbox: Inbox,
+) -> Ran {
     let asked = Rc::new(RefCell::new(Vec::new()));
     let wallet = FakeWallet { asked: Rc::clone(&asked), events, account: None }.start();
     let handle = WalletHandle {
@@ -166,6 +175,21 @@ async fn run_script(name: Option<&str>, lines: &[&str]) -> Ran {
     let text = |bytes| String::from_utf8(bytes).expect("text");
     let asked = asked.take();
     Ran { out: text(screen.out), err: text(screen.err), asked, listened, tally }
+}
+
+/// A server that never stops talking must not keep the person from leaving.
+#[actix_rt::test]
+async fn a_flood_of_events_holds_no_command_up() {
+    let (events, _) = inbox();
+    let (sender, flooded) = mpsc::channel(EVENTS_MAX);
+    let said = || WalletEvent::ServerSaid("buy now".into());
+    while sender.try_send(said()).is_ok() {}
+    actix::spawn(async move { while sender.send(said()).await.is_ok() {} });
+    let flooded = Inbox { events: flooded, missed: Arc::default() };
+    let script = run_script_with(None, &["login alice", "exit"], events, flooded);
+    let ran = tokio::time::timeout(Duration::from_secs(10), script).await.expect("it is heard");
+    assert_eq!(ran.asked, ["online alice 7001", "leave"]);
+    assert_eq!(ran.tally, Tally { commands: 2, failed: 0 });
 }
 
 #[actix_rt::test]
