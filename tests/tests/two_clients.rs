@@ -149,4 +149,37 @@ fn the_demo_plays_its_steps_and_serves_others_until_ctrl_c() {
     demo.signal(Signal::INT);
     let ended = demo.wait();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.stderr.is_empty(), "they part in peace: {ended:?}");
+}
+
+#[test]
+fn a_demo_with_small_and_kept_balances_goes_on() {
+    // Protects whoever plays with the flags: no demo ends in a mistake of the program.
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let path = data.path().to_str().expect("temporary paths are text");
+    let play = |said: &str| {
+        let args = ["--role", "demo", "--opening-balance", "10", "--data", path];
+        let demo = Program::start(MITE, args);
+        demo.line_with(said);
+        demo.line_with("Ctrl-C");
+        demo.signal(Signal::TERM);
+        let ended = demo.wait();
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        assert!(ended.stderr.is_empty(), "{ended:?}");
+    };
+    play("5. alice has 0, bob has 20.");
+    play("5. alice has 20, bob has 0.");
+    play("5. alice has 0, bob has 20.");
+}
+
+#[test]
+fn a_demo_can_be_ended_in_the_middle() {
+    // Protects whoever has seen enough: Ctrl-C is heard at every step.
+    for said in ["1. A server is up", "2. alice and bob", "3. They log in", "4. alice hands"] {
+        let demo = Program::start(MITE, ["--role", "demo"]);
+        demo.line_with(said);
+        demo.signal(Signal::INT);
+        let ended = demo.wait();
+        assert_eq!(ended.status.code(), Some(0), "at {said}: {ended:?}");
+    }
 }
