@@ -18,6 +18,9 @@ use wire::{Amount, Username};
 
 const ABOUT: &str = "Mite: payments from person to person.";
 
+/// Stands behind the name of the system: `mite 0.1.0 (node)`.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (node)");
+
 const AFTER_HELP: &str = "\
 Each flag can also stand in the environment (MITE_DATA for --data) or in a TOML file (data = \"…\").
 A flag goes before the environment, the environment before the file.
@@ -41,7 +44,7 @@ Exit codes:
 
 /// What was given on the command line or in the environment.
 #[derive(Debug, Parser)]
-#[command(name = "node", version, about = ABOUT, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "node", display_name = "mite", version = VERSION, about = ABOUT, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     /// A TOML file with the same names, such as `opening-balance = 500`
     #[arg(long, env = "MITE_CONFIG", value_name = "FILE")]
@@ -72,7 +75,12 @@ pub(crate) struct Flags {
     #[arg(long, env = "MITE_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Server, demo: the credits of a new account [default: 1000, with the dialect ta2021 10000]
-    #[arg(long, env = "MITE_OPENING_BALANCE", value_name = "CREDITS")]
+    #[arg(
+        long,
+        env = "MITE_OPENING_BALANCE",
+        value_name = "CREDITS",
+        allow_negative_numbers = true
+    )]
     pub(crate) opening_balance: Option<Amount>,
     /// Server, demo: who may speak the text protocol, which proves nobody's identity
     /// [default: loopback]
@@ -195,6 +203,8 @@ pub enum LogLevel {
     Debug,
     #[default]
     Info,
+    #[value(alias = "warn")]
+    #[serde(alias = "warn")]
     Warning,
     Error,
 }

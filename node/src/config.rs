@@ -132,13 +132,7 @@ fn resolve(flags: Flags, typed: &[String]) -> Result<Settings, Error> {
             Config::Server(server(flags, data, SERVER_DEFAULT.1)?)
         }
         Role::Client => Config::Client(client(flags)?),
-        Role::Demo => Config::Demo(DemoConfig {
-            temporary_data: flags.data.is_none(),
-            server: {
-                let data = flags.data.clone().unwrap_or_default();
-                server(flags, data, 0)?
-            },
-        }),
+        Role::Demo => Config::Demo(demo(flags)?),
     };
     Ok(Settings { log, config })
 }
@@ -190,6 +184,29 @@ fn server(flags: Flags, data_dir: PathBuf, default_port: u16) -> Result<ServerCo
         text_quiet: flags.text_quiet.map_or(TEXT_QUIET_DEFAULT, |QuietTime(duration)| duration),
         max_connections: flags.max_connections.map_or(MAX_CONNECTIONS_DEFAULT, Into::into),
     })
+}
+
+/// What the play cannot do without is said before it begins.
+fn demo(flags: Flags) -> Result<DemoConfig, Error> {
+    let temporary_data = flags.data.is_none();
+    let data = flags.data.clone().unwrap_or_default();
+    let server = server(flags, data, 0)?;
+    let refuse = |message: &str, hint: &str| {
+        Err(Error::Usage { message: message.into(), hint: hint.into() })
+    };
+    if server.opening_balance == Amount::ZERO {
+        return refuse(
+            "--opening-balance 0 leaves the demo nothing to pay with",
+            "leave it out, or give each account at least 1 credit",
+        );
+    }
+    if server.text == TextAccess::Off {
+        return refuse(
+            "--text off keeps the demo's own clients out",
+            "leave it out: the demo takes plain text from this machine only",
+        );
+    }
+    Ok(DemoConfig { server, temporary_data })
 }
 
 fn client(flags: Flags) -> Result<ClientConfig, Error> {

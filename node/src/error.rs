@@ -1,11 +1,17 @@
 //! Everything that ends the program before its time, as the person who started it reads it.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::printable::printable;
 use actors::reason::reason;
+
+/// How long the end of the program waits for somebody to read why.
+const REPORT_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A cause from a part of the program that has an error type of its own.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -15,7 +21,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The command line, as its parser puts it; `--help` and `--version` come this way too.
-    #[error(transparent)]
+    #[error("{}", parser_message(&.0.to_string()))]
     CommandLine(#[from] clap::Error),
     /// A setting is missing, wrong, or does not fit the role.
     #[error("{message}")]
@@ -149,7 +155,8 @@ impl Error {
     /// What to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::CommandLine(_) | Self::CommandsFailed { .. } | Self::Terminal(_) => None,
+            Self::CommandsFailed { .. } | Self::Terminal(_) => None,
+            Self::CommandLine(error) => Some(parser_hint(&error.to_string())),
             Self::Usage { hint, .. } | Self::ConfigInvalid { hint, .. } => Some(hint.clone()),
             Self::ConfigUnreadable { .. } => {
                 Some("check the path given with --config or MITE_CONFIG".into())
@@ -186,10 +193,21 @@ impl Error {
     /// # Errors
     /// When `err` cannot be written to.
     pub fn report(&self, err: &mut impl io::Write) -> io::Result<()> {
-        if let Self::CommandLine(error) = self {
+        if let Self::CommandLine(error) = self
+            && !error.use_stderr()
+        {
             return error.print();
         }
         write_problem(err, &self.to_string(), self.hint().as_deref())
+    }
+
+    /// Reports on the standard error and gives up after a second if nobody reads it: the program
+    /// must end, whatever became of the other side of its pipe.
+    pub(crate) fn report_and_give_up(&self) {
+        let mut text = Vec::new();
+        // Memory takes everything; the standard output of `--help` has a reader or wants none.
+        let _ = self.report(&mut text);
+        write_and_give_up(text);
     }
 }
 
@@ -222,6 +240,39 @@ pub(crate) fn write_problem(
     // One write, so that lines of two threads do not mix.
     out.write_all(problem_text(message, hint).as_bytes())?;
     out.flush()
+}
+
+/// Writes to the standard error, but waits a second at most.
+pub(crate) fn write_and_give_up(text: Vec<u8>) {
+    let (done, written) = mpsc::channel();
+    let write = move || {
+        // Whoever closed our standard error still gets the exit code.
+        let _ = io::stderr().write_all(&text);
+        // Nobody waits any more: the time is over.
+        let _ = done.send(());
+    };
+    if thread::Builder::new().name("report".into()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(REPORT_TIME_MAX);
+    }
+}
+
+/// The parser writes a paragraph: what is wrong in its first line, then what it would take, a tip, and
+/// how the program is called.
+fn parser_message(paragraph: &str) -> &str {
+    let line = paragraph.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line)
+}
+
+fn parser_hint(paragraph: &str) -> String {
+    let mut lines = paragraph.lines().map(str::trim);
+    let values = lines.clone().find_map(|line| {
+        line.strip_prefix("[possible values: ")?
+            .strip_suffix(']')
+            .map(|values| format!("possible values: {values}"))
+    });
+    let tip = lines.find_map(|line| line.strip_prefix("tip: ")).map(str::to_owned);
+    let hints: Vec<String> = tip.into_iter().chain(values).collect();
+    if hints.is_empty() { "run with --help for all flags".into() } else { hints.join("; ") }
 }
 
 pub(crate) fn problem_text(message: &str, hint: Option<&str>) -> String {
@@ -339,6 +390,34 @@ mod tests {
             assert_eq!(lines[0], line);
             assert!(lines[1].starts_with("hint: ") && lines[1].len() > "hint: ".len(), "{text}");
             assert_eq!(lines.len(), 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_parsers_paragraph_becomes_a_line_and_a_hint() {
+        let values = "error: invalid value 'x' for '--role <ROLE>'\n  [possible values: a, b]\n";
+        let tip = "\n  tip: a similar value exists: 'a'\n";
+        let more = "\nFor more information, try '--help'.\n";
+        for (paragraph, message, hint) in [
+            (
+                format!("{values}{more}"),
+                "invalid value 'x' for '--role <ROLE>'",
+                "possible values: a, b",
+            ),
+            (
+                format!("{values}{tip}{more}"),
+                "invalid value 'x' for '--role <ROLE>'",
+                "a similar value exists: 'a'; possible values: a, b",
+            ),
+            (
+                format!("error: unexpected argument 'x' found\n\nUsage: node [OPTIONS]\n{more}"),
+                "unexpected argument 'x' found",
+                "run with --help for all flags",
+            ),
+            (String::new(), "", "run with --help for all flags"),
+        ] {
+            assert_eq!(parser_message(&paragraph), message);
+            assert_eq!(parser_hint(&paragraph), hint);
         }
     }
 

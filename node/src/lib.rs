@@ -14,7 +14,6 @@
 
 use std::any::Any;
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
@@ -42,8 +41,7 @@ pub fn run() -> ExitCode {
     match panic::catch_unwind(program) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            // Whoever closed our standard error still gets the exit code.
-            let _ = error.report(&mut io::stderr());
+            error.report_and_give_up();
             ExitCode::from(error.exit_code())
         }
         Err(_) => ExitCode::from(exit::INTERNAL),
@@ -66,10 +64,10 @@ fn report_panic(info: &PanicHookInfo<'_>) {
     let place = info.location().map(|place| format!(" ({}:{})", place.file(), place.line()));
     let problem =
         Error::Internal(format!("{}{}", panic_text(info.payload()), place.unwrap_or_default()));
-    let mut stderr = io::stderr();
-    let _ = problem.report(&mut stderr);
+    problem.report_and_give_up();
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0") {
-        let _ = writeln!(stderr, "{}", std::backtrace::Backtrace::force_capture());
+        let trace = format!("{}\n", std::backtrace::Backtrace::force_capture());
+        error::write_and_give_up(trace.into_bytes());
     }
 }
 

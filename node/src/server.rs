@@ -159,8 +159,7 @@ fn fail_stop(data_dir: PathBuf) -> impl Fn(LedgerFailure) + Send + Sync {
             }
             LedgerFailure::Panicked => Error::Internal(failure.to_string()),
         };
-        // Whoever closed our standard error still gets the exit code.
-        let _ = error.report(&mut std::io::stderr());
+        error.report_and_give_up();
         process::exit(error.exit_code().into());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn node(args: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_node"))
@@ -14,7 +15,7 @@ fn node(args: &[&str], variables: &[(&str, &str)]) -> Output {
 
 #[test]
 fn help_and_version_are_data() {
-    for (flag, text) in [("--help", "Exit codes:"), ("-h", "--role"), ("--version", "node 0.")] {
+    for (flag, text) in [("--help", "Exit codes:"), ("-h", "--role"), ("--version", "mite 0.")] {
         let output = node(&[flag], &[]);
         assert_eq!(output.status.code(), Some(0), "{flag}");
         assert!(String::from_utf8_lossy(&output.stdout).contains(text), "{flag}: {output:?}");
@@ -58,16 +59,36 @@ fn each_mistake_has_its_code_one_line_and_one_hint() {
 }
 
 #[test]
-fn the_parser_of_flags_keeps_its_own_words() {
-    for (args, said) in [
-        (["--rol", "server"], "a similar argument exists: '--role'"),
-        (["--role", "servre"], "possible values: server, client, demo"),
-        (["--text-quiet", "2"], "a number with a unit"),
+fn a_mistake_in_a_flag_is_one_line_and_one_hint_too() {
+    for (args, line, hint) in [
+        (
+            &["--rol", "server"][..],
+            "unexpected argument '--rol'",
+            "a similar argument exists: '--role'",
+        ),
+        (&["--role", "servre"], "invalid value 'servre'", "possible values: server, client, demo"),
+        (&["--role"], "a value is required for '--role", "possible values: server, client, demo"),
+        (
+            &["--text-quiet", "2"],
+            "invalid value '2' for '--text-quiet <DURATION>': a time is",
+            "--help",
+        ),
+        (&["--opening-balance", "-5"], "invalid value '-5' for '--opening-balance", "--help"),
+        (&["server"], "unexpected argument 'server'", "run with --help for all flags"),
+        (
+            &["--role", "demo", "--opening-balance", "0"],
+            "--opening-balance 0 leaves",
+            "leave it out",
+        ),
+        (&["--role", "demo", "--text", "off"], "--text off keeps", "leave it out"),
     ] {
-        let output = node(&args, &[]);
+        let output = node(args, &[]);
         let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.starts_with("error: ") && text.contains(said), "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert_eq!(lines.len(), 2, "{args:?}: {text}");
+        assert!(lines[0].starts_with(&format!("error: {line}")), "{args:?}: {text}");
+        assert!(lines[1].starts_with("hint: ") && lines[1].contains(hint), "{args:?}: {text}");
     }
 }
 
@@ -79,4 +100,35 @@ fn a_closed_standard_error_changes_nothing() {
         .status()
         .expect("a shell");
     assert_eq!(status.code(), Some(2));
+}
+
+/// A program whose standard error is a pipe that is full, and that nobody reads, must still end: a
+/// supervisor that hangs would otherwise keep a server up that has failed.
+#[test]
+fn a_full_standard_error_delays_the_end_by_a_second_at_most() {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("it may not block");
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    // A page may have room for a little yet.
+    while writer.write(b"x").is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).expect("it may block again");
+
+    let mut program = Command::new(env!("CARGO_BIN_EXE_node"))
+        .args(["--role", "king"])
+        .stderr(writer)
+        .spawn()
+        .expect("the program runs");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let status = loop {
+        match program.try_wait().expect("it is ours") {
+            Some(status) => break status,
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            None => {
+                program.kill().expect("it is ours");
+                panic!("it waits for somebody to read why it ends");
+            }
+        }
+    };
+    assert_eq!(status.code(), Some(2));
+    drop(reader);
 }

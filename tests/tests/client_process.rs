@@ -70,7 +70,7 @@ fn what_cannot_be_understood_is_exit_code_2() {
         (&["--role", "client", "--name", "a#b"], "error: invalid value 'a#b'", "--name"),
         (&["--role", "client", "--name", "EXIT"], "error: invalid value 'EXIT'", "--name"),
         (&["--role", "client", "--protocol", "morse"], "error: invalid value 'morse'", "text"),
-        (&["--role", "client", "alice"], "error: unexpected argument 'alice'", "Usage"),
+        (&["--role", "client", "alice"], "error: unexpected argument 'alice'", "--help"),
     ] {
         expect_refusal(args, 2, error, hint);
     }

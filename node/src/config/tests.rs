@@ -202,6 +202,41 @@ fn mistakes_on_the_command_line() {
 }
 
 #[test]
+fn wrong_values_are_called_wrong() {
+    let (_, message, _) = refusal(&["--role", "server", "--opening-balance", "-5"]);
+    assert!(message.starts_with("invalid value '-5' for '--opening-balance"), "{message}");
+    let (_, message, hint) = refusal(&["--role", "server", "--log-level", "loud"]);
+    assert!(message.starts_with("invalid value 'loud' for '--log-level"), "{message}");
+    assert!(hint.contains("possible values: trace, debug, info, warning, error"), "{hint}");
+}
+
+#[test]
+fn a_demo_that_cannot_be_played_is_refused() {
+    for (args, said) in [
+        (["--role", "demo", "--opening-balance", "0"], "--opening-balance 0"),
+        (["--role", "demo", "--text", "off"], "--text off"),
+    ] {
+        let (code, message, hint) = refusal(&args);
+        assert_eq!(code, 2, "{message}");
+        assert!(message.starts_with(said) && hint.starts_with("leave it out"), "{message} {hint}");
+    }
+    assert!(settings(&["--role", "demo", "--opening-balance", "1"]).is_ok());
+}
+
+#[test]
+fn a_warning_may_be_cut_short() {
+    let warn = file("role = \"client\"\nlog-level = \"warn\"\n");
+    let path = warn.path().to_str().expect("text");
+    for args in [
+        &["--role", "server", "--data", "/d", "--log-level", "warn"][..],
+        &["--role", "server", "--data", "/d", "--log-level", "warning"],
+        &["--config", path],
+    ] {
+        assert_eq!(settings(args).expect("valid").log.level, LogLevel::Warning, "{args:?}");
+    }
+}
+
+#[test]
 fn unknown_hosts_belong_to_what_they_were_for() {
     // RFC 6761: `.invalid` never has an address.
     let (code, message, _) = refusal(&["--role=server", "--data=/d", "--listen=mite.invalid:1"]);
