@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::Actor as _;
@@ -27,11 +28,15 @@ const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 /// those that do not read; a quarter of the files that are kept free of connections.
 const REFUSALS_MAX: usize = 16;
 
+/// The server is crowded when less than one in so many of its places is left.
+const CROWDED_SHARE: usize = 4;
+
 /// Decides who may come in and counts who is in.
 #[derive(Debug)]
 pub(crate) struct Gate {
     places: Arc<Semaphore>,
     places_max: u32,
+    crowded: Arc<AtomicBool>,
     text: TextAccess,
     refusals: Arc<Semaphore>,
 }
@@ -62,7 +67,8 @@ impl Gate {
         let places_max = u32::try_from(connections_max).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
         let places_max = raise_file_limit(places_max, log);
         let places = Arc::new(Semaphore::new(places_max as usize));
-        Self { places, places_max, text, refusals: Arc::new(Semaphore::new(REFUSALS_MAX)) }
+        let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+        Self { places, places_max, crowded: Arc::default(), text, refusals }
     }
 
     /// Whether this peer may come in; if so, its place is taken until the permit is dropped.
@@ -75,7 +81,15 @@ impl Gate {
         if !allowed {
             return Err(Turned::TextNotAllowed);
         }
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Turned::Full)
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Turned::Full);
+        let few_left = self.places.available_permits() < self.places_max as usize / CROWDED_SHARE;
+        self.crowded.store(few_left, Ordering::Relaxed);
+        place
+    }
+
+    /// Whether few places were left when somebody last came.
+    pub(crate) fn crowded(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.crowded)
     }
 
     /// Whether there is time to tell one more peer why it is turned away; it counts until the permit
@@ -198,6 +212,7 @@ mod tests {
         let _second = gate.admit(peer).expect("one place is free");
         assert_eq!(gate.admit(peer).map(|_| ()), Err(Turned::Full));
         assert_eq!(gate.open(), 2);
+        assert!(gate.crowded().load(Ordering::Relaxed));
         drop(first);
         assert_eq!(gate.open(), 1);
         assert!(gate.admit(peer).is_ok());

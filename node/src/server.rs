@@ -88,6 +88,7 @@ impl Server {
             notify: registry.recipient(),
         };
         let stop = CancellationToken::new();
+        let gate = Arc::new(Gate::new(config.max_connections, config.text, log));
         let settings = SessionSettings {
             rules: TextRules {
                 dialect: config.text_dialect,
@@ -96,8 +97,8 @@ impl Server {
             },
             quiet: config.text_quiet,
             stop: stop.clone(),
+            crowded: gate.crowded(),
         };
-        let gate = Arc::new(Gate::new(config.max_connections, config.text, log));
         let sessions = SessionListener::new(listener, Arc::clone(&gate), peers, settings, log);
         let listening = actix::spawn(sessions.run());
         info!(log, "listening"; "address" => address, "dialect" => config.text_dialect.name());

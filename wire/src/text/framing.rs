@@ -230,7 +230,7 @@ mod tests {
         ] {
             assert_eq!(frame(&segments), Err(Violation::TooLong));
         }
-        let endless = [0; DISCARDED_BYTES_MAX + 2];
+        let endless = vec![0; DISCARDED_BYTES_MAX + 2];
         assert_eq!(frame(&[b"List", &endless, b""]), Err(Violation::TooLong));
         assert_eq!(frame(&[b"List", &endless[1..], b""]), Ok(vec!["List".to_owned()]));
         for end in [b"\n".as_slice(), b"\0", b""] {
