@@ -73,7 +73,7 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
-    /// The file of the server's key is there, and it is not one that can be used.
+    /// The file of the server's key is not one that can be used, or missing beside a ledger.
     #[error("cannot use the server key {}: {problem}", path.display())]
     ServerKey {
         /// The file.
