@@ -82,7 +82,8 @@ impl Gate {
             return Err(Turned::TextNotAllowed);
         }
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Turned::Full);
-        let few_left = self.places.available_permits() < self.places_max as usize / CROWDED_SHARE;
+        let left = self.places.available_permits();
+        let few_left = left * CROWDED_SHARE < self.places_max as usize;
         self.crowded.store(few_left, Ordering::Relaxed);
         place
     }

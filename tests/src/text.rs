@@ -141,8 +141,8 @@ impl Connection {
         self.up_to(0)
     }
 
-    /// Answers every `List` of a Mite client with this list, on a thread of its own, until the client
-    /// leaves.
+    /// Answers every `List` of a Mite client with this list, and its `Exit`, on a thread of its own,
+    /// until the client leaves.
     ///
     /// # Panics
     /// On that thread, if the client asks for something else.
@@ -151,7 +151,10 @@ impl Connection {
             while self.fill() {
                 let asked = std::mem::take(&mut self.read);
                 for message in asked.split_inclusive(|byte| *byte == 0) {
-                    assert_eq!(String::from_utf8_lossy(message), "List\0");
+                    match message {
+                        b"Exit\0" => return self.send("Bye\n"),
+                        asked => assert_eq!(String::from_utf8_lossy(asked), "List\0"),
+                    }
                     self.send(&list);
                 }
             }

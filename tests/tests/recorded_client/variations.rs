@@ -162,7 +162,8 @@ fn refusals_of_every_wording_are_refusals() {
 
 #[test]
 fn a_result_that_reaches_the_payer_counts() {
-    // Protects payments with servers that answer the payer instead of the payee who asked.
+    // Protects payments with servers that answer the payer instead of the payee who asked: what such a
+    // server says names no payment, so that the balance decides.
     for (said, settled) in [
         ("Transfer OK!\n", true),
         ("Transfer OK!", true),
@@ -181,16 +182,15 @@ fn a_result_that_reaches_the_payer_counts() {
         let mut link = payee.accept();
         link.expect("alice#100#bob");
         server.send(said);
-        assert_eq!(server.message(), "List");
-        server.send(list(if settled { 900 } else { 1000 }));
+        server.answer_lists(list(if settled { 900 } else { 1000 }));
         if settled {
             alice.expect("paid 100 to bob; balance: 900");
         } else {
+            drop(link);
             let said = said.trim_end();
             let refused = format!("error: the payment of 100 to bob was refused: {said}");
             alice.program.error_line_with(&refused);
         }
-        drop(server);
         alice.end(i32::from(!settled));
     }
 }
@@ -235,7 +235,7 @@ fn a_payee_learns_of_the_result_that_only_the_payer_is_told() {
         // Nothing is said to the payee. After a while it asks for its balance.
         let asked = Instant::now();
         let settled = said.starts_with("received");
-        for _ in 0..if settled { 3 } else { 2 } {
+        for _ in 0..2 {
             assert_eq!(server.message(), "List");
             server.send(format!("{balance}\nKEY\n0\n"));
         }
