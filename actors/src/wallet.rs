@@ -240,6 +240,7 @@ impl Handler<Pay> for Wallet {
             server: self.server.clone(),
             dialer: self.dialer.clone(),
             received: Rc::clone(&self.received),
+            offering: Arc::clone(&self.offering),
             payment: TextPayment { payer, amount, payee },
         };
         Box::pin(paying.pay(verdict_said).into_actor(self).map(|report, wallet, _| {

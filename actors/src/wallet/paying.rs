@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::sleep;
 use wire::Amount;
 use wire::text::{TextPayment, TextRequest};
@@ -35,6 +36,7 @@ pub(super) struct Paying {
     pub(super) server: Recipient<Ask>,
     pub(super) dialer: Recipient<HandOver>,
     pub(super) received: Rc<Cell<u128>>,
+    pub(super) offering: Arc<Mutex<()>>,
     pub(super) payment: TextPayment,
 }
 
@@ -56,19 +58,18 @@ impl Paying {
         verdict: oneshot::Receiver<ServerVerdict>,
     ) -> Result<PaymentReport, WalletError> {
         let TextPayment { amount, payee, .. } = &self.payment;
-        let account = self.read_account().await?;
+        let (account, received) = self.read_account().await?;
         if account.balance < *amount {
             let (balance, amount) = (account.balance, *amount);
             return Err(WalletError::InsufficientBalance { balance, amount });
         }
         let listed = account.online.iter().find(|user| user.name == *payee);
         let address = listed.ok_or_else(|| WalletError::PayeeOffline(payee.clone()))?.address;
-        let standing =
-            Standing { before: account.balance, received: self.received.get(), amount: *amount };
+        let standing = Standing { before: account.balance, received, amount: *amount };
 
         let claim = self.listen(standing, address, verdict).await?;
-        let now = self.balance().await;
-        Ok(standing.judge(claim, now, self.received.get()))
+        let (now, received) = self.look().await;
+        Ok(standing.judge(claim, now, received))
     }
 
     /// Hands the payment over and waits until something is known of it.
@@ -108,8 +109,8 @@ impl Paying {
                 },
                 () = sleep(LOOK_EVERY) => {}
             }
-            let now = self.balance().await;
-            if now.is_some_and(|now| standing.is_debited(now, self.received.get())) {
+            let (now, received) = self.look().await;
+            if now.is_some_and(|now| standing.is_debited(now, received)) {
                 return Ok(Claim::Debited);
             }
             if !payee_may_say {
@@ -121,12 +122,20 @@ impl Paying {
         }
     }
 
-    async fn read_account(&self) -> Result<AccountList, WalletError> {
-        expect_list(ask(&self.server, TextRequest::List).await)
+    /// What the account holds, and what has been paid to it since the wallet started. The two are of
+    /// one moment: no payment to the account is under way between them.
+    async fn read_account(&self) -> Result<(AccountList, u128), WalletError> {
+        let _turn = self.offering.lock().await;
+        let account = expect_list(ask(&self.server, TextRequest::List).await)?;
+        Ok((account, self.received.get()))
     }
 
-    async fn balance(&self) -> Option<Amount> {
-        self.read_account().await.ok().map(|account| account.balance)
+    /// The same, as far as the server says.
+    async fn look(&self) -> (Option<Amount>, u128) {
+        match self.read_account().await {
+            Ok((account, received)) => (Some(account.balance), received),
+            Err(_) => (None, self.received.get()),
+        }
     }
 }
 
