@@ -197,7 +197,7 @@ pub struct Pay {
 pub struct Leave;
 
 /// My balance and who is online, as the server last said.
-pub use wire::text::reader::AccountList;
+pub use wire::text::list::AccountList;
 
 /// What became of a payment that was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use wire::text::peer::PaymentReader;
-use wire::text::reader::{Expected, Heard, ReplyReader, ServerReply, is_refusal};
+use wire::text::reader::{Expected, Heard, ReplyReader, ServerReply};
+use wire::text::wording::is_refusal;
 use wire::text::{Dialect, Reply, TextPayment};
 
 use crate::messages::{HandOver, HandOverAnswer, HandOverError, Offer, OfferAnswer};

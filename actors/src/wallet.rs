@@ -12,7 +12,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use slog::{Logger, info, o};
 use tokio::sync::{Mutex, oneshot};
-use wire::text::reader::leaves_open_which;
+use wire::text::wording::leaves_open_which;
 use wire::text::{Dialect, Reply, TextPayment, TextRequest};
 use wire::{Amount, Refusal, Username};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use wire::P2pPort;
-use wire::text::reader::OnlineUser;
+use wire::text::list::OnlineUser;
 
 use super::*;
 use crate::messages::{HandOverAnswer, HandOverError};

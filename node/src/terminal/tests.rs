@@ -8,7 +8,7 @@ use actix::AsyncContext as _;
 use actors::messages::{AccountList, PaymentReport, WalletError};
 use wire::Amount;
 use wire::text::TextPayment;
-use wire::text::reader::OnlineUser;
+use wire::text::list::OnlineUser;
 
 use super::driver::{Input, Tally};
 use super::script::Plain;

@@ -188,7 +188,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 mod tests {
     use actors::messages::ServerLinkError;
     use wire::text::TextPayment;
-    use wire::text::reader::OnlineUser;
+    use wire::text::list::OnlineUser;
 
     use super::*;
 

@@ -4,36 +4,12 @@
 //! before the count, without an end after its last line; a greeting may come unasked, and the result
 //! of a transfer may reach the payer instead of the payee who asked.
 
-use std::net::{IpAddr, SocketAddr};
-
-use crate::{Amount, P2pPort, Username};
+use super::list::{AccountList, Completeness, count, parse_list, parse_user};
+use super::wording::{is_consent, is_number, is_refusal, is_transfer_result};
+use crate::Amount;
 
 /// The most bytes that one reply takes: a list of 100,000 accounts with the longest names.
 pub const REPLY_BYTES_MAX: usize = 20 << 20;
-
-/// The largest count that a list announces; a larger number is no count.
-const LIST_COUNT_MAX: usize = 100_000;
-
-/// The reply to a log-in or to `List`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountList {
-    /// What the asking account holds.
-    pub balance: Amount,
-    /// The server's key line, if the server has one.
-    pub server_key: Option<String>,
-    /// Who is online and where, in the server's order. Lines that name nobody that could exist are
-    /// left out.
-    pub online: Vec<OnlineUser>,
-}
-
-/// One line of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnlineUser {
-    /// Who.
-    pub name: Username,
-    /// Where its client takes payments.
-    pub address: SocketAddr,
-}
 
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,97 +215,10 @@ impl ReplyReader {
     }
 }
 
-/// Whether a line says no, in any wording of the family. A line with `#` says who is online or who
-/// pays whom, whatever their names are.
-pub fn is_refusal(line: &str) -> bool {
-    const WORDS: [&str; 6] = ["fail", "error", "bad_request", "please log", "invalid", "denied"];
-    if line.contains('#') {
-        return false;
-    }
-    let line = line.to_ascii_lowercase();
-    WORDS.iter().any(|word| line.contains(word))
-}
-
-/// Whether a line says yes: `OK` in any case, as a word.
-fn is_consent(line: &str) -> bool {
-    !line.contains('#')
-        && line.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("ok"))
-}
-
-/// Digits, perhaps with a sign: what stands where a balance does.
-fn is_number(line: &str) -> bool {
-    let digits = line.strip_prefix('-').unwrap_or(line);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Whether a line says yes or no to some transfer and leaves open to which: in one dialect the payer
-/// hears it of every transfer, whoever asked for it.
-pub fn leaves_open_which(line: &str) -> bool {
-    is_transfer_result(line) && !line.contains("due to")
-}
-
-fn is_transfer_result(line: &str) -> bool {
-    line.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("transfer")) && !line.contains('#')
-}
-
-/// How much of a list must be there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Completeness {
-    /// A count, and as many lines.
-    Counted,
-    /// The same, or no count at all.
-    CountedOrUncounted,
-    /// The balance.
-    Any,
-}
-
-/// Reads a list: the balance, key lines if any, the count, and the accounts.
-fn parse_list(lines: &[String], completeness: Completeness) -> Option<AccountList> {
-    let (balance, rest) = lines.split_first()?;
-    let balance = balance.parse().ok()?;
-    let key_lines =
-        rest.iter().take_while(|line| count(line).is_none() && !line.contains('#')).count();
-    let (key_lines, rest) = rest.split_at(key_lines);
-    let (wanted, users) = match rest.split_first() {
-        Some((first, users)) => match count(first) {
-            Some(wanted) => (Some(wanted), users),
-            None => (None, rest),
-        },
-        None => (None, rest),
-    };
-    let complete = match (completeness, wanted) {
-        (Completeness::Any, _) => true,
-        (_, Some(wanted)) => users.len() >= wanted,
-        (Completeness::CountedOrUncounted, None) => !users.is_empty(),
-        (Completeness::Counted, None) => false,
-    };
-    complete.then(|| AccountList {
-        balance,
-        server_key: (!key_lines.is_empty()).then(|| key_lines.join("\n")),
-        online: users.iter().filter_map(|line| parse_user(line)).collect(),
-    })
-}
-
-/// A bare number, or one behind words such as `online num: 2`. A key has neither space nor colon.
-fn count(line: &str) -> Option<usize> {
-    let digits =
-        line.rsplit(|c: char| !c.is_ascii_digit()).next().filter(|digits| !digits.is_empty())?;
-    let bare = digits.len() == line.len() || line.contains([' ', ':']);
-    let count = digits.parse().ok()?;
-    (bare && !line.contains('#') && count <= LIST_COUNT_MAX).then_some(count)
-}
-
-fn parse_user(line: &str) -> Option<OnlineUser> {
-    let (name, address) = line.split_once('#')?;
-    let (ip, port) = address.split_once('#')?;
-    let ip: IpAddr = ip.trim().parse().ok()?;
-    let port: P2pPort = port.trim().parse().ok()?;
-    Some(OnlineUser { name: name.parse().ok()?, address: SocketAddr::new(ip, port.get()) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::list::OnlineUser;
 
     fn user(name: &str, address: &str) -> OnlineUser {
         OnlineUser {
