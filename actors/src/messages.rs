@@ -13,8 +13,44 @@
 //! | journal thread | [`BatchCommitted`] | Ledger | – |
 //! | journal thread | [`JournalFailed`] | Ledger | – |
 //! | node | [`StopLedger`] | Ledger | `()` |
+//! | SecureSession | [`LogInKeyed`] | Registry | – |
+//! | SecureSession | [`ReadOnline`] | Registry | [`OnlinePage`] |
+//! | SecureSession | [`FindOnline`] | Registry | `Option<SocketAddr>` |
+//! | SecureSession | [`WatchNames`] | Registry | `Vec<OnlinePeer>` |
+//! | SecureSession | [`NotifyParties`] | Registry | – |
+//! | SecureSession | [`RetireKey`] | Registry | – |
+//! | SecureSession | [`VerifyOrders`] | Verifier | `Vec<Result<VerifiedOrder, InvalidSignature>>` |
+//! | SecureSession | [`SubmitForReceipts`] | Ledger | `Result<Vec<Settlement>, LedgerUnavailable>` |
+//! | SecureSession | [`FindReceipts`] | Archive | `Result<Vec<Option<Receipt>>, ArchiveUnavailable>` |
+//! | SecureSession | [`ReadHistory`] | Archive | `Result<HistoryPage, ArchiveUnavailable>` |
+//! | SecureSession | [`KeepOrder`] | Archive | `Result<(), ArchiveUnavailable>` |
+//! | SecureSession | [`ReadOpenOrders`] | Archive | `Result<Vec<SignedOrder>, ArchiveUnavailable>` |
+//! | Ledger | [`JournalGrew`] | Archive | – |
 //!
-//! **Client**
+//! **Client, secure protocol**
+//!
+//! | sender | message | receiver | reply |
+//! |---|---|---|---|
+//! | terminal | [`Start`] | SecureWallet | `Result<Started, PayError>` |
+//! | terminal | [`OpenAccount`] | SecureWallet | `Result<OwnAccount, PayError>` |
+//! | terminal | [`ComeOnline`] | SecureWallet | `Result<OwnAccount, PayError>` |
+//! | terminal | [`ReadOverview`] | SecureWallet | `Result<Overview, PayError>` |
+//! | terminal | [`QuotePayment`] | SecureWallet | `Result<Quote, PayError>` |
+//! | terminal | [`PayQuote`] | SecureWallet | `Result<Payment, PayError>` |
+//! | terminal | [`ReadPayments`] | SecureWallet | `Vec<Payment>` |
+//! | terminal | [`ReadReceipt`] | SecureWallet | `Option<Receipt>` |
+//! | terminal | [`ReadOwnHistory`] | SecureWallet | `Result<HistoryPage, PayError>` |
+//! | terminal | [`RotateKey`] | SecureWallet | `Result<Rotated, PayError>` |
+//! | terminal | [`SayGoodbye`] | SecureWallet | `Result<(), PayError>` |
+//! | SecureWallet | [`WalletNews`] | terminal | – |
+//! | SecureWallet | [`ConnectSecure`] | node | `Result<SecureConnection, ConnectError>` |
+//! | SecureWallet | [`AskServer`] | SecureServerLink | `Result<Answer, CallError>` |
+//! | SecureServerLink | [`ServerNews`] | SecureWallet | – |
+//! | SecureWallet | [`Deliver`] | SecureDialer | `Result<PayeeAnswer, DeliverError>` |
+//! | SecurePeerLink (incoming) | [`OfferOrder`] | SecureWallet | `Result<PayeeAnswer, OfferUnanswered>` |
+//! | PeerLink (incoming) | [`Offer`] | SecureWallet | [`OfferAnswer`] |
+//!
+//! **Client, text protocol**
 //!
 //! | sender | message | receiver | reply |
 //! |---|---|---|---|
@@ -34,13 +70,23 @@
 //! incoming one for each connection. Sessions, links and the ledger never hold each other's `Addr`,
 //! only `Recipient`s of the messages above.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
+use ed25519_zebra::SigningKey;
+use wire::secure::{
+    AccountInfo, Answer, Call, Event, HistoryItem, OnlinePeer, OrderProblem, OwnAccount,
+    PayeeAnswer, Problem, Welcome,
+};
 use wire::text::{TextPayment, TextRequest, reader};
-use wire::{AccountId, Amount, P2pPort, Username};
+use wire::{
+    AccountId, Amount, EntryNumber, InvalidSignature, Memo, OrderId, P2pPort, PublicKey, Receipt,
+    Refusal, SignedOrder, Timestamp, Username, VerifiedOrder,
+};
+use zeroize::Zeroize as _;
 
 use crate::ledger::journal::{Committed, JournalError};
 use crate::ledger::state::{Command, Outcome};
@@ -115,8 +161,181 @@ pub enum SessionNotice {
         /// The log-in that it ends, by [`LogIn::attempt`].
         attempt: u64,
     },
-    /// A line for the person at the other end, with its LF.
+    /// A line for the person at the other end of a text session, with its LF.
     Line(&'static str),
+    /// For the program at the other end of a secure session.
+    Event(Event),
+    /// The account has another key: this session's is worth nothing any more.
+    KeyRetired,
+}
+
+/// SecureSession → Registry: my account is online. Takes the place of whoever was logged in to it.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct LogInKeyed {
+    /// Who asks.
+    pub session: SessionId,
+    /// The number of this log-in among the session's own, from 1.
+    pub attempt: u64,
+    /// The account's name.
+    pub name: Username,
+    /// The account's key, which the session's peer holds.
+    pub key: PublicKey,
+    /// Where peers reach it; `None` stays off the list.
+    pub address: Option<SocketAddr>,
+    /// Where to tell the session what happens to it.
+    pub notices: WeakRecipient<SessionNotice>,
+}
+
+/// SecureSession → Registry: who is on the list, in order of names?
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "OnlinePage")]
+pub struct ReadOnline {
+    /// Begin behind this name; `None` begins with the first.
+    pub after: Option<Username>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A part of the list.
+#[derive(Clone, Debug, PartialEq, Eq, MessageResponse)]
+pub struct OnlinePage {
+    /// In order of names.
+    pub peers: Vec<OnlinePeer>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// SecureSession → Registry: where do peers reach this account?
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Option<SocketAddr>")]
+pub struct FindOnline(pub Username);
+
+/// SecureSession → Registry: tell me when somebody of these comes on the list. Takes the place of what
+/// the session watched before. The reply says who is there already.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<OnlinePeer>")]
+pub struct WatchNames {
+    /// Who asks; must be logged in, or nothing is watched.
+    pub session: SessionId,
+    /// Whom to watch: at most [`WATCHED_NAMES_MAX`](wire::secure::call::WATCHED_NAMES_MAX).
+    pub names: Vec<Username>,
+}
+
+/// SecureSession → Registry: tell these accounts' sessions, where they are online.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct NotifyParties(pub Vec<(Username, Event)>);
+
+/// SecureSession → Registry: this account has another key; whoever is logged in to it with the old one
+/// must be told.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct RetireKey(pub Username);
+
+/// SecureSession → Verifier: have the payers signed these? At most
+/// [`ORDERS_PER_CALL_MAX`](wire::secure::call::ORDERS_PER_CALL_MAX).
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Vec<Result<VerifiedOrder, InvalidSignature>>")]
+pub struct VerifyOrders(pub Vec<SignedOrder>);
+
+/// SecureSession → Ledger: like [`Submit`], for whoever wants receipts.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Result<Vec<Settlement>, LedgerUnavailable>")]
+pub struct SubmitForReceipts(pub Vec<Command>);
+
+/// What became of a command, and the proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// For the entry that it made, if it made one.
+    pub receipt: Option<Box<Receipt>>,
+}
+
+/// Ledger → Archive: all entries in front of this one are durable. Sent before anybody hears of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct JournalGrew(pub EntryNumber);
+
+/// SecureSession → Archive: the receipts for these, where they concern this account. One reply for each,
+/// in order.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Result<Vec<Option<Receipt>>, ArchiveUnavailable>")]
+pub struct FindReceipts {
+    /// Who asks: payer, payee or holder in every entry that is found.
+    pub account: AccountId,
+    /// What is sought: at most
+    /// [`ORDERS_PER_CALL_MAX`](wire::secure::call::ORDERS_PER_CALL_MAX).
+    pub sought: Vec<Sought>,
+}
+
+/// An entry that is sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sought {
+    /// By its number.
+    Entry(EntryNumber),
+    /// The one that decided an order.
+    Order {
+        /// Who pays.
+        payer: AccountId,
+        /// Which of the payer's.
+        id: OrderId,
+    },
+}
+
+/// SecureSession → Archive: what happened to this account, newest first?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Result<HistoryPage, ArchiveUnavailable>")]
+pub struct ReadHistory {
+    /// Whose.
+    pub account: AccountId,
+    /// Begin before this entry; `None` begins with the newest.
+    pub before: Option<EntryNumber>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A part of an account's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// Newest first.
+    pub items: Vec<HistoryItem>,
+    /// Whether older ones follow.
+    pub more: bool,
+}
+
+/// SecureSession → Archive: keep this order of the account's until it is decided or expires.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Result<(), ArchiveUnavailable>")]
+pub struct KeepOrder {
+    /// Whose.
+    pub account: AccountId,
+    /// Signed by its key.
+    pub order: VerifiedOrder,
+    /// The server's clock.
+    pub now: Timestamp,
+}
+
+/// SecureSession → Archive: which orders of this account are kept and not decided?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Result<Vec<SignedOrder>, ArchiveUnavailable>")]
+pub struct ReadOpenOrders {
+    /// Whose.
+    pub account: AccountId,
+    /// The server's clock.
+    pub now: Timestamp,
+}
+
+/// The archive does not answer. Nothing is lost: it can be rebuilt from the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveUnavailable {
+    /// It has as much to do as it takes, or this account has as much kept as it may.
+    #[error("the archive is busy")]
+    Busy,
+    /// It is stopping, gone, or its disk fails.
+    #[error("the archive is not there")]
+    Gone,
 }
 
 /// Session or Registry → Ledger: do all of this, in this order. The reply comes when every outcome
@@ -159,7 +378,431 @@ pub struct JournalFailed(pub JournalError);
 #[rtype(result = "()")]
 pub struct StopLedger;
 
-// ---- client ----
+// ---- client, secure protocol ----
+
+/// Terminal → SecureWallet: connect, and find out what became of every payment that is open.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Started, PayError>")]
+pub struct Start;
+
+/// What a wallet finds when it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The server's key.
+    pub server: PublicKey,
+    /// The account of the wallet's key, if there is one.
+    pub account: Option<OwnAccount>,
+    /// Payments that were open when the wallet was last closed, and what is known of them now.
+    pub payments: Vec<Payment>,
+}
+
+/// Terminal → SecureWallet: open an account with this name for my key.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<OwnAccount, PayError>")]
+pub struct OpenAccount(pub Username);
+
+/// Terminal → SecureWallet: log in. Peers reach me at this port; `None` stays off the list and is paid
+/// through the server.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<OwnAccount, PayError>")]
+pub struct ComeOnline(pub Option<P2pPort>);
+
+/// Terminal → SecureWallet: what do I have, and who is online?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Overview, PayError>")]
+pub struct ReadOverview;
+
+/// What the account holds and who is online.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overview {
+    /// The account, and what it holds.
+    pub account: OwnAccount,
+    /// In order of names. `None` if the client is not logged in.
+    pub peers: Option<Vec<OnlinePeer>>,
+}
+
+/// Terminal → SecureWallet: I want to pay this; whom exactly would I pay? Moves and signs nothing.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Quote, PayError>")]
+pub struct QuotePayment {
+    /// Who is to get it.
+    pub payee: Username,
+    /// How much.
+    pub amount: Amount,
+    /// What for, told to the payee alone. At most
+    /// [`MEMO_BYTES_MAX`](wire::order::MEMO_BYTES_MAX) bytes.
+    pub memo: Option<String>,
+}
+
+/// What is about to be signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// Who gets it, by which key, and where it is.
+    pub payee: AccountInfo,
+    /// What this wallet knew of the payee's key before.
+    pub trust: Trust,
+    /// How much.
+    pub amount: Amount,
+    /// What for.
+    pub memo: Option<String>,
+}
+
+/// What a wallet knows of a key that it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It was shown the same one before.
+    Known,
+    /// It is shown one for the first time.
+    New,
+    /// The account is open: there is no key, and nobody can be sure of who it is.
+    NoKey,
+}
+
+/// Terminal → SecureWallet: yes, pay that. The reply comes when the payment is decided, or when nobody
+/// can say so for now; then [`WalletNews`] tells later.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Payment, PayError>")]
+pub struct PayQuote(pub Quote);
+
+/// Terminal → SecureWallet: which payments of mine are there, newest first?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Vec<Payment>")]
+pub struct ReadPayments {
+    /// At most so many of those that are decided; those that are open are all there.
+    pub limit: usize,
+}
+
+/// A payment of this wallet's, and what it knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Its order's id.
+    pub id: OrderId,
+    /// Who gets it.
+    pub payee: Username,
+    /// How much.
+    pub amount: Amount,
+    /// What for.
+    pub memo: Option<String>,
+    /// What became of it.
+    pub state: PaymentState,
+}
+
+/// What became of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaymentState {
+    /// It may or may not be settled, and may still be; the wallet is finding out.
+    Open,
+    /// The credits have moved: there is a receipt that proves it.
+    Paid,
+    /// They have not and never will: there is a receipt that proves it.
+    Refused(Refusal),
+    /// They have not and never will, for this reason: the server does not take the order any more.
+    Dead(OrderProblem),
+}
+
+/// Terminal → SecureWallet: the receipt of this order.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Option<Receipt>")]
+pub struct ReadReceipt(pub OrderId);
+
+/// Terminal → SecureWallet: what happened to my account, newest first?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<HistoryPage, PayError>")]
+pub struct ReadOwnHistory {
+    /// Begin before this entry; `None` begins with the newest.
+    pub before: Option<EntryNumber>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Terminal → SecureWallet: put this key in the place of mine. The caller has stored it durably, beside
+/// the old one, so that it cannot be lost whatever happens.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Rotated, PayError>")]
+pub struct RotateKey(pub Signer);
+
+/// What a key change did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotated {
+    /// The key from now on.
+    pub key: PublicKey,
+    /// Payments that the old key signed and that are now refused for good.
+    pub dead: Vec<Payment>,
+}
+
+/// Terminal → SecureWallet: log out and close the connection.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<(), PayError>")]
+pub struct SayGoodbye;
+
+/// Why the wallet did not do what was asked. Nothing was signed, nothing was moved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PayError {
+    /// The server said no.
+    #[error("the server refused: {0}")]
+    Problem(Problem),
+    /// The server cannot be asked.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection to the server does not answer. A question was asked in vain, or its answer is
+    /// not known.
+    #[error("the server does not answer: {0}")]
+    ServerSilent(String),
+    /// The wallet's key has no account at this server.
+    #[error("this key has no account at the server")]
+    NoAccount,
+    /// A payment to oneself.
+    #[error("payer and payee are the same account")]
+    PayingOneself,
+    /// The amount is zero.
+    #[error("the amount is zero")]
+    NothingToPay,
+    /// The memo is too long.
+    #[error("the memo is longer than {} bytes", wire::order::MEMO_BYTES_MAX)]
+    MemoTooLong,
+    /// The amount is more than the account holds.
+    #[error("the balance is {balance}, which is less than {amount}")]
+    InsufficientBalance {
+        /// What the account holds.
+        balance: Amount,
+        /// What was to be paid.
+        amount: Amount,
+    },
+    /// Nobody has the payee's name.
+    #[error("there is no account {0}")]
+    UnknownPayee(Username),
+    /// The payee's key is not the one that this wallet knows.
+    #[error("the key of {payee} has changed: it was {known} and is now {found}")]
+    PayeeKeyChanged {
+        /// Who.
+        payee: Username,
+        /// What this wallet has seen before.
+        known: PublicKey,
+        /// What the server says now.
+        found: PublicKey,
+    },
+    /// As many payments are open as may be.
+    #[error("too many payments are open")]
+    TooManyOpen,
+    /// The wallet's own disk fails.
+    #[error("the wallet cannot be written: {0}")]
+    Store(String),
+}
+
+/// SecureWallet → terminal: something happened that nobody waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum WalletNews {
+    /// I was paid.
+    Received {
+        /// By whom.
+        payer: Username,
+        /// How much.
+        amount: Amount,
+        /// What for, if the payer said so.
+        memo: Option<String>,
+        /// By which order; `None` for one by the text protocol's rules.
+        order: Option<OrderId>,
+    },
+    /// A peer offered a payment that is not taken, or that the server refused.
+    NotReceived {
+        /// By whom, as it says.
+        payer: Username,
+        /// How much.
+        amount: Amount,
+        /// For people.
+        reason: String,
+    },
+    /// Nobody says what became of a payment: the wallet is finding out.
+    Checking {
+        /// Which one.
+        payment: Payment,
+        /// For people: what went wrong.
+        reason: String,
+    },
+    /// A payment that was open is decided.
+    Decided(Payment),
+    /// Another program has logged in to this account.
+    Replaced,
+    /// The payee's own device did not show the key that the server says: somebody may be in between. The
+    /// payment was not handed over and goes through the server.
+    PeerKeyMismatch {
+        /// Who.
+        payee: Username,
+        /// The key that the server says.
+        expected: PublicKey,
+        /// The key that was shown.
+        found: PublicKey,
+    },
+    /// The connection to the server is gone. The wallet connects again when something is to be done.
+    ServerLost(String),
+    /// The connection is back.
+    ServerBack,
+}
+
+/// SecureWallet → node: connect to the server.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<SecureConnection, ConnectError>")]
+pub struct ConnectSecure {
+    /// Whose connection it will be.
+    pub signer: Signer,
+    /// Who is to hear what the server says unasked.
+    pub news: Recipient<ServerNews>,
+}
+
+/// A connection to the server, after both sides' hello.
+#[derive(Clone, Debug)]
+pub struct SecureConnection {
+    /// Takes questions.
+    pub link: Recipient<AskServer>,
+    /// The key that the server has shown, and that this client trusts.
+    pub server: PublicKey,
+    /// What it said first.
+    pub welcome: Welcome,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody answers there.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server has shown another key than the one that is known. Somebody may be in between.
+    #[error("the server's key is {found}, but {expected} is expected")]
+    WrongServerKey {
+        /// What is known.
+        expected: PublicKey,
+        /// What was shown.
+        found: PublicKey,
+    },
+    /// It speaks something else.
+    #[error("this is no Mite server of this version: {0}")]
+    NotMite(String),
+    /// It said why not.
+    #[error("the server refused the connection: {0}")]
+    Refused(Problem),
+}
+
+/// SecureWallet → SecureServerLink: ask this. Many may be under way; answers come in any order.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Result<Answer, CallError>")]
+pub struct AskServer(pub Call);
+
+/// Why a call has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The server said no. Nothing was done.
+    #[error(transparent)]
+    Problem(Problem),
+    /// The connection is gone; what was asked may or may not have been done.
+    #[error("the connection to the server is lost: {0}")]
+    Lost(String),
+    /// The server is connected and silent; what was asked may or may not have been done.
+    #[error("the server did not answer within {0} seconds")]
+    Silent(u64),
+    /// Too many questions wait for their answers; this one was not asked.
+    #[error("too many requests wait for the server")]
+    Full,
+}
+
+/// SecureServerLink → SecureWallet: something that nobody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum ServerNews {
+    /// The server says so.
+    Event(Event),
+    /// The connection is gone.
+    Lost(String),
+}
+
+/// SecureWallet → SecureDialer: hand this order over to its payee.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Result<PayeeAnswer, DeliverError>")]
+pub struct Deliver {
+    /// Where the payee listens.
+    pub address: SocketAddr,
+    /// The key that it must show.
+    pub payee_key: PublicKey,
+    /// What is handed over.
+    pub order: Box<SignedOrder>,
+    /// What it is for.
+    pub memo: Option<Memo>,
+}
+
+/// Why the payee has not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliverError {
+    /// Nobody answers at the address, or not in this protocol; nothing was handed over.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Somebody else answers at the address; nothing was handed over.
+    #[error("the key shown is {found}, which is not the payee's")]
+    WrongKey {
+        /// What was shown.
+        found: PublicKey,
+    },
+    /// It was handed over, and there is no answer.
+    #[error("the payee does not answer: {0}")]
+    Silent(String),
+    /// As many payments are being handed over as may; this one was not.
+    #[error("too many payments are under way")]
+    Full,
+}
+
+/// SecurePeerLink → SecureWallet: a peer hands me this order.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "Result<PayeeAnswer, OfferUnanswered>")]
+pub struct OfferOrder {
+    /// The key that the peer has shown.
+    pub from: PublicKey,
+    /// What is handed over. Nothing in it is checked.
+    pub order: Box<SignedOrder>,
+    /// What it is for, as the peer says.
+    pub memo: Option<Memo>,
+}
+
+/// The wallet takes no more offers for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many payments are being taken")]
+pub struct OfferUnanswered;
+
+/// A key to sign with. Copies share it; it is wiped from memory with the last of them. `Debug` shows the
+/// public half only.
+#[derive(Clone)]
+pub struct Signer(Arc<WipedKey>);
+
+struct WipedKey(SigningKey);
+
+impl Signer {
+    /// Takes the key.
+    pub fn new(key: SigningKey) -> Self {
+        Self(Arc::new(WipedKey(key)))
+    }
+
+    /// The secret half.
+    pub fn key(&self) -> &SigningKey {
+        &self.0.0
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> PublicKey {
+        wire::signature::public_key(&self.0.0)
+    }
+}
+
+impl Drop for WipedKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer({})", self.public_key())
+    }
+}
+
+// ---- client, text protocol ----
 
 /// Terminal → Wallet: open an account with this name.
 #[derive(Clone, Debug, Message)]

@@ -6,6 +6,9 @@ use std::time::Duration;
 use actix::prelude::*;
 use slog::{Discard, Logger, o};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use wire::{PublicKey, Timestamp};
+
+use crate::ledger::state::Terms;
 
 /// A log for nobody.
 pub(crate) fn no_log() -> Logger {
@@ -92,3 +95,7 @@ impl<M: Unpin + 'static, F: Unpin + 'static> Handler<End> for Probe<M, F> {
         ctx.stop();
     }
 }
+
+/// What the rules go by in tests where neither the clock nor the server matters.
+pub(crate) const TERMS: Terms =
+    Terms { now: Timestamp::new(1_700_000_000_000), server: PublicKey::new([0x5E; 32]) };

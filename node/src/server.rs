@@ -75,6 +75,7 @@ impl Server {
 
         let settings = LedgerSettings {
             clock: system_clock,
+            server: key.public_key(),
             snapshot_entries: SNAPSHOT_ENTRIES,
             fail_stop: Arc::new(fail_stop(config.data_dir.clone())),
         };

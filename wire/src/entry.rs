@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Amount, PublicKey, Username};
+use crate::key_change::SignedKeyChange;
+use crate::order::SignedOrder;
+use crate::{AccountId, Amount, PublicKey, Refusal, Username};
 
-/// The most bytes that one encoded entry takes. The largest today is an [`Entry::AccountOpened`] with
-/// a name of 32 characters of 4 bytes and a key (192 bytes); the rest is room for signed payments.
+/// The most bytes that one encoded entry takes. The largest today is an [`Entry::Transferred`] with
+/// the largest order in it (567 bytes); the rest is room for what is to come.
 pub const ENTRY_BYTES_MAX: usize = 4096;
 
 /// One change of the ledger.
@@ -36,6 +38,23 @@ pub enum Entry {
         /// On whose word.
         authority: Authority,
     },
+    /// An order was refused for good: it will never move anything.
+    OrderRefused {
+        /// Who signed it.
+        payer: AccountId,
+        /// What was signed.
+        order: Box<SignedOrder>,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// An account has another key. What the old one signed and is not settled before this is refused
+    /// for good.
+    KeyChanged {
+        /// Whose.
+        account: AccountId,
+        /// What both keys signed.
+        change: Box<SignedKeyChange>,
+    },
 }
 
 /// What it takes to log in to an account and to debit it.
@@ -49,9 +68,11 @@ pub enum Access {
 
 /// On whose word credits moved.
 ///
-/// Variants are only ever added at the end: the next one carries the payer's signed order.
+/// Variants are only ever added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Authority {
     /// The payee's request over the text protocol, which proves nothing.
     Text,
+    /// The payer's signature.
+    Order(Box<SignedOrder>),
 }

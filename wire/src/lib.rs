@@ -8,18 +8,28 @@
 //! | [`amount`] | [`Amount`]: whole credits, checked arithmetic only |
 //! | [`username`] | [`Username`]: the rules of names |
 //! | [`ids`] | numbers that must not be mistaken for each other |
-//! | [`key`] | [`PublicKey`] |
+//! | [`key`], [`signature`] | [`PublicKey`], [`Signature`] and the one rule of what is valid |
+//! | [`order`], [`key_change`] | what account holders sign: [`SignedOrder`], [`SignedKeyChange`] |
 //! | [`entry`] | [`Entry`]: one change of the ledger, as the journal keeps it |
+//! | [`batch`], [`merkle`], [`receipt`] | what the server signs: batches, and [`Receipt`]s from them |
 //! | [`refusal`] | [`Refusal`]: why the ledger moved nothing, each with a stable code |
 //! | [`codec`] | the bincode encoding of everything that is kept or sent in binary |
+//! | [`secure`] | the secure protocol: frames between client and server and between peers |
 //! | [`text`] | the text protocol: requests, replies, payments between peers |
 
 pub mod amount;
+pub mod batch;
 pub mod codec;
 pub mod entry;
 pub mod ids;
 pub mod key;
+pub mod key_change;
+pub mod merkle;
+pub mod order;
+pub mod receipt;
 pub mod refusal;
+pub mod secure;
+pub mod signature;
 pub mod text;
 pub mod username;
 
@@ -27,5 +37,9 @@ pub use amount::Amount;
 pub use entry::{Access, Authority, Entry};
 pub use ids::{AccountId, BatchNumber, EntryNumber, P2pPort, Timestamp};
 pub use key::PublicKey;
+pub use key_change::{KeyChange, SignedKeyChange, VerifiedKeyChange};
+pub use order::{Memo, Order, OrderHash, OrderId, SignedOrder, VerifiedOrder};
+pub use receipt::{Receipt, Verdict};
 pub use refusal::Refusal;
+pub use signature::{InvalidSignature, Signature};
 pub use username::Username;

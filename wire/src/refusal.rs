@@ -34,6 +34,15 @@ pub enum Refusal {
     /// The opening grant would bring the supply above the largest amount.
     #[error("no more credits can be issued")]
     SupplyExhausted,
+    /// The name looks like another account's.
+    #[error("the name is too similar to one that is taken")]
+    NameTooSimilar,
+    /// The payee has another key than the order says.
+    #[error("the payee's key is not the one in the order")]
+    PayeeKeyChanged,
+    /// An account has this key, or had it once.
+    #[error("the key belongs to an account")]
+    KeyInUse,
 }
 
 impl Refusal {
@@ -49,6 +58,9 @@ impl Refusal {
             Self::SignatureRequired => 7,
             Self::NameTaken => 8,
             Self::SupplyExhausted => 9,
+            Self::NameTooSimilar => 10,
+            Self::PayeeKeyChanged => 11,
+            Self::KeyInUse => 12,
         }
     }
 }

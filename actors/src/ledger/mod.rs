@@ -14,15 +14,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use slog::{Logger, crit, debug, info, o};
-use wire::Timestamp;
 use wire::entry::ENTRY_BYTES_MAX;
+use wire::{PublicKey, Timestamp};
 
 use self::journal::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal,
     JournalError, JournalWriter, Report,
 };
 use self::snapshots::Snapshots;
-use self::state::{Command, Outcome, State};
+use self::state::{Command, Outcome, State, Terms};
 use crate::later::{Later, ReplySlot};
 use crate::messages::{BatchCommitted, JournalFailed, LedgerUnavailable, StopLedger, Submit};
 
@@ -71,6 +71,8 @@ pub enum LedgerFailure {
 pub struct LedgerSettings {
     /// The server's clock.
     pub clock: fn() -> Timestamp,
+    /// The server's public key, which every order names.
+    pub server: PublicKey,
     /// How many entries may follow a snapshot before the next one is due. A server uses
     /// [`SNAPSHOT_ENTRIES`].
     pub snapshot_entries: u64,
@@ -106,6 +108,8 @@ pub struct Ledger {
     flush_scheduled: bool,
     /// The last batch that is durable.
     last: Committed,
+    /// The clock as it was last read.
+    now: Timestamp,
     snapshots: Snapshots,
     stopping: Option<ReplySlot<()>>,
     stop_asked: bool,
@@ -147,6 +151,7 @@ impl Ledger {
             commands_waiting: 0,
             flush_scheduled: false,
             last,
+            now: last.time,
             snapshots,
             stopping: None,
             stop_asked: false,
@@ -181,16 +186,23 @@ impl Ledger {
     }
 
     fn apply(&mut self, Submit(commands): Submit, reply: OutcomesSlot) {
+        let terms = Terms { now: self.now(), server: self.settings.server };
         let Gathering { batch, waiting } = &mut self.gathering;
         let mut outcomes = Vec::with_capacity(commands.len());
         for command in commands {
-            let (outcome, entry) = self.state.apply(command);
+            let (outcome, entry) = self.state.apply(command, &terms);
             if let Some(entry) = entry {
                 batch.push(&entry);
             }
             outcomes.push(outcome);
         }
         waiting.push(Waiting { outcomes, reply });
+    }
+
+    /// The server's clock, kept from going back.
+    fn now(&mut self) -> Timestamp {
+        self.now = (self.settings.clock)().max(self.now);
+        self.now
     }
 
     /// Flushes as soon as the mailbox is empty: a batch is whatever is there.
@@ -238,7 +250,7 @@ impl Ledger {
             batch.close();
         }
         self.committing.push_back(Committing { waiting, snapshot });
-        let now = (self.settings.clock)();
+        let now = self.now();
         let commit = self.writer.as_ref().map(|writer| writer.commit(batch, now));
         // If the thread has ended, it has reported why.
         if let Some(Err(error)) = commit {

@@ -5,11 +5,29 @@
 //! Every credit that an account holds was issued by the treasury, whose balance is minus the supply:
 //! all balances sum to zero, always.
 
-use std::hash::{BuildHasher, RandomState};
+mod index;
+mod orders;
 
-use hashbrown::HashTable;
+use wire::key_change::KEY_CHANGE_VERSION;
+use wire::order::{ORDER_VALIDITY_MS_MAX, ORDER_VERSION};
+use wire::secure::OrderProblem;
 use wire::text::TextPayment;
-use wire::{Access, AccountId, Amount, Authority, Entry, EntryNumber, Refusal, Username};
+use wire::{
+    Access, AccountId, Amount, Authority, Entry, EntryNumber, Order, OrderId, PublicKey, Refusal,
+    SignedKeyChange, SignedOrder, Timestamp, Username, VerifiedKeyChange, VerifiedOrder,
+};
+
+use self::index::{KeyIndex, NameIndex};
+use self::orders::{RecentOrder, RecentOrders};
+
+/// What the rules go by besides the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The server's clock, which never goes back from one command to the next.
+    pub now: Timestamp,
+    /// The server's key, which every order names.
+    pub server: PublicKey,
+}
 
 /// What somebody asks of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +52,33 @@ pub enum Command {
     ReadBalance(AccountId),
     /// Say which account has a name, after everything that was asked before.
     FindAccount(Username),
+    /// Say which account has a key, after everything that was asked before.
+    FindKey(PublicKey),
+    /// Do what a payer has signed.
+    Order {
+        /// The account that the asking connection belongs to: the payer's or the payee's.
+        submitter: AccountId,
+        /// What was signed.
+        order: Box<VerifiedOrder>,
+    },
+    /// Say what became of an order, after everything that was asked before.
+    FindOrder {
+        /// Who pays.
+        payer: Username,
+        /// Which of the payer's.
+        id: OrderId,
+    },
+    /// Put another key in the place of an account's.
+    ChangeKey {
+        /// The account that the asking connection belongs to.
+        account: AccountId,
+        /// What both keys signed.
+        change: Box<VerifiedKeyChange>,
+    },
 }
 
 /// What became of a [`Command`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The account is opened, under this number.
     Opened(AccountId),
@@ -47,8 +88,40 @@ pub enum Outcome {
     Balance(Amount),
     /// The account that has the name, and what it takes to debit it; `None` if there is none.
     Found(Option<(AccountId, Access)>),
+    /// Who has the key; `None` if nobody does.
+    FoundKey(Option<KeyHolder>),
+    /// The order is decided, now, by the entry with this number.
+    Decided(EntryNumber),
+    /// The order was decided before, by the entry with this number.
+    DecidedBefore(EntryNumber),
+    /// The order was not taken; nothing has changed.
+    NotTaken(OrderProblem),
+    /// What is remembered of an order.
+    FoundOrder {
+        /// The payer's account, if there is one.
+        payer: Option<AccountId>,
+        /// The entry that decided it. Orders whose time is over are forgotten.
+        decided: Option<EntryNumber>,
+        /// The clock at that moment.
+        now: Timestamp,
+    },
+    /// The key is changed, by the entry with this number.
+    KeyChanged(EntryNumber),
     /// The rules forbid it; nothing has changed.
     Refused(Refusal),
+}
+
+/// Whose a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// The account.
+    pub account: AccountId,
+    /// Its name.
+    pub name: Username,
+    /// What it holds.
+    pub balance: Amount,
+    /// Whether it is the account's key now, and not one that it had.
+    pub current: bool,
 }
 
 /// One account.
@@ -91,6 +164,18 @@ pub enum ReplayError {
     /// A keyed account is debited on the text protocol's word.
     #[error("account {0} has a key and is debited without a signature")]
     MissingSignature(AccountId),
+    /// An entry and the order in it do not say the same.
+    #[error("an order of account {0} does not say what its entry does")]
+    OrderMismatch(AccountId),
+    /// An order is decided a second time.
+    #[error("an order of account {0} is decided twice")]
+    DecidedTwice(AccountId),
+    /// A key change does not follow from what the account is.
+    #[error("the key of account {0} is changed in a way that is not allowed")]
+    WrongKeyChange(AccountId),
+    /// An account is opened with a key that another one has or had.
+    #[error("account {0} is opened with a key that is in use")]
+    KeyTaken(AccountId),
 }
 
 /// All accounts and what they hold.
@@ -98,6 +183,8 @@ pub enum ReplayError {
 pub struct State {
     accounts: Vec<Account>,
     by_name: NameIndex,
+    by_key: KeyIndex,
+    orders: RecentOrders,
     supply: Amount,
     next_entry: EntryNumber,
 }
@@ -109,7 +196,7 @@ impl State {
     /// # Panics
     /// If the rules that decide and the rules that replay disagree: a defect of this file, after
     /// which no balance can be trusted.
-    pub fn apply(&mut self, command: Command) -> (Outcome, Option<Entry>) {
+    pub fn apply(&mut self, command: Command, terms: &Terms) -> (Outcome, Option<Entry>) {
         let decided = match command {
             Command::OpenAccount { name, access, grant } => {
                 self.decide_opening(name, access, grant)
@@ -117,27 +204,32 @@ impl State {
             Command::TextTransfer { sender, payment } => {
                 self.decide_text_transfer(sender, &payment)
             }
-            Command::ReadBalance(account) => {
-                // Account numbers come from this ledger alone, which never closes an account.
-                let balance = self.account(account).map_or(Amount::ZERO, |account| account.balance);
-                return (Outcome::Balance(balance), None);
+            Command::Order { submitter, order } => self.decide_order(submitter, *order, terms),
+            Command::ChangeKey { account, change } => {
+                self.decide_key_change(account, *change, terms)
             }
-            Command::FindAccount(name) => {
-                let found =
-                    self.find(name.as_str()).and_then(|id| Some((id, self.account(id)?.access)));
-                return (Outcome::Found(found), None);
-            }
+            question => Err(self.answer(&question, terms)),
         };
         let entry = match decided {
             Ok(entry) => entry,
-            Err(refusal) => return (Outcome::Refused(refusal), None),
+            Err(outcome) => return (outcome, None),
         };
+        let number = self.next_entry;
         self.replay(&entry).expect("what the rules decided, the rules allow");
-        let outcome = match entry {
-            Entry::AccountOpened { account, .. } => Outcome::Opened(account),
-            Entry::Transferred { .. } => Outcome::Settled,
+        let outcome = match &entry {
+            Entry::AccountOpened { account, .. } => Outcome::Opened(*account),
+            Entry::Transferred { authority: Authority::Text, .. } => Outcome::Settled,
+            Entry::Transferred { .. } | Entry::OrderRefused { .. } => Outcome::Decided(number),
+            Entry::KeyChanged { .. } => Outcome::KeyChanged(number),
         };
         (outcome, Some(entry))
+    }
+
+    /// Forgets the orders whose time was over before `now`. Nothing that the rules decide depends on
+    /// when it is called: such an order has expired whether it is remembered or not, and the entry
+    /// that decided it is in the archive.
+    pub fn forget_expired_orders(&mut self, now: Timestamp) {
+        self.orders.forget_expired(now);
     }
 
     /// Makes the change that `entry` records.
@@ -152,6 +244,11 @@ impl State {
             Entry::Transferred { payer, payee, amount, authority } => {
                 self.transfer(*payer, *payee, *amount, authority)?;
             }
+            Entry::OrderRefused { payer, order, refusal: _ } => {
+                self.debited_by_order(*payer, order)?;
+                self.remember(*payer, order);
+            }
+            Entry::KeyChanged { account, change } => self.change_key(*account, change)?,
         }
         self.next_entry = EntryNumber::new(self.next_entry.get() + 1);
         Ok(())
@@ -204,12 +301,17 @@ impl State {
         name: Username,
         access: Access,
         grant: Amount,
-    ) -> Result<Entry, Refusal> {
+    ) -> Result<Entry, Outcome> {
         if self.find(name.as_str()).is_some() {
-            return Err(Refusal::NameTaken);
+            return Err(Outcome::Refused(Refusal::NameTaken));
+        }
+        if let Access::Keyed(key) = access
+            && self.find_key(&key).is_some()
+        {
+            return Err(Outcome::Refused(Refusal::KeyInUse));
         }
         if self.supply.checked_add(grant).is_none() {
-            return Err(Refusal::SupplyExhausted);
+            return Err(Outcome::Refused(Refusal::SupplyExhausted));
         }
         Ok(Entry::AccountOpened { account: self.next_account(), name, access, grant })
     }
@@ -218,26 +320,159 @@ impl State {
         &self,
         sender: AccountId,
         payment: &TextPayment,
-    ) -> Result<Entry, Refusal> {
-        let payer = self.find(payment.payer.as_str()).ok_or(Refusal::UnknownPayer)?;
-        let payee = self.find(payment.payee.as_str()).ok_or(Refusal::UnknownPayee)?;
+    ) -> Result<Entry, Outcome> {
+        let refuse = |refusal| Err(Outcome::Refused(refusal));
+        let Some(payer) = self.find(payment.payer.as_str()) else {
+            return refuse(Refusal::UnknownPayer);
+        };
+        let Some(payee) = self.find(payment.payee.as_str()) else {
+            return refuse(Refusal::UnknownPayee);
+        };
         if payer == payee {
-            return Err(Refusal::SameAccount);
+            return refuse(Refusal::SameAccount);
         }
         if payee != sender {
-            return Err(Refusal::NoPermission);
+            return refuse(Refusal::NoPermission);
         }
-        let debited = self.account(payer).ok_or(Refusal::UnknownPayer)?;
+        let debited = self.existing(payer);
         if debited.access != Access::Open {
-            return Err(Refusal::SignatureRequired);
+            return refuse(Refusal::SignatureRequired);
         }
         if payment.amount.is_zero() {
-            return Err(Refusal::AmountNotPositive);
+            return refuse(Refusal::AmountNotPositive);
         }
         if debited.balance < payment.amount {
-            return Err(Refusal::InsufficientBalance);
+            return refuse(Refusal::InsufficientBalance);
         }
         Ok(Entry::Transferred { payer, payee, amount: payment.amount, authority: Authority::Text })
+    }
+
+    /// Decides an order. What is wrong with the order itself or with who submits it is a problem, which
+    /// leaves no trace; what the ledger has against it is a refusal, which is written down, so that
+    /// the order can never be settled by trying again.
+    fn decide_order(
+        &self,
+        submitter: AccountId,
+        verified: VerifiedOrder,
+        terms: &Terms,
+    ) -> Result<Entry, Outcome> {
+        let order = verified.order();
+        let payer = self.payer_of(submitter, &verified, terms)?;
+        check_validity(order, terms.now).map_err(Outcome::NotTaken)?;
+        if self.orders.is_full() {
+            return Err(Outcome::NotTaken(OrderProblem::Busy));
+        }
+        let amount = order.amount;
+        let verdict = self.payee_of(order).and_then(|payee| {
+            let affordable = self.existing(payer).balance >= amount;
+            if affordable { Ok(payee) } else { Err(Refusal::InsufficientBalance) }
+        });
+        let order = Box::new(verified.into_signed());
+        Ok(match verdict {
+            Ok(payee) => {
+                Entry::Transferred { payer, payee, amount, authority: Authority::Order(order) }
+            }
+            Err(refusal) => Entry::OrderRefused { payer, order, refusal },
+        })
+    }
+
+    /// The payer of an order that is not decided yet and whose payer has signed it.
+    fn payer_of(
+        &self,
+        submitter: AccountId,
+        verified: &VerifiedOrder,
+        terms: &Terms,
+    ) -> Result<AccountId, Outcome> {
+        let order = verified.order();
+        let refuse = |problem| Err(Outcome::NotTaken(problem));
+        if order.version != ORDER_VERSION {
+            return refuse(OrderProblem::UnknownVersion);
+        }
+        if order.server != terms.server {
+            return refuse(OrderProblem::WrongServer);
+        }
+        let submitter = self.account(submitter).map(|account| &account.name);
+        if submitter != Some(&order.payer) && submitter != Some(&order.payee) {
+            return refuse(OrderProblem::NotParty);
+        }
+        if order.payer == order.payee {
+            return refuse(OrderProblem::SameAccount);
+        }
+        if order.amount.is_zero() {
+            return refuse(OrderProblem::AmountNotPositive);
+        }
+        if order.id.not_after() != order.not_after {
+            return refuse(OrderProblem::IdMismatch);
+        }
+        let Some(payer) = self.find(order.payer.as_str()) else {
+            return refuse(OrderProblem::UnknownPayer);
+        };
+        match self.orders.find(payer, order.id) {
+            Some(recent) if recent.hash == *verified.hash() => {
+                return Err(Outcome::DecidedBefore(recent.decided));
+            }
+            Some(_) => return refuse(OrderProblem::Conflict),
+            None => {}
+        }
+        if self.existing(payer).access != Access::Keyed(order.payer_key) {
+            return refuse(OrderProblem::PayerKeyMismatch);
+        }
+        Ok(payer)
+    }
+
+    fn payee_of(&self, order: &Order) -> Result<AccountId, Refusal> {
+        let payee = self.find(order.payee.as_str()).ok_or(Refusal::UnknownPayee)?;
+        let access = order.payee_key.map_or(Access::Open, Access::Keyed);
+        let known = self.existing(payee).access == access;
+        if known { Ok(payee) } else { Err(Refusal::PayeeKeyChanged) }
+    }
+
+    fn decide_key_change(
+        &self,
+        account: AccountId,
+        verified: VerifiedKeyChange,
+        terms: &Terms,
+    ) -> Result<Entry, Outcome> {
+        let change = verified.change();
+        if change.server != terms.server {
+            return Err(Outcome::Refused(Refusal::NoPermission));
+        }
+        if self.find_key(&change.new).is_some() {
+            return Err(Outcome::Refused(Refusal::KeyInUse));
+        }
+        if self.check_key_change(account, verified.signed()).is_err() {
+            return Err(Outcome::Refused(Refusal::NoPermission));
+        }
+        Ok(Entry::KeyChanged { account, change: Box::new(verified.into_signed()) })
+    }
+
+    fn answer(&self, question: &Command, terms: &Terms) -> Outcome {
+        match question {
+            Command::ReadBalance(account) => {
+                // Account numbers come from this ledger alone, which never closes an account.
+                let account = self.account(*account);
+                Outcome::Balance(account.map_or(Amount::ZERO, |account| account.balance))
+            }
+            Command::FindAccount(name) => {
+                let found = self.find(name.as_str());
+                Outcome::Found(found.map(|id| (id, self.existing(id).access)))
+            }
+            Command::FindKey(key) => Outcome::FoundKey(self.find_key(key).map(|id| {
+                let Account { name, access, balance } = self.existing(id).clone();
+                let current = access == Access::Keyed(*key);
+                KeyHolder { account: id, name, balance, current }
+            })),
+            Command::FindOrder { payer, id } => {
+                let payer = self.find(payer.as_str());
+                let recent = payer.and_then(|payer| self.orders.find(payer, *id));
+                let decided = recent.map(|recent| recent.decided);
+                Outcome::FoundOrder { payer, decided, now: terms.now }
+            }
+            Command::OpenAccount { .. }
+            | Command::TextTransfer { .. }
+            | Command::Order { .. }
+            | Command::ChangeKey { .. } => unreachable!("the caller has decided these"),
+        }
     }
 
     fn open(
@@ -254,9 +489,17 @@ impl State {
         if self.find(name.as_str()).is_some() {
             return Err(ReplayError::NameTaken(id));
         }
+        if let Access::Keyed(key) = access
+            && self.find_key(&key).is_some()
+        {
+            return Err(ReplayError::KeyTaken(id));
+        }
         self.supply = self.supply.checked_add(grant).ok_or(ReplayError::SupplyOverflow(id))?;
         self.accounts.push(Account { name: name.clone(), access, balance: grant });
         self.by_name.insert(id, &self.accounts);
+        if let Access::Keyed(key) = access {
+            self.by_key.insert(key, id);
+        }
         Ok(())
     }
 
@@ -277,6 +520,12 @@ impl State {
             (Authority::Text, Access::Keyed(_)) => {
                 return Err(ReplayError::MissingSignature(payer));
             }
+            (Authority::Order(signed), _) => {
+                self.debited_by_order(payer, signed)?;
+                if self.payee_of(&signed.order) != Ok(payee) || signed.order.amount != amount {
+                    return Err(ReplayError::OrderMismatch(payer));
+                }
+            }
         }
         let payer_left =
             debited.balance.checked_sub(amount).ok_or(ReplayError::Overdraft(payer))?;
@@ -284,14 +533,63 @@ impl State {
             .balance
             .checked_add(amount)
             .expect("no balance exceeds the supply, which is an amount");
-        self.set_balance(payer, payer_left);
-        self.set_balance(payee, payee_has);
+        self.existing_mut(payer).balance = payer_left;
+        self.existing_mut(payee).balance = payee_has;
+        if let Authority::Order(signed) = authority {
+            self.remember(payer, signed);
+        }
         Ok(())
     }
 
-    fn set_balance(&mut self, id: AccountId, balance: Amount) {
+    /// Checks that an order is the payer's, by its current key, and not decided yet.
+    fn debited_by_order(&self, payer: AccountId, signed: &SignedOrder) -> Result<(), ReplayError> {
+        let order = &signed.order;
+        let account = self.account(payer).ok_or(ReplayError::UnknownAccount(payer))?;
+        if account.access != Access::Keyed(order.payer_key) || account.name != order.payer {
+            return Err(ReplayError::OrderMismatch(payer));
+        }
+        if self.orders.find(payer, order.id).is_some() {
+            return Err(ReplayError::DecidedTwice(payer));
+        }
+        Ok(())
+    }
+
+    /// Remembers that the entry that comes now has decided an order.
+    fn remember(&mut self, payer: AccountId, signed: &SignedOrder) {
+        let recent = RecentOrder { hash: signed.order.hash(), decided: self.next_entry };
+        self.orders.insert(payer, signed.order.id, recent);
+    }
+
+    fn check_key_change(&self, id: AccountId, signed: &SignedKeyChange) -> Result<(), ReplayError> {
+        let change = &signed.change;
+        let account = self.account(id).ok_or(ReplayError::UnknownAccount(id))?;
+        let fits = change.version == KEY_CHANGE_VERSION
+            && account.name == change.account
+            && account.access == Access::Keyed(change.old)
+            && self.find_key(&change.new).is_none();
+        if fits { Ok(()) } else { Err(ReplayError::WrongKeyChange(id)) }
+    }
+
+    fn change_key(&mut self, id: AccountId, signed: &SignedKeyChange) -> Result<(), ReplayError> {
+        self.check_key_change(id, signed)?;
+        // The old key stays in the index: no account ever gets it again.
+        self.by_key.insert(signed.change.new, id);
+        self.existing_mut(id).access = Access::Keyed(signed.change.new);
+        Ok(())
+    }
+
+    /// The account that has this key or had it.
+    fn find_key(&self, key: &PublicKey) -> Option<AccountId> {
+        self.by_key.find(key)
+    }
+
+    fn existing(&self, id: AccountId) -> &Account {
+        self.account(id).expect("the caller has found this number in an index")
+    }
+
+    fn existing_mut(&mut self, id: AccountId) -> &mut Account {
         let account = index(id).and_then(|index| self.accounts.get_mut(index));
-        account.expect("the caller has looked the account up").balance = balance;
+        account.expect("the caller has looked the account up")
     }
 
     fn next_account(&self) -> AccountId {
@@ -299,10 +597,13 @@ impl State {
     }
 }
 
-/// Two states are equal if they hold the same accounts after as many entries.
+/// Two states are equal if they hold the same accounts, keys and orders after as many entries.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        self.accounts == other.accounts && self.next_entry == other.next_entry
+        self.accounts == other.accounts
+            && self.next_entry == other.next_entry
+            && self.by_key == other.by_key
+            && self.orders == other.orders
     }
 }
 
@@ -312,32 +613,15 @@ fn index(id: AccountId) -> Option<usize> {
     usize::try_from(id.get()).ok()
 }
 
-/// Finds accounts by name. Keeps numbers only: the names stand in the accounts, once.
-///
-/// The hash is keyed anew in each process, so that nobody can choose names that collide; nothing
-/// that the state decides depends on its order.
-#[derive(Clone, Debug, Default)]
-struct NameIndex {
-    ids: HashTable<AccountId>,
-    hasher: RandomState,
-}
-
-impl NameIndex {
-    fn find(&self, name: &str, accounts: &[Account]) -> Option<AccountId> {
-        let hash = self.hasher.hash_one(name);
-        self.ids.find(hash, |&id| name_of(id, accounts) == name).copied()
+/// Whether the server's clock allows an order that it has not seen before.
+fn check_validity(order: &Order, now: Timestamp) -> Result<(), OrderProblem> {
+    if order.not_after < now {
+        return Err(OrderProblem::Expired);
     }
-
-    fn insert(&mut self, id: AccountId, accounts: &[Account]) {
-        let Self { ids, hasher } = self;
-        let hash = |id: &AccountId| hasher.hash_one(name_of(*id, accounts));
-        ids.insert_unique(hash(&id), id, hash);
+    if order.not_after.get() - now.get() > ORDER_VALIDITY_MS_MAX {
+        return Err(OrderProblem::NotAfterTooFar);
     }
-}
-
-fn name_of(id: AccountId, accounts: &[Account]) -> &str {
-    let account = index(id).and_then(|index| accounts.get(index));
-    account.expect("the index holds numbers of accounts only").name.as_str()
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use wire::{Access, AccountId, Amount, Refusal, Username};
 use super::journal::{JournalOptions, MemoryStorage, Storage, StorageFile};
 use super::state::Command;
 use super::*;
-use crate::probe::no_log;
+use crate::probe::{TERMS, no_log};
 
 mod snapshots;
 
@@ -149,7 +149,7 @@ fn start_on(
     });
     let (journal, state) =
         Journal::open(storage, JournalOptions::default(), &no_log()).expect("intact");
-    let settings = LedgerSettings { clock, snapshot_entries, fail_stop };
+    let settings = LedgerSettings { clock, server: TERMS.server, snapshot_entries, fail_stop };
     (Ledger::new(journal, state, settings, &no_log()).start(), failed)
 }
 

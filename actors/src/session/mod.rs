@@ -374,6 +374,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for Session<S> 
                     self.log.replaced();
                 }
             }
+            // The text protocol has no words for these.
+            SessionNotice::Event(_) | SessionNotice::KeyRetired => {}
             SessionNotice::Line(line) if self.notice_bytes + line.len() > NOTICE_BYTES_MAX => {
                 warn!(self.log.now(), "the peer does not read, closing");
                 ctx.stop();

@@ -113,8 +113,9 @@ impl Reply {
                 Refusal::UnknownPayer
                 | Refusal::UnknownPayee
                 | Refusal::SameAccount
+                | Refusal::PayeeKeyChanged
                 | Refusal::SignatureRequired => INVALID_USER,
-                Refusal::NameTaken => "210 FAIL\n",
+                Refusal::NameTaken | Refusal::NameTooSimilar | Refusal::KeyInUse => "210 FAIL\n",
                 Refusal::SupplyExhausted => UNAVAILABLE,
             },
             Self::BadRequest => "200 BAD_REQUEST\n",

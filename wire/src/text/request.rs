@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::amount::ParseAmountError;
 use crate::{Amount, P2pPort, Username};
 
@@ -35,7 +37,7 @@ pub enum TextRequest {
 }
 
 /// A payment as the text protocol says it, `<payer>#<amount>#<payee>`. Proves nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextPayment {
     /// Who is to be debited.
     pub payer: Username,

@@ -9,6 +9,7 @@ use wire::{Access, AccountId, Amount, PublicKey, Timestamp};
 use super::{Batch, Committed, Journal, JournalError, JournalOptions, MemoryStorage, OpenError};
 use super::{Damage, Storage};
 use crate::ledger::state::{Command, State};
+use crate::probe::TERMS;
 
 mod crash;
 mod damage;
@@ -66,7 +67,7 @@ fn commit(
 ) -> Result<Committed, JournalError> {
     let mut batch = Batch::new(Vec::new());
     for command in commands {
-        if let (_, Some(entry)) = state.apply(command) {
+        if let (_, Some(entry)) = state.apply(command, &TERMS) {
             batch.push(&entry);
         }
     }

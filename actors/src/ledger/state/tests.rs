@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use wire::PublicKey;
 
 use super::*;
+use crate::probe::TERMS;
 
 fn name(text: &str) -> Username {
     text.parse().expect("a valid name")
@@ -11,13 +12,13 @@ fn name(text: &str) -> Username {
 
 fn open(state: &mut State, who: &str, access: Access, grant: u64) -> Outcome {
     let (name, grant) = (name(who), Amount::new(grant));
-    state.apply(Command::OpenAccount { name, access, grant }).0
+    state.apply(Command::OpenAccount { name, access, grant }, &TERMS).0
 }
 
 fn pay(state: &mut State, sender: u64, payer: &str, amount: u64, payee: &str) -> Outcome {
     let payment =
         TextPayment { payer: name(payer), amount: Amount::new(amount), payee: name(payee) };
-    state.apply(Command::TextTransfer { sender: AccountId::new(sender), payment }).0
+    state.apply(Command::TextTransfer { sender: AccountId::new(sender), payment }, &TERMS).0
 }
 
 fn balances(state: &State) -> Vec<u64> {
@@ -94,7 +95,7 @@ fn questions_change_nothing() {
         ),
         (Command::FindAccount(name("bo")), Outcome::Found(None)),
     ] {
-        assert_eq!(state.apply(command), (expected, None));
+        assert_eq!(state.apply(command, &TERMS), (expected, None));
     }
     assert_eq!(state, before);
 }
@@ -224,7 +225,7 @@ proptest! {
                     (Command::TextTransfer { sender: id, payment }, accepted)
                 }
             };
-            let (outcome, entry) = state.apply(command);
+            let (outcome, entry) = state.apply(command, &TERMS);
             prop_assert_eq!(!matches!(outcome, Outcome::Refused(_)), accepted);
             prop_assert_eq!(entry.is_some(), accepted);
             entries.extend(entry);

@@ -43,7 +43,7 @@ fn time_never_goes_back() {
     let (mut journal, mut state) = open(&storage, 4096).expect("an empty directory");
     for (name, now, expected) in [("a", 50, 50), ("b", 40, 50), ("c", 60, 60), ("d", 0, 60)] {
         let mut batch = Batch::new(Vec::new());
-        batch.push(&state.apply(opening(name, 1)).1.expect("an entry"));
+        batch.push(&state.apply(opening(name, 1), &TERMS).1.expect("an entry"));
         let committed = journal.append(&mut batch, Timestamp::new(now)).expect("memory");
         assert_eq!(committed.time.get(), expected);
         journal = open(&storage, 4096).expect("intact").0;

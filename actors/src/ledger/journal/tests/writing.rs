@@ -154,7 +154,7 @@ fn a_batch_is_built_in_the_memory_of_the_last_one() {
     for name in ["a", "b", "c"] {
         let mut batch = Batch::new(buffer);
         assert!(batch.is_empty() && batch.byte_len() == 0);
-        batch.push(&state.apply(opening(name, 1)).1.expect("an entry"));
+        batch.push(&state.apply(opening(name, 1), &TERMS).1.expect("an entry"));
         assert_eq!((batch.entry_count(), batch.byte_len()), (1, 4 + 8 + 8 + 1 + 4 + 8));
         journal.append(&mut batch, Timestamp::new(1)).expect("memory does not fail");
         buffer = batch.into_buffer();
@@ -164,7 +164,7 @@ fn a_batch_is_built_in_the_memory_of_the_last_one() {
 
 #[test]
 fn a_batch_is_full_before_it_is_too_large() {
-    let entry = State::default().apply(opening("alice", 1)).1.expect("an entry");
+    let entry = State::default().apply(opening("alice", 1), &TERMS).1.expect("an entry");
     let mut batch = Batch::new(Vec::new());
     while !batch.is_full() {
         batch.push(&entry);
@@ -187,7 +187,7 @@ fn start(storage: &(impl Storage + Clone)) -> (JournalWriter, State, Receiver<Re
 
 fn batch_of(state: &mut State, commands: Vec<Command>) -> Batch {
     let mut batch = Batch::new(Vec::new());
-    for entry in commands.into_iter().filter_map(|command| state.apply(command).1) {
+    for entry in commands.into_iter().filter_map(|command| state.apply(command, &TERMS).1) {
         batch.push(&entry);
     }
     batch

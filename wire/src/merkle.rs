@@ -1,0 +1,161 @@
+//! Merkle trees over the entries of a batch: RFC 6962, section 2.1, with SHA-256.
+//!
+//! A leaf is the hash of a zero byte and the entry's bytes, a node that of a one byte and its two
+//! children, so that no node passes for a leaf. With a path of hashes anybody can check that an entry is
+//! in a batch whose root is known.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::batch::{BATCH_ENTRIES_MAX, Hash};
+
+/// The longest path: as many levels as a full batch has.
+pub const PATH_HASHES_MAX: usize = BATCH_ENTRIES_MAX.ilog2() as usize;
+
+const LEAF: [u8; 1] = [0];
+const NODE: [u8; 1] = [1];
+
+/// The hash of a leaf with this content.
+pub fn leaf(content: &[u8]) -> Hash {
+    Sha256::new().chain_update(LEAF).chain_update(content).finalize().into()
+}
+
+fn node(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update(NODE).chain_update(left).chain_update(right).finalize().into()
+}
+
+/// A whole tree, for its root and the paths in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MerkleTree {
+    /// From the leaves to the root. A node without a sibling stands on the next level as it is: that
+    /// makes the tree of RFC 6962, whose left subtrees are full.
+    levels: Vec<Vec<Hash>>,
+}
+
+impl MerkleTree {
+    /// The tree over these leaves, in order.
+    ///
+    /// # Panics
+    /// If there are none: a batch has an entry at least.
+    pub fn new(leaves: Vec<Hash>) -> Self {
+        assert!(!leaves.is_empty(), "a batch has an entry at least");
+        let mut levels = vec![leaves];
+        while let Some(level) = levels.last()
+            && level.len() > 1
+        {
+            let above = level.chunks(2).map(|pair| match pair {
+                [left, right] => node(left, right),
+                alone => alone[0],
+            });
+            let above = above.collect();
+            levels.push(above);
+        }
+        Self { levels }
+    }
+
+    /// Its root.
+    pub fn root(&self) -> Hash {
+        self.levels[self.levels.len() - 1][0]
+    }
+
+    /// The path from the leaf with this index to the root: its siblings, from below. `None` if there
+    /// is no such leaf.
+    pub fn path(&self, index: u32) -> Option<Vec<Hash>> {
+        let mut index = usize::try_from(index).ok()?;
+        (index < self.levels[0].len()).then(|| {
+            let mut path = Vec::with_capacity(self.levels.len() - 1);
+            for level in &self.levels[..self.levels.len() - 1] {
+                path.extend(level.get(index ^ 1));
+                index /= 2;
+            }
+            path
+        })
+    }
+}
+
+/// The root of the tree of `leaves` leaves in which `leaf` stands at `index`, by its path. `None` if
+/// the path does not fit such a tree.
+pub fn root_of(leaf: Hash, mut index: u32, leaves: u32, path: &[Hash]) -> Option<Hash> {
+    if index >= leaves {
+        return None;
+    }
+    let mut siblings = path.iter();
+    let mut hash = leaf;
+    let mut last = leaves - 1;
+    while last > 0 {
+        if index % 2 == 1 {
+            hash = node(siblings.next()?, &hash);
+        } else if index < last {
+            hash = node(&hash, siblings.next()?);
+        }
+        index /= 2;
+        last /= 2;
+    }
+    siblings.next().is_none().then_some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(count: u32) -> Vec<Hash> {
+        (0..count).map(|index| leaf(&index.to_le_bytes())).collect()
+    }
+
+    /// The definition of the RFC, word for word.
+    fn defined_root(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [leaf] => *leaf,
+            _ => {
+                let split = leaves.len().next_power_of_two() / 2;
+                node(&defined_root(&leaves[..split]), &defined_root(&leaves[split..]))
+            }
+        }
+    }
+
+    #[test]
+    fn roots_are_those_of_the_definition_and_every_path_leads_there() {
+        for count in 1..=70 {
+            let leaves = leaves(count);
+            let tree = MerkleTree::new(leaves.clone());
+            assert_eq!(tree.root(), defined_root(&leaves), "{count} leaves");
+            for index in 0..count {
+                let path = tree.path(index).expect("a leaf");
+                assert!(path.len() <= PATH_HASHES_MAX);
+                let leaf = leaves[index as usize];
+                assert_eq!(
+                    root_of(leaf, index, count, &path),
+                    Some(tree.root()),
+                    "{index}/{count}"
+                );
+            }
+            assert_eq!(tree.path(count), None);
+        }
+    }
+
+    /// A receipt must not be moved to another place, another batch size, or given another path.
+    #[test]
+    fn a_path_proves_one_leaf_at_one_place() {
+        let count = 13;
+        let leaves = leaves(count);
+        let tree = MerkleTree::new(leaves.clone());
+        for index in 0..count {
+            let path = tree.path(index).expect("a leaf");
+            let proven =
+                |leaf, at, of, path: &[Hash]| root_of(leaf, at, of, path) == Some(tree.root());
+            let own = leaves[index as usize];
+            for other in (0..count).filter(|other| *other != index) {
+                assert!(!proven(own, other, count, &path), "{index} as {other}");
+                assert!(!proven(leaves[other as usize], index, count, &path));
+            }
+            for level in 0..path.len() {
+                let mut wrong = path.clone();
+                wrong[level][0] ^= 1;
+                assert!(!proven(own, index, count, &wrong));
+            }
+            let longer = [path.as_slice(), &[[0; 32]]].concat();
+            assert!(!proven(own, index, count, &longer));
+            assert!(!proven(own, index, count, &path[1..]));
+        }
+        assert_eq!(root_of(leaves[0], 0, 0, &[]), None);
+    }
+}

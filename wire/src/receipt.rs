@@ -1,0 +1,148 @@
+//! Receipts: the server's signed proof of what became of an order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{BATCH_HEADER_BYTES, BatchHeader, Hash};
+use crate::order::SignedOrder;
+use crate::signature::InvalidSignature;
+use crate::{
+    Authority, BatchNumber, Entry, EntryNumber, PublicKey, Refusal, Timestamp, codec, merkle,
+};
+
+/// The most bytes that an encoded receipt takes: a header, an entry with an order in it (640), a path of
+/// 16 hashes, lengths; rounded up.
+pub const RECEIPT_BYTES_MAX: usize = 2048;
+
+/// One entry of the ledger, its place in its batch, and the batch's signed header. Anybody can check
+/// it offline with the server's key alone. What it says is not known to be true: [`Receipt::verify`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The batch's header as it is written.
+    header: HeaderBytes,
+    /// The entry's place in the batch, from 0.
+    index: u32,
+    /// From the entry to the batch's Merkle root.
+    path: Vec<Hash>,
+    /// The entry.
+    entry: Entry,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct HeaderBytes([u8; BATCH_HEADER_BYTES]);
+
+/// What a receipt proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven<'a> {
+    /// The batch.
+    pub batch: BatchNumber,
+    /// What the batch behind it chains to.
+    pub head: Hash,
+    /// When the batch was written, by the server's clock.
+    pub time: Timestamp,
+    /// The entry's number in the whole ledger.
+    pub number: EntryNumber,
+    /// The entry.
+    pub entry: &'a Entry,
+}
+
+/// What became of an order. It never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The credits have moved.
+    Settled,
+    /// They have not, and never will by this order.
+    Refused(Refusal),
+}
+
+/// Why a receipt proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// The header in it cannot be read.
+    #[error("the batch's header in the receipt cannot be read")]
+    Header,
+    /// The server with the given key has not signed the header.
+    #[error("the batch's header is not signed by this server's key")]
+    NotSigned,
+    /// The entry is not in the batch at this place.
+    #[error("the entry is not in the batch that the server signed")]
+    NotInBatch,
+    /// The entry holds an order that its payer has not signed.
+    #[error("the order in the receipt is not signed by its payer")]
+    Order,
+}
+
+impl Receipt {
+    /// The receipt for the entry at `index` of the batch with this header.
+    pub fn new(header: &BatchHeader, index: u32, path: Vec<Hash>, entry: Entry) -> Self {
+        Self { header: HeaderBytes(header.encode()), index, path, entry }
+    }
+
+    /// Checks everything: the server's signature, the entry's place, and, if there is an order in it,
+    /// the payer's signature.
+    ///
+    /// # Errors
+    /// [`ReceiptError`]; then nothing in it is to be believed.
+    pub fn verify(&self, server: &PublicKey) -> Result<Proven<'_>, ReceiptError> {
+        let header = BatchHeader::decode(&self.header.0).map_err(|_| ReceiptError::Header)?;
+        header.verify(server).map_err(|InvalidSignature| ReceiptError::NotSigned)?;
+        let seal = header.seal.as_ref().ok_or(ReceiptError::NotSigned)?;
+        let mut entry = Vec::new();
+        codec::encode_into(&self.entry, &mut entry);
+        let root =
+            merkle::root_of(merkle::leaf(&entry), self.index, header.entry_count, &self.path);
+        if root != Some(seal.merkle_root) {
+            return Err(ReceiptError::NotInBatch);
+        }
+        if let Some(order) = self.order() {
+            order.clone().verify().map_err(|InvalidSignature| ReceiptError::Order)?;
+        }
+        Ok(Proven {
+            batch: header.batch,
+            head: header.head(),
+            time: header.time,
+            number: EntryNumber::new(header.first_entry.get() + u64::from(self.index)),
+            entry: &self.entry,
+        })
+    }
+
+    /// The entry that it is about.
+    pub const fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// The order that it is about, if it is about one.
+    pub fn order(&self) -> Option<&SignedOrder> {
+        match &self.entry {
+            Entry::Transferred { authority: Authority::Order(order), .. }
+            | Entry::OrderRefused { order, .. } => Some(order),
+            _ => None,
+        }
+    }
+
+    /// What became of the order, or of the payment by the text protocol's rules; `None` if it is about
+    /// no payment.
+    pub const fn verdict(&self) -> Option<Verdict> {
+        match &self.entry {
+            Entry::Transferred { .. } => Some(Verdict::Settled),
+            Entry::OrderRefused { refusal, .. } => Some(Verdict::Refused(*refusal)),
+            Entry::AccountOpened { .. } | Entry::KeyChanged { .. } => None,
+        }
+    }
+}
+
+impl Serialize for HeaderBytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (tens, rest) = self.0.as_chunks::<10>();
+        debug_assert!(rest.is_empty(), "a header is 18 times 10 bytes");
+        <&[[u8; 10]; 18]>::try_from(tens).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for HeaderBytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tens = <[[u8; 10]; 18]>::deserialize(deserializer)?;
+        let mut bytes = [0; BATCH_HEADER_BYTES];
+        bytes.copy_from_slice(tens.as_flattened());
+        Ok(Self(bytes))
+    }
+}
