@@ -173,9 +173,6 @@ pub enum ReplayError {
     /// A key change does not follow from what the account is.
     #[error("the key of account {0} is changed in a way that is not allowed")]
     WrongKeyChange(AccountId),
-    /// An account is opened with a key that another one has or had.
-    #[error("account {0} is opened with a key that is in use")]
-    KeyTaken(AccountId),
 }
 
 /// All accounts and what they hold.
@@ -488,11 +485,6 @@ impl State {
         }
         if self.find(name.as_str()).is_some() {
             return Err(ReplayError::NameTaken(id));
-        }
-        if let Access::Keyed(key) = access
-            && self.find_key(&key).is_some()
-        {
-            return Err(ReplayError::KeyTaken(id));
         }
         self.supply = self.supply.checked_add(grant).ok_or(ReplayError::SupplyOverflow(id))?;
         self.accounts.push(Account { name: name.clone(), access, balance: grant });

@@ -45,8 +45,9 @@ impl KeyIndex {
         self.0.get(key).copied()
     }
 
+    /// Old journals may give a key to several accounts; it is the first one's.
     pub(super) fn insert(&mut self, key: PublicKey, id: AccountId) {
-        self.0.insert(key, id);
+        self.0.entry(key).or_insert(id);
     }
 
     /// All keys and whose they are or were, in no order.
