@@ -6,6 +6,7 @@
 //! | [`listener`] | a listener that plays a server or a payee |
 //! | [`process`] | the program under test as a child process, ended in any case |
 //! | [`random`] | numbers that come again with the same seed |
+//! | [`secure`] | the secure protocol, frame by frame, with any key |
 //! | [`terminal`] | a terminal with a person in front of it |
 //! | [`text`] | a connection that sends and expects exact bytes |
 
@@ -13,5 +14,6 @@ pub mod client;
 pub mod listener;
 pub mod process;
 pub mod random;
+pub mod secure;
 pub mod terminal;
 pub mod text;
