@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`client`] | Mite's client, told what to do line by line |
+//! | [`forge`] | signatures that are crafted |
 //! | [`listener`] | a listener that plays a server or a payee |
 //! | [`process`] | the program under test as a child process, ended in any case |
 //! | [`random`] | numbers that come again with the same seed |
@@ -11,6 +12,7 @@
 //! | [`text`] | a connection that sends and expects exact bytes |
 
 pub mod client;
+pub mod forge;
 pub mod listener;
 pub mod process;
 pub mod random;

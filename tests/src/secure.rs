@@ -20,7 +20,9 @@ use rustls::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wire::secure::hello::magic;
-use wire::secure::{Answer, Call, Correlation, Event, Hello, Problem, Request, ServerFrame, Welcome};
+use wire::secure::{
+    Answer, Call, Correlation, Event, Hello, Problem, Request, ServerFrame, Welcome,
+};
 use wire::{PublicKey, secure, signature};
 
 use crate::process::PATIENCE;
@@ -94,9 +96,9 @@ impl SecureStream {
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(io::Error::other)?
             .with_client_cert_verifier(Arc::new(Anyone))
-            .with_cert_resolver(Arc::new(
-                rustls::server::AlwaysResolvesServerRawPublicKeys::new(certified(key)?),
-            ));
+            .with_cert_resolver(Arc::new(rustls::server::AlwaysResolvesServerRawPublicKeys::new(
+                certified(key)?,
+            )));
         config.alpn_protocols = vec![b"mite/1".to_vec()];
         let mut connection = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
         while connection.is_handshaking() {
