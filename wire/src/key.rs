@@ -47,3 +47,28 @@ impl FromStr for PublicKey {
         bytes.try_into().map(Self).map_err(|_| ParsePublicKeyError)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_text() {
+        let key = PublicKey::new(std::array::from_fn(|i| u8::try_from(i * 8).expect("a byte")));
+        let text = key.to_string();
+        assert_eq!(text.parse(), Ok(key));
+        for wrong in [
+            String::new(),
+            text[1..].to_owned(),
+            format!("{text}A"),
+            format!("{text}="),
+            format!(" {text}"),
+            // The last digit holds four bits of the key and two that are nobody's.
+            format!("{}5", &text[..42]),
+            text.replacen('A', "+", 1),
+            "é".repeat(21),
+        ] {
+            assert_eq!(wrong.parse::<PublicKey>(), Err(ParsePublicKeyError), "{wrong:?}");
+        }
+    }
+}
