@@ -27,6 +27,7 @@ pub mod config;
 mod connection;
 mod demo;
 pub mod error;
+mod hex;
 mod listener;
 pub mod logging;
 mod printable;

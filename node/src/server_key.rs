@@ -25,6 +25,7 @@ use wire::PublicKey;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::Error;
+use crate::hex::{from_hex, push_hex};
 
 const FILE_NAME: &str = "server.key";
 const FIRST_LINE: &str = "mite server key 1";
@@ -198,38 +199,11 @@ fn write(key: &ServerKey) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(256));
     text.push_str(FIRST_LINE);
     text.push_str("\nsecret ");
-    for byte in key.signing.as_bytes() {
-        text.push(hex_digit(byte >> 4));
-        text.push(hex_digit(byte & 15));
-    }
+    push_hex(&mut text, key.signing.as_bytes());
     text.push_str("\npublic ");
     text.push_str(&key.public_key().to_string());
     text.push('\n');
     text
-}
-
-fn hex_digit(nibble: u8) -> char {
-    char::from_digit(nibble.into(), 16).expect("four bits are one hexadecimal digit")
-}
-
-fn from_hex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let digits = text.as_bytes();
-    let mut bytes = Zeroizing::new([0; 32]);
-    if digits.len() != 2 * bytes.len() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = from_hex_digit(pair[0])? << 4 | from_hex_digit(pair[1])?;
-    }
-    Some(bytes)
-}
-
-fn from_hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
