@@ -7,6 +7,7 @@
 //! | [`error`] | why the program ends before its time: one line, one hint, one exit code |
 //! | [`logging`] | the log on the standard error |
 //! | [`server_key`] | the server's key and its file |
+//! | `profile` | what a client keeps: its identity, and whom it has met |
 //! | `server`, `client`, `demo` | the three roles: they wire the actors together |
 //! | `listener`, `connection` | who may come in, and what comes in |
 //! | `announce` | what the roles have in common at start and stop |
@@ -31,6 +32,8 @@ mod hex;
 mod listener;
 pub mod logging;
 mod printable;
+#[expect(dead_code, reason = "wired in by the next commit")]
+mod profile;
 mod server;
 pub mod server_key;
 pub mod terminal;

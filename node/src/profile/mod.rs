@@ -1,0 +1,17 @@
+//! What a client keeps on disk: its identity, and whom it has met.
+//!
+//! Each profile is a directory of its own, which one client at a time works in.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`directory`] | where a profile is; its lock; files that are whole or not there |
+//! | [`identity`] | the client's key, and the 24 words that restore it |
+//! | [`key_file`] | `identity.key`: the key at rest, encrypted |
+//! | [`passphrase`] | where the passphrase comes from |
+//! | [`known`] | `known.keys`: the keys of servers and peers, trusted at first contact |
+
+pub(crate) mod directory;
+pub(crate) mod identity;
+pub(crate) mod key_file;
+pub(crate) mod known;
+pub(crate) mod passphrase;
