@@ -6,7 +6,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`amount`] | [`Amount`]: whole credits, checked arithmetic only |
-//! | [`username`] | [`Username`]: the rules of names |
+//! | [`username`] | [`Username`]: what an account can be called |
+//! | [`new_username`] | [`NewUsername`]: what a new account can be called |
+//! | [`name_look`] | [`NameLook`]: which names people would take for each other |
 //! | [`ids`] | numbers that must not be mistaken for each other |
 //! | [`key`], [`signature`] | [`PublicKey`], [`Signature`] and the one rule of what is valid |
 //! | [`order`], [`key_change`] | what account holders sign: [`SignedOrder`], [`SignedKeyChange`] |
@@ -25,6 +27,8 @@ pub mod ids;
 pub mod key;
 pub mod key_change;
 pub mod merkle;
+pub mod name_look;
+pub mod new_username;
 pub mod order;
 pub mod receipt;
 pub mod refusal;
@@ -38,6 +42,8 @@ pub use entry::{Access, Authority, Entry};
 pub use ids::{AccountId, BatchNumber, EntryNumber, P2pPort, Timestamp};
 pub use key::PublicKey;
 pub use key_change::{KeyChange, SignedKeyChange, VerifiedKeyChange};
+pub use name_look::NameLook;
+pub use new_username::{NewUsername, NewUsernameError};
 pub use order::{Memo, Order, OrderHash, OrderId, SignedOrder, VerifiedOrder};
 pub use receipt::{Receipt, Verdict};
 pub use refusal::Refusal;

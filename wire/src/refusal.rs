@@ -34,8 +34,8 @@ pub enum Refusal {
     /// The opening grant would bring the supply above the largest amount.
     #[error("no more credits can be issued")]
     SupplyExhausted,
-    /// The name looks like another account's.
-    #[error("the name is too similar to one that is taken")]
+    /// Another account has a name that people would take for this one.
+    #[error("the name is too similar to another account's")]
     NameTooSimilar,
     /// The payee has another key than the order says.
     #[error("the payee's key is not the one in the order")]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 /// The longest name, in characters.
 pub const USERNAME_CHARS_MAX: usize = 32;
@@ -14,6 +15,9 @@ const RESERVED: [&str; 3] = ["REGISTER", "List", "Exit"];
 
 /// The name of an account: 1 to 32 characters, no `#`, no control character, no white space, not
 /// digits only, and none of `REGISTER`, `List` and `Exit` in any case.
+///
+/// Accounts of old journals are called so, and names that differ in any byte are different names;
+/// what a new account can be called is the narrower [`NewUsername`](crate::NewUsername).
 ///
 /// Short names (24 bytes) are kept in place, so that parsing one allocates nothing.
 ///
@@ -33,6 +37,15 @@ impl Username {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Reads what a person typed, in whatever form the keyboard gave it: composed (NFC), as new
+    /// names are. Protocols take names as they are instead.
+    ///
+    /// # Errors
+    /// [`UsernameError`], of the composed text.
+    pub fn from_typed(text: &str) -> Result<Self, UsernameError> {
+        text.nfc().collect::<CompactString>().try_into()
     }
 }
 
@@ -146,5 +159,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Username>().map(|_| ()), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn typed_names_are_composed() {
+        let typed = Username::from_typed("Zoe\u{308}").expect("a valid name");
+        assert_eq!(typed.as_str(), "Zo\u{eb}");
+        assert_ne!("Zoe\u{308}".parse(), Ok(typed));
+        // It is the composed name that has at most 32 characters.
+        let decomposed = "e\u{301}".repeat(USERNAME_CHARS_MAX);
+        assert_eq!(decomposed.parse::<Username>(), Err(UsernameError::TooLong));
+        assert!(Username::from_typed(&decomposed).is_ok());
+        assert_eq!(Username::from_typed(""), Err(UsernameError::Empty));
     }
 }

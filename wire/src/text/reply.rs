@@ -209,6 +209,7 @@ mod tests {
                 Sender,
             ),
             (refused(Refusal::NameTaken), "210 FAIL", "210 FAIL", Sender),
+            (refused(Refusal::NameTooSimilar), "210 FAIL", "210 FAIL", Sender),
             (refused(Refusal::SupplyExhausted), "220 ERROR", "220 ERROR", Sender),
             (Reply::BadRequest, "200 BAD_REQUEST", "230 Input format error", Sender),
             (Reply::Unavailable, "220 ERROR", "220 ERROR", Sender),
