@@ -47,14 +47,14 @@ fn key_of(connection: &mut Connection) -> String {
 #[test]
 fn a_list_is_ordered_and_comes_in_one_write() {
     let (_data, server) = start(&[]);
-    let names = ["bob", "Alice", "zoe", "alice", "b", "7up", "Émile", "-", "bobby"];
+    let names = ["bob", "Anna", "zoe", "alice", "b", "7up", "Émile", "-", "bobby"];
     let mut connections: Vec<_> = (5001..)
         .zip(names)
         .map(|(port, name)| Connection::log_in(server.address, name, port))
         .collect();
     let key = key_of(&mut connections[0]);
     let expected = format!(
-        "1000\n{key}\n9\n-#127.0.0.1#5008\n7up#127.0.0.1#5006\nAlice#127.0.0.1#5002\n\
+        "1000\n{key}\n9\n-#127.0.0.1#5008\n7up#127.0.0.1#5006\nAnna#127.0.0.1#5002\n\
          alice#127.0.0.1#5004\nb#127.0.0.1#5005\nbob#127.0.0.1#5001\nbobby#127.0.0.1#5009\n\
          zoe#127.0.0.1#5003\nÉmile#127.0.0.1#5007\n"
     );

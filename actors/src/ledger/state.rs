@@ -6,6 +6,7 @@
 //! all balances sum to zero, always.
 
 mod index;
+mod look_index;
 mod orders;
 
 use wire::key_change::KEY_CHANGE_VERSION;
@@ -13,11 +14,13 @@ use wire::order::{ORDER_VALIDITY_MS_MAX, ORDER_VERSION};
 use wire::secure::OrderProblem;
 use wire::text::TextPayment;
 use wire::{
-    Access, AccountId, Amount, Authority, Entry, EntryNumber, Order, OrderId, PublicKey, Refusal,
-    SignedKeyChange, SignedOrder, Timestamp, Username, VerifiedKeyChange, VerifiedOrder,
+    Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, NewUsername, Order,
+    OrderId, PublicKey, Refusal, SignedKeyChange, SignedOrder, Timestamp, Username,
+    VerifiedKeyChange, VerifiedOrder,
 };
 
 use self::index::{KeyIndex, NameIndex};
+use self::look_index::LookIndex;
 use self::orders::{RecentOrder, RecentOrders};
 
 /// What the rules go by besides the state.
@@ -34,8 +37,8 @@ pub struct Terms {
 pub enum Command {
     /// Open an account with a grant from the treasury.
     OpenAccount {
-        /// Its name; refused if another account has it.
-        name: Username,
+        /// Its name; refused if another account has it, or one that people would take for it.
+        name: NewUsername,
         /// What it takes to debit it.
         access: Access,
         /// Credits issued to it.
@@ -180,6 +183,7 @@ pub enum ReplayError {
 pub struct State {
     accounts: Vec<Account>,
     by_name: NameIndex,
+    looks: LookIndex,
     by_key: KeyIndex,
     orders: RecentOrders,
     supply: Amount,
@@ -196,7 +200,7 @@ impl State {
     pub fn apply(&mut self, command: Command, terms: &Terms) -> (Outcome, Option<Entry>) {
         let decided = match command {
             Command::OpenAccount { name, access, grant } => {
-                self.decide_opening(name, access, grant)
+                self.decide_opening(name.into(), access, grant)
             }
             Command::TextTransfer { sender, payment } => {
                 self.decide_text_transfer(sender, &payment)
@@ -229,7 +233,8 @@ impl State {
         self.orders.forget_expired(now);
     }
 
-    /// Makes the change that `entry` records.
+    /// Makes the change that `entry` records. Names that look alike are allowed: they were decided
+    /// upon when the entry was written, by an older rule or another version of Unicode.
     ///
     /// # Errors
     /// [`ReplayError`] if the rules forbid the entry; nothing has changed then.
@@ -306,6 +311,9 @@ impl State {
             && self.find_key(&key).is_some()
         {
             return Err(Outcome::Refused(Refusal::KeyInUse));
+        }
+        if self.looks.holds(&NameLook::of(&name)) {
+            return Err(Outcome::Refused(Refusal::NameTooSimilar));
         }
         if self.supply.checked_add(grant).is_none() {
             return Err(Outcome::Refused(Refusal::SupplyExhausted));
@@ -489,6 +497,7 @@ impl State {
         self.supply = self.supply.checked_add(grant).ok_or(ReplayError::SupplyOverflow(id))?;
         self.accounts.push(Account { name: name.clone(), access, balance: grant });
         self.by_name.insert(id, &self.accounts);
+        self.looks.insert(&NameLook::of(name));
         if let Access::Keyed(key) = access {
             self.by_key.insert(key, id);
         }

@@ -169,7 +169,8 @@ fn name(text: &str) -> Username {
 }
 
 fn opening(who: &str) -> Command {
-    Command::OpenAccount { name: name(who), access: Access::Open, grant: Amount::new(1000) }
+    let name = name(who).try_into().expect("a name that may be given");
+    Command::OpenAccount { name, access: Access::Open, grant: Amount::new(1000) }
 }
 
 fn balance(account: u64) -> Command {

@@ -9,7 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use wire::text::reply::write_list_head;
 use wire::text::{Addressee, Dialect, InvalidRequest, Reply, TextPayment, TextRequest};
-use wire::{Access, AccountId, Amount, P2pPort, PublicKey, Refusal, Username};
+use wire::{
+    Access, AccountId, Amount, NewUsername, NewUsernameError, P2pPort, PublicKey, Refusal, Username,
+};
 
 use crate::ledger::state::{Command, Outcome};
 use crate::messages::{LedgerUnavailable, LogInRefusal, OnlineList};
@@ -81,6 +83,8 @@ pub(super) struct Round {
 enum Answer {
     /// With this, whatever the ledger says.
     Known(Reply),
+    /// With no: such a name is not given to anybody.
+    UnfitName(Username, NewUsernameError),
     /// With the outcome of the next command, an opening.
     Opening(Username),
     /// With the outcome of the next command, a transfer.
@@ -94,6 +98,8 @@ enum Answer {
 pub(super) enum Report {
     /// An account was opened, or not.
     Opening(Username, Result<(), Refusal>),
+    /// An account was not opened, since no new account can have this name.
+    UnfitName(Username, NewUsernameError),
     /// A payment was settled, or not.
     Payment(TextPayment, Result<(), Refusal>),
     /// A request was none.
@@ -174,14 +180,7 @@ impl Conversation {
 
     fn plan_one(&self, request: Result<TextRequest, InvalidRequest>, round: &mut Round) {
         let answer = match (request, self.login()) {
-            (Ok(TextRequest::Register(name)), _) => {
-                round.commands.push(Command::OpenAccount {
-                    name: name.clone(),
-                    access: Access::Open,
-                    grant: self.rules.opening_balance,
-                });
-                Answer::Opening(name)
-            }
+            (Ok(TextRequest::Register(name)), _) => self.plan_opening(name, round),
             (Ok(TextRequest::List), Some(login)) => {
                 round.plan_list(login.account);
                 return;
@@ -214,6 +213,19 @@ impl Conversation {
         round.answers.push(answer);
     }
 
+    fn plan_opening(&self, name: Username, round: &mut Round) -> Answer {
+        let new_name = match NewUsername::try_from(name.clone()) {
+            Ok(new_name) => new_name,
+            Err(why) => return Answer::UnfitName(name, why),
+        };
+        round.commands.push(Command::OpenAccount {
+            name: new_name,
+            access: Access::Open,
+            grant: self.rules.opening_balance,
+        });
+        Answer::Opening(name)
+    }
+
     /// Appends the answers of a round to `out`. `list` is what the registry said, if it was asked.
     pub(super) fn answer(
         &self,
@@ -230,6 +242,10 @@ impl Conversation {
                 Answer::Known(reply) => {
                     answered.reports.push(Report::Invalid(reply));
                     (reply, None)
+                }
+                Answer::UnfitName(name, why) => {
+                    answered.reports.push(Report::UnfitName(name, why));
+                    (Reply::RegisterFailed, None)
                 }
                 Answer::Opening(name) => {
                     let (reply, result) = opening_reply(outcome());

@@ -54,6 +54,9 @@ impl SessionLog {
             Report::Opening(name, Err(refusal)) => {
                 info!(log, "account refused"; "name" => %name, "why" => %refusal);
             }
+            Report::UnfitName(name, why) => {
+                info!(log, "account refused"; "name" => %name, "why" => %why);
+            }
             Report::Payment(payment, Ok(())) => {
                 info!(log, "payment settled"; "payer" => %payment.payer,
                     "payee" => %payment.payee, "amount" => %payment.amount);

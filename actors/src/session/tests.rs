@@ -147,6 +147,15 @@ async fn who_is_not_logged_in_reaches_nobody() {
     stage.log_ins.nothing();
 }
 
+/// Names that no account can be given are refused before they cost the ledger anything.
+#[actix::test]
+async fn a_name_that_cannot_be_given_reaches_nobody() {
+    let mut stage = start(Dialect::Seed);
+    stage.send("REGISTER#\u{430}lice\nREGISTER#a\u{200b}b\nREGISTER#Zoe\u{308}\n").await;
+    stage.expect("210 FAIL\n210 FAIL\n210 FAIL\n").await;
+    stage.submitted.nothing();
+}
+
 #[actix::test]
 async fn a_session_whose_account_is_taken_is_not_logged_in_any_more() {
     let mut stage = start(Dialect::Seed);

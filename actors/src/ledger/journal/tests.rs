@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slog::Logger;
 use wire::text::TextPayment;
-use wire::{Access, AccountId, Amount, PublicKey, Timestamp};
+use wire::{Access, AccountId, Amount, NewUsername, PublicKey, Timestamp, Username};
 
 use super::{Batch, Committed, Journal, JournalError, JournalOptions, MemoryStorage, OpenError};
 use super::{Damage, Storage};
@@ -32,18 +32,19 @@ fn open(
     Journal::open(Arc::new(storage.clone()), JournalOptions { segment_bytes }, &log())
 }
 
+fn new_name(text: &str) -> NewUsername {
+    let name: Username = text.parse().expect("a valid name");
+    name.try_into().expect("a name that may be given")
+}
+
 fn opening(name: &str, grant: u64) -> Command {
-    Command::OpenAccount {
-        name: name.parse().expect("a valid name"),
-        access: Access::Open,
-        grant: Amount::new(grant),
-    }
+    Command::OpenAccount { name: new_name(name), access: Access::Open, grant: Amount::new(grant) }
 }
 
 /// An opening whose entry is as full of zeros as can be.
 fn empty_keyed(name: &str) -> Command {
     Command::OpenAccount {
-        name: name.parse().expect("a valid name"),
+        name: new_name(name),
         access: Access::Keyed(PublicKey::new([0; 32])),
         grant: Amount::ZERO,
     }

@@ -10,8 +10,12 @@ fn name(text: &str) -> Username {
     text.parse().expect("a valid name")
 }
 
+fn new_name(text: &str) -> NewUsername {
+    name(text).try_into().expect("a name that may be given")
+}
+
 fn open(state: &mut State, who: &str, access: Access, grant: u64) -> Outcome {
-    let (name, grant) = (name(who), Amount::new(grant));
+    let (name, grant) = (new_name(who), Amount::new(grant));
     state.apply(Command::OpenAccount { name, access, grant }, &TERMS).0
 }
 
@@ -81,6 +85,68 @@ fn names_are_taken_once_and_the_supply_never_wraps() {
     );
     assert_eq!(pay(&mut state, 4, "alice", 1000, "carol"), Outcome::Settled);
     assert_eq!(sum(&state), 0);
+}
+
+/// Protects owners of names from others who would be taken for them.
+#[test]
+fn no_new_name_looks_like_another() {
+    let mut state = four_accounts();
+    open(&mut state, "Straße", Access::Open, 0);
+    open(&mut state, "Tim", Access::Keyed(PublicKey::new([8; 32])), 0);
+    let before = state.clone();
+    for disguise in [
+        "Alice",
+        "ALICE",
+        "aIice",       // a capital I
+        "a1ice",       // a one
+        "al\u{131}ce", // i without its dot
+        "B0B",
+        "\u{412}\u{41e}\u{412}", // Cyrillic ВОВ
+        "\u{392}\u{39f}\u{392}", // Greek ΒΟΒ
+        "KARL",
+        "kar1",
+        "strasse",
+        "STRASSE",
+        "tirn",
+        "\u{422}\u{406}\u{41c}", // Cyrillic ТІМ
+    ] {
+        for access in [Access::Open, Access::Keyed(PublicKey::new([9; 32]))] {
+            let outcome = open(&mut state, disguise, access, 1);
+            assert_eq!(outcome, Outcome::Refused(Refusal::NameTooSimilar), "{disguise:?}");
+        }
+    }
+    assert_eq!(state, before);
+    // The rule holds between strangers only: every other name is free, and the very name is taken.
+    assert_eq!(open(&mut state, "alicia", Access::Open, 1), Outcome::Opened(AccountId::new(6)));
+    assert_eq!(open(&mut state, "karl", Access::Open, 1), Outcome::Refused(Refusal::NameTaken));
+}
+
+/// Protects servers with an old journal: its names came under no rule of looks, and all of them
+/// count against new ones.
+#[test]
+fn old_names_may_look_alike_and_are_safe_from_new_ones() {
+    let old = ["alice", "ALICE", "\u{430}lice", "al\u{200b}ice", "ｂｏｂ", "ｂob"];
+    let mut replayed = State::default();
+    for (account, who) in (0..).zip(old) {
+        let opened = Entry::AccountOpened {
+            account: AccountId::new(account),
+            name: name(who),
+            access: Access::Open,
+            grant: Amount::new(1),
+        };
+        assert_eq!(replayed.replay(&opened), Ok(()), "{who:?}");
+    }
+    let restored = State::from_accounts(replayed.accounts().to_vec(), replayed.next_entry());
+    for mut state in [replayed, restored.expect("the names differ")] {
+        for (account, who) in (0..).zip(old) {
+            assert_eq!(state.find(who), Some(AccountId::new(account)), "{who:?}");
+        }
+        for disguise in ["Alice", "aIice", "bob", "BOB"] {
+            let outcome = open(&mut state, disguise, Access::Open, 1);
+            assert_eq!(outcome, Outcome::Refused(Refusal::NameTooSimilar), "{disguise:?}");
+        }
+        assert_eq!(open(&mut state, "carol", Access::Open, 1), Outcome::Opened(AccountId::new(6)));
+    }
 }
 
 #[test]
@@ -207,7 +273,7 @@ proptest! {
                     let access =
                         if keyed { Access::Keyed(PublicKey::new([1; 32])) } else { Access::Open };
                     let command = Command::OpenAccount {
-                        name: name(NAMES[who]),
+                        name: new_name(NAMES[who]),
                         access,
                         grant: Amount::new(grant),
                     };
