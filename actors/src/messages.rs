@@ -13,42 +13,42 @@
 //! | journal thread | [`BatchCommitted`] | Ledger | – |
 //! | journal thread | [`JournalFailed`] | Ledger | – |
 //! | node | [`StopLedger`] | Ledger | `()` |
-//! | SecureSession | [`LogInKeyed`] | Registry | – |
-//! | SecureSession | [`ReadOnline`] | Registry | [`OnlinePage`] |
-//! | SecureSession | [`FindOnline`] | Registry | `Option<SocketAddr>` |
-//! | SecureSession | [`WatchNames`] | Registry | `Vec<OnlinePeer>` |
-//! | SecureSession | [`NotifyParties`] | Registry | – |
-//! | SecureSession | [`RetireKey`] | Registry | – |
-//! | SecureSession | [`VerifyOrders`] | Verifier | `Vec<Result<VerifiedOrder, InvalidSignature>>` |
-//! | SecureSession | [`SubmitForReceipts`] | Ledger | `Result<Vec<Settlement>, LedgerUnavailable>` |
-//! | SecureSession | [`FindReceipts`] | Archive | `Result<Vec<Option<Receipt>>, ArchiveUnavailable>` |
-//! | SecureSession | [`ReadHistory`] | Archive | `Result<HistoryPage, ArchiveUnavailable>` |
-//! | SecureSession | [`KeepOrder`] | Archive | `Result<(), ArchiveUnavailable>` |
-//! | SecureSession | [`ReadOpenOrders`] | Archive | `Result<Vec<SignedOrder>, ArchiveUnavailable>` |
+//! | `SecureSession` | [`LogInKeyed`] | Registry | – |
+//! | `SecureSession` | [`ReadOnline`] | Registry | [`OnlinePage`] |
+//! | `SecureSession` | [`FindOnline`] | Registry | `Option<SocketAddr>` |
+//! | `SecureSession` | [`WatchNames`] | Registry | `Vec<OnlinePeer>` |
+//! | `SecureSession` | [`NotifyParties`] | Registry | – |
+//! | `SecureSession` | [`RetireKey`] | Registry | – |
+//! | `SecureSession` | [`VerifyOrders`] | Verifier | `Vec<Result<VerifiedOrder, InvalidSignature>>` |
+//! | `SecureSession` | [`SubmitForReceipts`] | Ledger | `Result<Vec<Settlement>, LedgerUnavailable>` |
+//! | `SecureSession` | [`FindReceipts`] | Archive | `Result<Vec<Option<Receipt>>, ArchiveUnavailable>` |
+//! | `SecureSession` | [`ReadHistory`] | Archive | `Result<HistoryPage, ArchiveUnavailable>` |
+//! | `SecureSession` | [`KeepOrder`] | Archive | `Result<(), ArchiveUnavailable>` |
+//! | `SecureSession` | [`ReadOpenOrders`] | Archive | `Result<Vec<SignedOrder>, ArchiveUnavailable>` |
 //! | Ledger | [`JournalGrew`] | Archive | – |
 //!
 //! **Client, secure protocol**
 //!
 //! | sender | message | receiver | reply |
 //! |---|---|---|---|
-//! | terminal | [`Start`] | SecureWallet | `Result<Started, PayError>` |
-//! | terminal | [`OpenAccount`] | SecureWallet | `Result<OwnAccount, PayError>` |
-//! | terminal | [`ComeOnline`] | SecureWallet | `Result<OwnAccount, PayError>` |
-//! | terminal | [`ReadOverview`] | SecureWallet | `Result<Overview, PayError>` |
-//! | terminal | [`QuotePayment`] | SecureWallet | `Result<Quote, PayError>` |
-//! | terminal | [`PayQuote`] | SecureWallet | `Result<Payment, PayError>` |
-//! | terminal | [`ReadPayments`] | SecureWallet | `Vec<Payment>` |
-//! | terminal | [`ReadReceipt`] | SecureWallet | `Option<Receipt>` |
-//! | terminal | [`ReadOwnHistory`] | SecureWallet | `Result<HistoryPage, PayError>` |
-//! | terminal | [`RotateKey`] | SecureWallet | `Result<Rotated, PayError>` |
-//! | terminal | [`SayGoodbye`] | SecureWallet | `Result<(), PayError>` |
-//! | SecureWallet | [`WalletNews`] | terminal | – |
-//! | SecureWallet | [`ConnectSecure`] | node | `Result<SecureConnection, ConnectError>` |
-//! | SecureWallet | [`AskServer`] | SecureServerLink | `Result<Answer, CallError>` |
-//! | SecureServerLink | [`ServerNews`] | SecureWallet | – |
-//! | SecureWallet | [`Deliver`] | SecureDialer | `Result<PayeeAnswer, DeliverError>` |
-//! | SecurePeerLink (incoming) | [`OfferOrder`] | SecureWallet | `Result<PayeeAnswer, OfferUnanswered>` |
-//! | PeerLink (incoming) | [`Offer`] | SecureWallet | [`OfferAnswer`] |
+//! | terminal | [`Start`] | `SecureWallet` | `Result<Started, PayError>` |
+//! | terminal | [`OpenAccount`] | `SecureWallet` | `Result<OwnAccount, PayError>` |
+//! | terminal | [`ComeOnline`] | `SecureWallet` | `Result<OwnAccount, PayError>` |
+//! | terminal | [`ReadOverview`] | `SecureWallet` | `Result<Overview, PayError>` |
+//! | terminal | [`QuotePayment`] | `SecureWallet` | `Result<Quote, PayError>` |
+//! | terminal | [`PayQuote`] | `SecureWallet` | `Result<Payment, PayError>` |
+//! | terminal | [`ReadPayments`] | `SecureWallet` | `Vec<Payment>` |
+//! | terminal | [`ReadReceipt`] | `SecureWallet` | `Option<Receipt>` |
+//! | terminal | [`ReadOwnHistory`] | `SecureWallet` | `Result<HistoryPage, PayError>` |
+//! | terminal | [`RotateKey`] | `SecureWallet` | `Result<Rotated, PayError>` |
+//! | terminal | [`SayGoodbye`] | `SecureWallet` | `Result<(), PayError>` |
+//! | `SecureWallet` | [`WalletNews`] | terminal | – |
+//! | `SecureWallet` | [`ConnectSecure`] | node | `Result<SecureConnection, ConnectError>` |
+//! | `SecureWallet` | [`AskServer`] | `SecureServerLink` | `Result<Answer, CallError>` |
+//! | `SecureServerLink` | [`ServerNews`] | `SecureWallet` | – |
+//! | `SecureWallet` | [`Deliver`] | `SecureDialer` | `Result<PayeeAnswer, DeliverError>` |
+//! | `SecurePeerLink` (incoming) | [`OfferOrder`] | `SecureWallet` | `Result<PayeeAnswer, OfferUnanswered>` |
+//! | PeerLink (incoming) | [`Offer`] | `SecureWallet` | [`OfferAnswer`] |
 //!
 //! **Client, text protocol**
 //!
@@ -169,7 +169,7 @@ pub enum SessionNotice {
     KeyRetired,
 }
 
-/// SecureSession → Registry: my account is online. Takes the place of whoever was logged in to it.
+/// `SecureSession` → Registry: my account is online. Takes the place of whoever was logged in to it.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct LogInKeyed {
@@ -187,7 +187,7 @@ pub struct LogInKeyed {
     pub notices: WeakRecipient<SessionNotice>,
 }
 
-/// SecureSession → Registry: who is on the list, in order of names?
+/// `SecureSession` → Registry: who is on the list, in order of names?
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "OnlinePage")]
 pub struct ReadOnline {
@@ -206,12 +206,12 @@ pub struct OnlinePage {
     pub more: bool,
 }
 
-/// SecureSession → Registry: where do peers reach this account?
+/// `SecureSession` → Registry: where do peers reach this account?
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Option<SocketAddr>")]
 pub struct FindOnline(pub Username);
 
-/// SecureSession → Registry: tell me when somebody of these comes on the list. Takes the place of what
+/// `SecureSession` → Registry: tell me when somebody of these comes on the list. Takes the place of what
 /// the session watched before. The reply says who is there already.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Vec<OnlinePeer>")]
@@ -222,24 +222,24 @@ pub struct WatchNames {
     pub names: Vec<Username>,
 }
 
-/// SecureSession → Registry: tell these accounts' sessions, where they are online.
+/// `SecureSession` → Registry: tell these accounts' sessions, where they are online.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct NotifyParties(pub Vec<(Username, Event)>);
 
-/// SecureSession → Registry: this account has another key; whoever is logged in to it with the old one
+/// `SecureSession` → Registry: this account has another key; whoever is logged in to it with the old one
 /// must be told.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct RetireKey(pub Username);
 
-/// SecureSession → Verifier: have the payers signed these? At most
+/// `SecureSession` → Verifier: have the payers signed these? At most
 /// [`ORDERS_PER_CALL_MAX`](wire::secure::call::ORDERS_PER_CALL_MAX).
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Vec<Result<VerifiedOrder, InvalidSignature>>")]
 pub struct VerifyOrders(pub Vec<SignedOrder>);
 
-/// SecureSession → Ledger: like [`Submit`], for whoever wants receipts.
+/// `SecureSession` → Ledger: like [`Submit`], for whoever wants receipts.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Vec<Settlement>, LedgerUnavailable>")]
 pub struct SubmitForReceipts(pub Vec<Command>);
@@ -258,7 +258,7 @@ pub struct Settlement {
 #[rtype(result = "()")]
 pub struct JournalGrew(pub EntryNumber);
 
-/// SecureSession → Archive: the receipts for these, where they concern this account. One reply for each,
+/// `SecureSession` → Archive: the receipts for these, where they concern this account. One reply for each,
 /// in order.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Vec<Option<Receipt>>, ArchiveUnavailable>")]
@@ -284,7 +284,7 @@ pub enum Sought {
     },
 }
 
-/// SecureSession → Archive: what happened to this account, newest first?
+/// `SecureSession` → Archive: what happened to this account, newest first?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<HistoryPage, ArchiveUnavailable>")]
 pub struct ReadHistory {
@@ -305,7 +305,7 @@ pub struct HistoryPage {
     pub more: bool,
 }
 
-/// SecureSession → Archive: keep this order of the account's until it is decided or expires.
+/// `SecureSession` → Archive: keep this order of the account's until it is decided or expires.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<(), ArchiveUnavailable>")]
 pub struct KeepOrder {
@@ -317,7 +317,7 @@ pub struct KeepOrder {
     pub now: Timestamp,
 }
 
-/// SecureSession → Archive: which orders of this account are kept and not decided?
+/// `SecureSession` → Archive: which orders of this account are kept and not decided?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Vec<SignedOrder>, ArchiveUnavailable>")]
 pub struct ReadOpenOrders {
@@ -380,7 +380,7 @@ pub struct StopLedger;
 
 // ---- client, secure protocol ----
 
-/// Terminal → SecureWallet: connect, and find out what became of every payment that is open.
+/// Terminal → `SecureWallet`: connect, and find out what became of every payment that is open.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<Started, PayError>")]
 pub struct Start;
@@ -396,18 +396,18 @@ pub struct Started {
     pub payments: Vec<Payment>,
 }
 
-/// Terminal → SecureWallet: open an account with this name for my key.
+/// Terminal → `SecureWallet`: open an account with this name for my key.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<OwnAccount, PayError>")]
 pub struct OpenAccount(pub Username);
 
-/// Terminal → SecureWallet: log in. Peers reach me at this port; `None` stays off the list and is paid
+/// Terminal → `SecureWallet`: log in. Peers reach me at this port; `None` stays off the list and is paid
 /// through the server.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<OwnAccount, PayError>")]
 pub struct ComeOnline(pub Option<P2pPort>);
 
-/// Terminal → SecureWallet: what do I have, and who is online?
+/// Terminal → `SecureWallet`: what do I have, and who is online?
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<Overview, PayError>")]
 pub struct ReadOverview;
@@ -421,7 +421,7 @@ pub struct Overview {
     pub peers: Option<Vec<OnlinePeer>>,
 }
 
-/// Terminal → SecureWallet: I want to pay this; whom exactly would I pay? Moves and signs nothing.
+/// Terminal → `SecureWallet`: I want to pay this; whom exactly would I pay? Moves and signs nothing.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Quote, PayError>")]
 pub struct QuotePayment {
@@ -458,13 +458,13 @@ pub enum Trust {
     NoKey,
 }
 
-/// Terminal → SecureWallet: yes, pay that. The reply comes when the payment is decided, or when nobody
+/// Terminal → `SecureWallet`: yes, pay that. The reply comes when the payment is decided, or when nobody
 /// can say so for now; then [`WalletNews`] tells later.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Payment, PayError>")]
 pub struct PayQuote(pub Quote);
 
-/// Terminal → SecureWallet: which payments of mine are there, newest first?
+/// Terminal → `SecureWallet`: which payments of mine are there, newest first?
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Vec<Payment>")]
 pub struct ReadPayments {
@@ -500,12 +500,12 @@ pub enum PaymentState {
     Dead(OrderProblem),
 }
 
-/// Terminal → SecureWallet: the receipt of this order.
+/// Terminal → `SecureWallet`: the receipt of this order.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Option<Receipt>")]
 pub struct ReadReceipt(pub OrderId);
 
-/// Terminal → SecureWallet: what happened to my account, newest first?
+/// Terminal → `SecureWallet`: what happened to my account, newest first?
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<HistoryPage, PayError>")]
 pub struct ReadOwnHistory {
@@ -515,7 +515,7 @@ pub struct ReadOwnHistory {
     pub limit: u32,
 }
 
-/// Terminal → SecureWallet: put this key in the place of mine. The caller has stored it durably, beside
+/// Terminal → `SecureWallet`: put this key in the place of mine. The caller has stored it durably, beside
 /// the old one, so that it cannot be lost whatever happens.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Rotated, PayError>")]
@@ -530,7 +530,7 @@ pub struct Rotated {
     pub dead: Vec<Payment>,
 }
 
-/// Terminal → SecureWallet: log out and close the connection.
+/// Terminal → `SecureWallet`: log out and close the connection.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<(), PayError>")]
 pub struct SayGoodbye;
@@ -589,7 +589,7 @@ pub enum PayError {
     Store(String),
 }
 
-/// SecureWallet → terminal: something happened that nobody waits for.
+/// `SecureWallet` → terminal: something happened that nobody waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum WalletNews {
@@ -640,7 +640,7 @@ pub enum WalletNews {
     ServerBack,
 }
 
-/// SecureWallet → node: connect to the server.
+/// `SecureWallet` → node: connect to the server.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<SecureConnection, ConnectError>")]
 pub struct ConnectSecure {
@@ -683,7 +683,7 @@ pub enum ConnectError {
     Refused(Problem),
 }
 
-/// SecureWallet → SecureServerLink: ask this. Many may be under way; answers come in any order.
+/// `SecureWallet` → `SecureServerLink`: ask this. Many may be under way; answers come in any order.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Answer, CallError>")]
 pub struct AskServer(pub Call);
@@ -705,7 +705,7 @@ pub enum CallError {
     Full,
 }
 
-/// SecureServerLink → SecureWallet: something that nobody asked for.
+/// `SecureServerLink` → `SecureWallet`: something that nobody asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum ServerNews {
@@ -715,7 +715,7 @@ pub enum ServerNews {
     Lost(String),
 }
 
-/// SecureWallet → SecureDialer: hand this order over to its payee.
+/// `SecureWallet` → `SecureDialer`: hand this order over to its payee.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<PayeeAnswer, DeliverError>")]
 pub struct Deliver {
@@ -749,7 +749,7 @@ pub enum DeliverError {
     Full,
 }
 
-/// SecurePeerLink → SecureWallet: a peer hands me this order.
+/// `SecurePeerLink` → `SecureWallet`: a peer hands me this order.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<PayeeAnswer, OfferUnanswered>")]
 pub struct OfferOrder {

@@ -192,7 +192,9 @@ impl SignedOrder {
     ) -> Vec<Result<VerifiedOrder, InvalidSignature>> {
         let (items, hashes): (Vec<_>, Vec<_>) = orders.iter().map(Self::batch_item).unzip();
         let mut batch = batch::Verifier::new();
-        items.iter().for_each(|item| batch.queue(item.clone()));
+        for item in &items {
+            batch.queue(item.clone());
+        }
         let all_valid = batch.verify(random).is_ok();
         let verdicts = orders.into_iter().zip(items).zip(hashes).map(|((signed, item), hash)| {
             if all_valid || item.verify_single().is_ok() {
