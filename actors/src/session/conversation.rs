@@ -248,12 +248,12 @@ impl Conversation {
                     (Reply::RegisterFailed, None)
                 }
                 Answer::Opening(name) => {
-                    let (reply, result) = opening_reply(outcome());
+                    let (reply, result) = opening_reply(outcome().as_ref());
                     answered.reports.extend(result.map(|result| Report::Opening(name, result)));
                     (reply, None)
                 }
                 Answer::Transfer(payment) => {
-                    let (reply, result) = transfer_reply(outcome());
+                    let (reply, result) = transfer_reply(outcome().as_ref());
                     let payer = payment.payer.clone();
                     answered.reports.extend(result.map(|result| Report::Payment(payment, result)));
                     (reply, Some(payer))
@@ -311,18 +311,18 @@ impl Round {
     }
 }
 
-fn opening_reply(outcome: Option<Outcome>) -> (Reply, Option<Result<(), Refusal>>) {
+fn opening_reply(outcome: Option<&Outcome>) -> (Reply, Option<Result<(), Refusal>>) {
     match outcome {
         Some(Outcome::Opened(_)) => (Reply::Registered, Some(Ok(()))),
-        Some(Outcome::Refused(refusal)) => (Reply::Refused(refusal), Some(Err(refusal))),
+        Some(Outcome::Refused(refusal)) => (Reply::Refused(*refusal), Some(Err(*refusal))),
         _ => (Reply::Unavailable, None),
     }
 }
 
-fn transfer_reply(outcome: Option<Outcome>) -> (Reply, Option<Result<(), Refusal>>) {
+fn transfer_reply(outcome: Option<&Outcome>) -> (Reply, Option<Result<(), Refusal>>) {
     match outcome {
         Some(Outcome::Settled) => (Reply::Settled, Some(Ok(()))),
-        Some(Outcome::Refused(refusal)) => (Reply::Refused(refusal), Some(Err(refusal))),
+        Some(Outcome::Refused(refusal)) => (Reply::Refused(*refusal), Some(Err(*refusal))),
         _ => (Reply::Unavailable, None),
     }
 }
