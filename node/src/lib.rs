@@ -10,6 +10,7 @@
 //! | `profile` | what a client keeps: its identity, and whom it has met |
 //! | `server`, `client`, `demo` | the three roles: they wire the actors together |
 //! | `listener`, `connection` | who may come in, and what comes in |
+//! | [`tls`] | TLS with raw public keys, and text for stock TLS clients |
 //! | `announce` | what the roles have in common at start and stop |
 //! | [`terminal`] | commands of a person or a script, and what is shown to them |
 
@@ -37,6 +38,7 @@ mod profile;
 mod server;
 pub mod server_key;
 pub mod terminal;
+pub mod tls;
 
 /// The whole program: what `main` does.
 pub fn run() -> ExitCode {
