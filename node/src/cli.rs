@@ -98,6 +98,13 @@ pub(crate) struct Flags {
     /// Server, demo: how many connections may be open at once [default: 10000]
     #[arg(long, env = "MITE_MAX_CONNECTIONS", value_name = "COUNT")]
     pub(crate) max_connections: Option<NonZeroUsize>,
+    /// Server, demo: how many connections may be half-open at once: begun, and not yet known to be
+    /// text or done with their TLS handshake [default: 1024]
+    #[arg(long, env = "MITE_HALF_OPEN_MAX", value_name = "COUNT")]
+    pub(crate) half_open_max: Option<NonZeroUsize>,
+    /// Server, demo: how many of them may come from one address [default: 256]
+    #[arg(long, env = "MITE_HALF_OPEN_PER_ADDRESS_MAX", value_name = "COUNT")]
+    pub(crate) half_open_per_address_max: Option<NonZeroUsize>,
 
     /// Client: where the server is [default: 127.0.0.1:8000]
     #[arg(long, env = "MITE_SERVER", value_name = "HOST:PORT")]
@@ -150,6 +157,10 @@ impl Flags {
             text_dialect: self.text_dialect.or(other.text_dialect),
             text_quiet: self.text_quiet.or(other.text_quiet),
             max_connections: self.max_connections.or(other.max_connections),
+            half_open_max: self.half_open_max.or(other.half_open_max),
+            half_open_per_address_max: self
+                .half_open_per_address_max
+                .or(other.half_open_per_address_max),
             server: self.server.or(other.server),
             p2p_port: self.p2p_port.or(other.p2p_port),
             name: self.name.or(other.name),

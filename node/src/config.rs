@@ -23,11 +23,26 @@ const SERVER_DEFAULT: (&str, u16) = ("127.0.0.1", 8000);
 const P2P_PORT_DEFAULT: u16 = 7001;
 const TEXT_QUIET_DEFAULT: Duration = Duration::from_millis(2);
 const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
+/// Each may hold 16 KiB of a first message, and behind it what a handshake takes, some 80 KiB at the
+/// worst: 100 MiB.
+const HALF_OPEN_MAX_DEFAULT: usize = 1024;
+/// A quarter, so that it takes several hosts to keep others out, and many people can connect at once
+/// from behind one address.
+const HALF_OPEN_PER_ADDRESS_MAX_DEFAULT: usize = 256;
 /// A configuration file is a screenful; one of more than this is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-const SERVER_FLAGS: &[&str] =
-    &["listen", "data", "opening_balance", "text", "text_dialect", "text_quiet", "max_connections"];
+const SERVER_FLAGS: &[&str] = &[
+    "listen",
+    "data",
+    "opening_balance",
+    "text",
+    "text_dialect",
+    "text_quiet",
+    "max_connections",
+    "half_open_max",
+    "half_open_per_address_max",
+];
 const CLIENT_FLAGS: &[&str] = &["server", "p2p_port", "name", "protocol"];
 
 /// Everything that the program was told.
@@ -77,6 +92,10 @@ pub struct ServerConfig {
     pub text_quiet: Duration,
     /// How many connections may be open at once, at least 1.
     pub max_connections: usize,
+    /// How many of them may not yet have shown what they are, at least 1.
+    pub half_open_max: usize,
+    /// The same for those from one address.
+    pub half_open_per_address_max: usize,
 }
 
 /// What a client needs to know.
@@ -183,6 +202,10 @@ fn server(flags: Flags, data_dir: PathBuf, default_port: u16) -> Result<ServerCo
         text_dialect,
         text_quiet: flags.text_quiet.map_or(TEXT_QUIET_DEFAULT, |QuietTime(duration)| duration),
         max_connections: flags.max_connections.map_or(MAX_CONNECTIONS_DEFAULT, Into::into),
+        half_open_max: flags.half_open_max.map_or(HALF_OPEN_MAX_DEFAULT, Into::into),
+        half_open_per_address_max: flags
+            .half_open_per_address_max
+            .map_or(HALF_OPEN_PER_ADDRESS_MAX_DEFAULT, Into::into),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The server: wires the actors together, takes connections, stops cleanly.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::announce;
 use crate::config::ServerConfig;
 use crate::error::Error;
-use crate::listener::{Gate, SessionListener};
+use crate::listener::{Gate, HalfOpenLimits, Services, SessionListener};
 use crate::server_key;
 
 /// How long the sessions may take to answer what is under way when the server stops. Longer than any
@@ -89,7 +90,11 @@ impl Server {
             notify: registry.recipient(),
         };
         let stop = CancellationToken::new();
-        let gate = Arc::new(Gate::new(config.max_connections, config.text, log));
+        let half_open = HalfOpenLimits {
+            all: config.half_open_max,
+            per_address: config.half_open_per_address_max,
+        };
+        let gate = Arc::new(Gate::new(config.max_connections, half_open, config.text, log));
         let settings = SessionSettings {
             rules: TextRules {
                 dialect: config.text_dialect,
@@ -100,7 +105,9 @@ impl Server {
             stop: stop.clone(),
             crowded: gate.crowded(),
         };
-        let sessions = SessionListener::new(listener, Arc::clone(&gate), peers, settings, log);
+        let services = Services { peers, settings, mite: None::<Infallible> };
+        let sessions =
+            SessionListener::new(listener, Arc::clone(&gate), key.signing_key(), services, log);
         let listening = actix::spawn(sessions.run());
         info!(log, "listening"; "address" => address, "dialect" => config.text_dialect.name());
         let ledger = ledger.recipient();

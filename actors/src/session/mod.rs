@@ -307,7 +307,11 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let mut bytes = std::mem::take(&mut self.out);
         self.notice_bytes = 0;
         let write = async move {
-            let result = output.write_all(&bytes).await;
+            let mut result = output.write_all(&bytes).await;
+            if result.is_ok() {
+                // TLS keeps what the socket has not taken.
+                result = output.flush().await;
+            }
             bytes.clear();
             (output, bytes, result)
         };

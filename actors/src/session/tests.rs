@@ -1,4 +1,4 @@
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex};
 use wire::text::{Dialect, TextPayment};
 use wire::{AccountId, Amount, PublicKey, Refusal};
 
@@ -68,6 +68,8 @@ fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<S
     let crowded = Arc::clone(&settings.crowded);
     let (client, stream) = duplex(1 << 20);
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
+    // As TLS does, it keeps what is written until it is flushed.
+    let stream = BufStream::new(stream);
     Session::new(SessionId(5), stream, peer, peers, &settings, &no_log()).start();
     Stage { client, submitted, log_ins, log_outs, notified, stop, crowded }
 }

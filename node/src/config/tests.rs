@@ -37,6 +37,8 @@ fn defaults() {
         text_dialect: Dialect::Seed,
         text_quiet: Duration::from_millis(2),
         max_connections: 10_000,
+        half_open_max: 1024,
+        half_open_per_address_max: 256,
     };
     assert_eq!(server, expected);
     let dialect = server_config(&["--role", "server", "--data", "/d", "--text-dialect", "ta2021"]);
@@ -70,6 +72,8 @@ fn every_flag_arrives() {
         "--text-dialect=ta2021",
         "--text-quiet=0",
         "--max-connections=3",
+        "--half-open-max=4",
+        "--half-open-per-address-max=5",
     ];
     let expected = ServerConfig {
         listen: "[::1]:1".parse().expect("an address"),
@@ -79,6 +83,8 @@ fn every_flag_arrives() {
         text_dialect: Dialect::Ta2021,
         text_quiet: Duration::ZERO,
         max_connections: 3,
+        half_open_max: 4,
+        half_open_per_address_max: 5,
     };
     assert_eq!(server_config(&flags), expected);
 
@@ -104,6 +110,7 @@ fn every_key_of_the_file_arrives() {
     let file = file(
         "role = \"server\"\nlisten = \"127.0.0.1:5\"\ndata = \"/d\"\nopening-balance = 7\n\
          text = \"off\"\ntext-dialect = \"ta2021\"\ntext-quiet = \"5ms\"\nmax-connections = 3\n\
+         half-open-max = 4\nhalf-open-per-address-max = 5\n\
          server = \"127.0.0.1:6\"\np2p-port = 7\nname = \"bob\"\nprotocol = \"text\"\n\
          log-level = \"error\"\nlog-format = \"json\"\n",
     );
@@ -116,6 +123,8 @@ fn every_key_of_the_file_arrives() {
         text_dialect: Dialect::Ta2021,
         text_quiet: Duration::from_millis(5),
         max_connections: 3,
+        half_open_max: 4,
+        half_open_per_address_max: 5,
     };
     let settings = settings(&["--config", path]).expect("valid");
     assert_eq!(settings.log, LogConfig { level: LogLevel::Error, format: LogFormat::Json });
@@ -184,6 +193,8 @@ fn mistakes_on_the_command_line() {
         &["--role", "server", "--opening-balance", "-5"],
         &["--role", "server", "--opening-balance", "+5"],
         &["--role", "server", "--max-connections", "0"],
+        &["--role", "server", "--half-open-max", "0"],
+        &["--role", "server", "--half-open-per-address-max", "0"],
         &["--role", "server", "--text-quiet", "1h"],
         &["--role", "client", "--name", "a b"],
         &["--role", "client", "--p2p-port", "70000"],

@@ -87,4 +87,4 @@ fn tls_error(error: &std::io::Error) -> Option<&Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -20,14 +20,15 @@ use super::*;
 mod strangers;
 
 const ALICE: [u8; 32] = [1; 32];
-const SERVER: [u8; 32] = [2; 32];
+/// The seed of the server's key.
+pub(crate) const SERVER: [u8; 32] = [2; 32];
 const MALLORY: [u8; 32] = [3; 32];
 
-fn signing(seed: [u8; 32]) -> SigningKey {
+pub(crate) fn signing(seed: [u8; 32]) -> SigningKey {
     SigningKey::from_bytes(&seed)
 }
 
-fn key(seed: [u8; 32]) -> TlsKey {
+pub(crate) fn key(seed: [u8; 32]) -> TlsKey {
     TlsKey::new(&signing(seed))
 }
 
@@ -66,7 +67,7 @@ async fn stock(
 }
 
 /// A stock client that trusts the server's certificate.
-fn stock_config(alpn: &[&[u8]]) -> ClientConfig {
+pub(crate) fn stock_config(alpn: &[&[u8]]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(certificate::self_signed(&signing(SERVER))).expect("a certificate");
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
