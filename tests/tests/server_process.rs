@@ -325,6 +325,7 @@ fn the_text_protocol_is_for_whom_the_operator_says() {
         if served {
             connection.ask("REGISTER#alice\n", "100 OK\n");
         } else {
+            connection.send("REGISTER#alice\n");
             let refusal = connection.rest();
             assert!(refusal.starts_with("220 ERROR "), "{refusal:?}");
             assert_eq!(refusal.lines().count(), 1, "{refusal:?}");
