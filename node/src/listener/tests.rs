@@ -22,6 +22,9 @@ use crate::tls::tests::{SERVER, key, signing, stock_config};
 
 const ALICE: [u8; 32] = [1; 32];
 
+/// How long anything may take that is expected to happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Stands in for the ledger and the registry: what the tests say needs neither.
 struct Nobody;
 
@@ -124,7 +127,8 @@ impl Stage {
     async fn expect_mite(&mut self, stream: TcpStream) {
         let server = ExpectedKey::Exactly(key(SERVER).public_key());
         let (mut near, _) = connect(stream, &key(ALICE), server).await.expect("a connection");
-        let (mut far, peer) = self.mite.recv().await.expect("a session");
+        let session = timeout(PATIENCE, self.mite.recv()).await.expect("a session in time");
+        let (mut far, peer) = session.expect("the listener runs");
         assert_eq!(peer, key(ALICE).public_key());
         near.write_all(b"hello").await.expect("sent");
         let mut read = [0; 5];
@@ -143,14 +147,16 @@ async fn stock(stream: TcpStream) -> tokio_rustls::client::TlsStream<TcpStream> 
 async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, request: &str, reply: &str) {
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut read = vec![0; reply.len()];
-    stream.read_exact(&mut read).await.expect("an answer");
+    let reading = timeout(PATIENCE, stream.read_exact(&mut read));
+    reading.await.expect("an answer in time").expect("an answer");
     assert_eq!(String::from_utf8_lossy(&read), reply);
 }
 
 /// Everything until the end, which is no reset.
 async fn rest<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {
     let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).await.expect("a clean end");
+    let reading = timeout(PATIENCE, stream.read_to_end(&mut rest));
+    reading.await.expect("an end in time").expect("a clean end");
     rest
 }
 

@@ -229,11 +229,15 @@ impl ResolvesClientCert for NoKey {
 
 #[tokio::test]
 async fn a_client_without_a_key_is_refused() {
-    let (_, accepted) = stock(client_config(Some(Arc::new(NoKey))), Protocols::MiteAndText).await;
+    let no_key = client_config(Some(Arc::new(NoKey)));
+    let (connected, accepted) = stock(no_key, Protocols::MiteAndText).await;
     match accepted {
         Err(AcceptError::Refused(Error::NoCertificatesPresented)) => {}
         other => panic!("{other:?}"),
     }
+    // It learns so when it reads.
+    let error = connected.expect("nothing is wrong yet").read(&mut [0]).await.expect_err("refused");
+    assert_eq!(alert(&error), AlertDescription::CertificateRequired);
     // And one that does not even know raw keys.
     let (refused, accepted) = stock(client_config(None), Protocols::MiteAndText).await;
     assert!(refused.is_err());
