@@ -238,7 +238,10 @@ fn half_open_handshakes_of_one_address_keep_no_other_out() {
     };
     // Those that came before may not be counted yet when somebody comes.
     let expect_full = |from, limit: &str| {
-        while StockClient::over(connect_from(from, server.address)).gets_in() {}
+        let deadline = Instant::now() + PATIENCE;
+        while StockClient::over(connect_from(from, server.address)).gets_in() {
+            assert!(Instant::now() < deadline, "nobody is refused");
+        }
         let line = server.program.error_line_with("connection refused");
         assert!(line.contains(limit), "{line}");
     };

@@ -225,15 +225,17 @@ async fn begun_handshakes_of_one_address_keep_no_other_out() {
         stream.write_all(b"\x16\x03\x01").await.expect("sent");
         begun.push(stream);
     }
-    let anyone = ExpectedKey::Anyone;
-    loop {
-        match connect(stage.open().await, &key(ALICE), anyone).await {
-            // The two that came before are not looked at yet.
-            Ok(_) => drop(stage.mite.recv().await),
-            Err(ConnectError::Busy) => break,
-            Err(error) => panic!("{error:?}"),
+    let full = async {
+        loop {
+            match connect(stage.open().await, &key(ALICE), ExpectedKey::Anyone).await {
+                // The two that came before are not looked at yet.
+                Ok(_) => drop(stage.mite.recv().await),
+                Err(error) => break error,
+            }
         }
-    }
+    };
+    let refusal = timeout(PATIENCE, full).await.expect("full in the end");
+    assert!(matches!(refusal, ConnectError::Busy), "{refusal:?}");
     ask(&mut stage.open().await, "hello\n", "200 BAD_REQUEST\n").await;
     for mut stream in silent {
         ask(&mut stream, "hello\n", "200 BAD_REQUEST\n").await;
