@@ -257,7 +257,7 @@ fn half_open_handshakes_of_one_address_keep_no_other_out() {
     drop((one, two));
 }
 
-/// The same for a host that says nothing at all, where text is not served and silence leads nowhere.
+/// The same for a host that says nothing at all, where text is not served.
 #[test]
 fn silent_connections_of_one_address_keep_no_other_out() {
     let (_data, server) = start(&["--text", "off", "--half-open-per-address-max", "3"]);

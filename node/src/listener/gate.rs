@@ -104,8 +104,8 @@ impl Gate {
         Arc::clone(&self.crowded)
     }
 
-    /// Whether there is time to tell one more peer why it is turned away; it counts until the permit
-    /// is dropped.
+    /// Whether there is time to tell one more peer why it is turned away; it counts until the
+    /// permit is dropped.
     pub(super) fn refuse(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.refusals).try_acquire_owned().ok()
     }

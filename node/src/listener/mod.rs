@@ -1,10 +1,10 @@
 //! The server's listener: one port for text and TLS, and a session for each who may come in.
 //!
 //! A connection is *half-open* while the server can do nothing but wait for it: until its TLS
-//! handshake is done, and, where text is not to be had, until its first byte. Half-open ones are few
-//! and end soon. Whoever says nothing where text is served is a text client that thinks: programs of
-//! the family connect long before they speak, so silence makes a text session, with that session's
-//! rules of idleness.
+//! handshake is done, and, where text is not to be had, until its first byte. Half-open ones are
+//! few and end soon. Whoever says nothing where text is served is a text client that thinks:
+//! programs of the family connect long before they speak, so silence makes a text session, with that
+//! session's rules of idleness.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -37,8 +37,8 @@ pub enum ExpectedKey {
 /// Why there is no secure connection. Nothing of Mite's protocol was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Somebody else is at the other end: the server has a new key, or somebody is in the middle. This
-    /// side has not shown its own key. Whether `found` is really theirs was not looked at.
+    /// Somebody else is at the other end: the server has a new key, or somebody is in the middle.
+    /// This side has not shown its own key. Whether `found` is really theirs was not looked at.
     #[error("the key there is {found}, not {expected}")]
     WrongKey {
         /// Whose key was expected.

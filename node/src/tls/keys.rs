@@ -17,14 +17,15 @@ const PKCS8_PREFIX: [u8; 16] = [
 ];
 const PKCS8_BYTES: usize = PKCS8_PREFIX.len() + 32;
 
-/// What stands before the 32 bytes of the key in a `SubjectPublicKeyInfo`. DER has one encoding of it.
+/// What stands before the 32 bytes of the key in a `SubjectPublicKeyInfo`: DER knows one encoding.
 const SPKI_PREFIX: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// The length of a `SubjectPublicKeyInfo` of Ed25519.
 pub const SPKI_BYTES: usize = SPKI_PREFIX.len() + 32;
 
-/// A key pair that proves in handshakes who this side is. The secret half lives in the memory of the
-/// TLS library, which wipes it when the last copy of this is dropped; `Debug` shows the public half.
+/// A key pair that proves in handshakes who this side is. The secret half lives in the memory of
+/// the TLS library, which wipes it when the last copy of this is dropped; `Debug` shows the public
+/// half.
 #[derive(Clone)]
 pub struct TlsKey {
     public: PublicKey,

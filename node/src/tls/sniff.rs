@@ -1,4 +1,4 @@
-//! Whether a connection begins with TLS or with text: its first byte says so, and stays where it is.
+//! Whether a connection begins with TLS or with text: its first byte says so, and is not taken.
 
 use std::io;
 use std::time::Duration;

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most bytes that are read until the first message is whole. Real ones take 200 bytes to 2 KiB,
-/// the larger with a key for post-quantum exchange; one record of TLS holds 16 KiB.
+/// The most bytes that are read until the first message is whole. Real ones take 200 bytes to
+/// 2 KiB, the larger with a key for post-quantum exchange; one record of TLS holds 16 KiB.
 const HELLO_BYTES_MAX: usize = 16 << 10;
 
 /// Hands on the first [`HELLO_BYTES_MAX`] bytes, then fails.
