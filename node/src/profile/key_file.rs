@@ -150,15 +150,18 @@ impl LockedKey {
         self.file.is_encrypted()
     }
 
+    /// That something is wrong with its file.
+    pub(super) fn problem(&self, problem: KeyFileProblem) -> KeyFileError {
+        KeyFileError { path: self.path.clone(), problem }
+    }
+
     /// The key. Takes a tenth of a second and 64 MiB if it is encrypted.
     ///
     /// # Errors
     /// `WrongPassphrase`, `Encrypted`, `NotEncrypted`, `Damaged`, or `Io` if there is not so much
     /// memory.
     pub(crate) fn unlock(&self, protection: &Protection) -> Result<Identity, KeyFileError> {
-        self.file
-            .open(protection)
-            .map_err(|problem| KeyFileError { path: self.path.clone(), problem })
+        self.file.open(protection).map_err(|problem| self.problem(problem))
     }
 }
 
