@@ -4,7 +4,7 @@ use ed25519_zebra::SigningKey;
 use serde::{Deserialize, Serialize};
 
 use crate::signature::{Domain, InvalidSignature, Signature};
-use crate::{PublicKey, Username, codec};
+use crate::{PublicKey, Username, codec, signature};
 
 /// The version of the form of key changes that this code writes and reads.
 pub const KEY_CHANGE_VERSION: u16 = 1;
@@ -60,11 +60,15 @@ impl SignedKeyChange {
     /// Checks both signatures.
     ///
     /// # Errors
-    /// [`InvalidSignature`] if one of them is not of the key that it should be of.
+    /// [`InvalidSignature`] if one of them is not of the key that it should be of, or if anybody could
+    /// sign for the new key.
     pub fn verify(self) -> Result<VerifiedKeyChange, InvalidSignature> {
         let bytes = self.change.to_bytes();
         self.by_old.verify(&self.change.old, Domain::KeyChange, &bytes)?;
         self.by_new.verify(&self.change.new, Domain::KeyChange, &bytes)?;
+        if signature::is_weak(&self.change.new) {
+            return Err(InvalidSignature);
+        }
         Ok(VerifiedKeyChange(self))
     }
 }

@@ -8,7 +8,7 @@ use ed25519_zebra::{SigningKey, VerificationKeyBytes};
 use rustls::crypto::aws_lc_rs::sign::any_eddsa_type;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::{self, CertifiedKey};
-use wire::PublicKey;
+use wire::{PublicKey, signature};
 use zeroize::Zeroizing;
 
 /// What stands before the 32 bytes of the seed in PKCS#8, version 1.
@@ -85,13 +85,15 @@ pub fn to_spki(key: &PublicKey) -> [u8; SPKI_BYTES] {
 #[error("not an Ed25519 public key in its one encoding")]
 pub struct NotAnEd25519Key;
 
-/// The key in a `SubjectPublicKeyInfo`. There is one encoding, so that one key is one peer.
+/// The key in a `SubjectPublicKeyInfo`. There is one encoding, so that one key is one peer. Keys that
+/// anybody can sign for are no keys: whoever shows one has proven nothing.
 ///
 /// # Errors
 /// [`NotAnEd25519Key`] for every other byte string, whatever another parser may make of it.
 pub fn from_spki(spki: &[u8]) -> Result<PublicKey, NotAnEd25519Key> {
     let key = spki.strip_prefix(&SPKI_PREFIX).ok_or(NotAnEd25519Key)?;
-    key.try_into().map(PublicKey::new).map_err(|_| NotAnEd25519Key)
+    let key = key.try_into().map(PublicKey::new).map_err(|_| NotAnEd25519Key)?;
+    if signature::is_weak(&key) { Err(NotAnEd25519Key) } else { Ok(key) }
 }
 
 #[cfg(test)]
@@ -145,6 +147,14 @@ mod tests {
         }
         let longer = [&spki[..], &[0]].concat();
         assert_eq!(from_spki(&longer), Err(NotAnEd25519Key));
+    }
+
+    /// The neutral element signs everything, whoever asks.
+    #[test]
+    fn a_key_that_anybody_can_sign_for_is_none() {
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        assert_eq!(from_spki(&to_spki(&PublicKey::new(neutral))), Err(NotAnEd25519Key));
     }
 
     #[test]
