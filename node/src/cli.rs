@@ -14,7 +14,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use serde::{Deserialize, Deserializer};
 use wire::text::Dialect;
-use wire::{Amount, Username};
+use wire::{Amount, PublicKey, Username};
 
 const ABOUT: &str = "Mite: payments from person to person.";
 
@@ -117,9 +117,31 @@ pub(crate) struct Flags {
     /// Client: the account that `login` means when it is given no name
     #[arg(long, env = "MITE_NAME", value_name = "NAME")]
     pub(crate) name: Option<Username>,
-    /// Client: how to speak to the server [default: text]
+    /// Client: how to speak to the server [default: secure]
     #[arg(long, env = "MITE_PROTOCOL", value_enum)]
     pub(crate) protocol: Option<Protocol>,
+    /// Client: which of the keys that are kept here to use [default: that of --name, or `default`]
+    #[arg(long, env = "MITE_PROFILE", value_name = "NAME")]
+    pub(crate) profile: Option<Username>,
+    /// Client: the directory of the profiles [default: ~/.config/mite by the XDG rules]
+    #[arg(long, env = "MITE_CONFIG_DIR", value_name = "DIR")]
+    pub(crate) config_dir: Option<PathBuf>,
+    /// Client: a file whose first line is the passphrase of the key; MITE_PASSPHRASE may hold it,
+    /// too, and at a terminal it is asked for
+    #[arg(long, env = "MITE_PASSPHRASE_FILE", value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Client: keep the key unencrypted, protected by nothing but the permissions of its file
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) no_passphrase: bool,
+    /// Client: the server's key, as it prints it [default: trusted at first contact, and kept]
+    #[arg(long, env = "MITE_SERVER_KEY", value_name = "KEY")]
+    #[serde(deserialize_with = "from_text")]
+    pub(crate) server_key: Option<PublicKey>,
+    /// Client: stay off the list, listen to nobody, and be paid through the server
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) unlisted: bool,
 
     /// What to log on the standard error [default: info for a server, warning for the others]
     #[arg(long, env = "MITE_LOG_LEVEL", value_enum)]
@@ -165,6 +187,12 @@ impl Flags {
             p2p_port: self.p2p_port.or(other.p2p_port),
             name: self.name.or(other.name),
             protocol: self.protocol.or(other.protocol),
+            profile: self.profile.or(other.profile),
+            config_dir: self.config_dir.or(other.config_dir),
+            passphrase_file: self.passphrase_file.or(other.passphrase_file),
+            no_passphrase: self.no_passphrase,
+            server_key: self.server_key.or(other.server_key),
+            unlisted: self.unlisted,
             log_level: self.log_level.or(other.log_level),
             log_format: self.log_format.or(other.log_format),
         }
@@ -200,8 +228,10 @@ pub enum TextAccess {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// The text protocol
+    /// Mite's own: nobody moves money but its owner
     #[default]
+    Secure,
+    /// The text protocol, which proves nothing
     Text,
 }
 
@@ -233,16 +263,17 @@ pub enum LogFormat {
 
 /// `host:port`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HostPort {
+pub struct HostPort {
     /// Without brackets.
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub host: String,
+    /// From 0 to 65535.
+    pub port: u16,
 }
 
 /// A text that is not `host:port`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an address is HOST:PORT, such as 127.0.0.1:8000, localhost:8000 or [::1]:8000")]
-pub(crate) struct HostPortError;
+pub struct HostPortError;
 
 impl FromStr for HostPort {
     type Err = HostPortError;

@@ -12,11 +12,13 @@ use std::{fs, io};
 
 use etcetera::BaseStrategy as _;
 use wire::text::Dialect;
-use wire::{Amount, Username};
+use wire::{Amount, PublicKey, Username};
 
-use crate::cli::{Cli, Flags, HostPort, QuietTime};
-pub use crate::cli::{LogFormat, LogLevel, Protocol, Role, TextAccess};
+use crate::cli::{Cli, Flags, QuietTime};
+pub use crate::cli::{HostPort, LogFormat, LogLevel, Protocol, Role, TextAccess};
 use crate::error::Error;
+use crate::profile::directory::default_config_dir;
+use crate::profile::keyring::ProfileError;
 
 /// Where the server is when nobody says.
 const SERVER_DEFAULT: (&str, u16) = ("127.0.0.1", 8000);
@@ -29,6 +31,8 @@ const HALF_OPEN_MAX_DEFAULT: usize = 1024;
 /// A quarter, so that it takes several hosts to keep others out, and many people can connect at once
 /// from behind one address.
 const HALF_OPEN_PER_ADDRESS_MAX_DEFAULT: usize = 256;
+/// The profile of who says neither --profile nor --name.
+const PROFILE_DEFAULT: &str = "default";
 /// A configuration file is a screenful; one of more than this is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -43,7 +47,18 @@ const SERVER_FLAGS: &[&str] = &[
     "half_open_max",
     "half_open_per_address_max",
 ];
-const CLIENT_FLAGS: &[&str] = &["server", "p2p_port", "name", "protocol"];
+const CLIENT_FLAGS: &[&str] = &[
+    "server",
+    "p2p_port",
+    "name",
+    "protocol",
+    "profile",
+    "config_dir",
+    "passphrase_file",
+    "no_passphrase",
+    "server_key",
+    "unlisted",
+];
 
 /// Everything that the program was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +123,35 @@ pub struct ClientConfig {
     /// Whom `login` means without a name.
     pub name: Option<Username>,
     /// How to speak to the server.
-    pub protocol: Protocol,
+    pub protocol: ClientProtocol,
+}
+
+/// How a client speaks to its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientProtocol {
+    /// Mite's own protocol.
+    Secure(SecureConfig),
+    /// The text protocol.
+    Text,
+}
+
+/// What a client of the secure protocol needs to know besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecureConfig {
+    /// How the server is called, as it was typed: what its key is remembered by.
+    pub server_name: HostPort,
+    /// Which profile holds the key.
+    pub profile: Username,
+    /// The directory of the profiles.
+    pub config_dir: PathBuf,
+    /// A file whose first line is the passphrase.
+    pub passphrase_file: Option<PathBuf>,
+    /// Whether the key is kept unencrypted.
+    pub no_passphrase: bool,
+    /// The server's key, if it is known from elsewhere.
+    pub server_key: Option<PublicKey>,
+    /// Whether to stay off the list.
+    pub unlisted: bool,
 }
 
 /// What the demo needs to know.
@@ -233,19 +276,41 @@ fn demo(flags: Flags) -> Result<DemoConfig, Error> {
 }
 
 fn client(flags: Flags) -> Result<ClientConfig, Error> {
-    let server = flags.server.unwrap_or_else(|| host_port(SERVER_DEFAULT));
+    let server = flags.server.clone().unwrap_or_else(|| host_port(SERVER_DEFAULT));
     if server.port == 0 {
         return Err(Error::Usage {
             message: format!("{server} is no address to connect to"),
             hint: "give the port that the server prints when it starts".into(),
         });
     }
+    let address = look_up(&server)
+        .map_err(|source| Error::ServerUnreachable { address: server.to_string(), source })?;
+    let protocol = match flags.protocol.unwrap_or_default() {
+        Protocol::Secure => ClientProtocol::Secure(secure(&flags, server)?),
+        Protocol::Text => ClientProtocol::Text,
+    };
     Ok(ClientConfig {
-        server: look_up(&server)
-            .map_err(|source| Error::ServerUnreachable { address: server.to_string(), source })?,
+        server: address,
         p2p_port: flags.p2p_port.unwrap_or(P2P_PORT_DEFAULT),
         name: flags.name,
-        protocol: flags.protocol.unwrap_or_default(),
+        protocol,
+    })
+}
+
+fn secure(flags: &Flags, server_name: HostPort) -> Result<SecureConfig, Error> {
+    let profile = flags.profile.clone().or_else(|| flags.name.clone());
+    let default = || PROFILE_DEFAULT.parse().expect("it is a name");
+    Ok(SecureConfig {
+        server_name,
+        profile: profile.unwrap_or_else(default),
+        config_dir: match &flags.config_dir {
+            Some(dir) => dir.clone(),
+            None => default_config_dir().map_err(ProfileError::from)?,
+        },
+        passphrase_file: flags.passphrase_file.clone(),
+        no_passphrase: flags.no_passphrase,
+        server_key: flags.server_key,
+        unlisted: flags.unlisted,
     })
 }
 

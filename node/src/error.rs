@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::printable::printable;
+use crate::profile::keyring::ProfileError;
 use actors::reason::reason;
 
 /// How long the end of the program waits for somebody to read why.
@@ -81,6 +82,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: crate::server_key::KeyFileProblem,
     },
+    /// The client's key, or what else it keeps, cannot be used.
+    #[error("{cause}")]
+    Profile {
+        /// Why not.
+        cause: Cause,
+        /// What to do about it.
+        hint: String,
+    },
     /// The journal is damaged: the balances cannot be told from it.
     #[error("the journal in {} is damaged: {cause}", path.display())]
     JournalDamaged {
@@ -129,6 +138,12 @@ pub enum Error {
     Internal(String),
 }
 
+impl From<ProfileError> for Error {
+    fn from(error: ProfileError) -> Self {
+        Self::Profile { hint: error.hint(), cause: error.into() }
+    }
+}
+
 impl Error {
     /// That nobody can listen there.
     pub fn listen(address: SocketAddr, source: io::Error) -> Self {
@@ -145,6 +160,7 @@ impl Error {
             Self::Listen { .. } => exit::LISTEN,
             Self::DataDirectory { .. }
             | Self::DataDirectoryLocked { .. }
+            | Self::Profile { .. }
             | Self::ServerKey { .. } => exit::DATA_DIRECTORY,
             Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
             Self::ServerUnreachable { .. } => exit::SERVER_UNREACHABLE,
@@ -157,7 +173,9 @@ impl Error {
         match self {
             Self::CommandsFailed { .. } | Self::Terminal(_) => None,
             Self::CommandLine(error) => Some(parser_hint(&error.to_string())),
-            Self::Usage { hint, .. } | Self::ConfigInvalid { hint, .. } => Some(hint.clone()),
+            Self::Usage { hint, .. }
+            | Self::ConfigInvalid { hint, .. }
+            | Self::Profile { hint, .. } => Some(hint.clone()),
             Self::ConfigUnreadable { .. } => {
                 Some("check the path given with --config or MITE_CONFIG".into())
             }

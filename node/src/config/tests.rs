@@ -44,13 +44,22 @@ fn defaults() {
     let dialect = server_config(&["--role", "server", "--data", "/d", "--text-dialect", "ta2021"]);
     assert_eq!(dialect.opening_balance, Amount::new(10_000));
 
-    let client = settings(&["--role", "client"]).expect("valid");
+    let client = settings(&["--role", "client", "--config-dir", "/c"]).expect("valid");
     assert_eq!(client.log, LogConfig { level: LogLevel::Warning, format: LogFormat::Term });
+    let secure = SecureConfig {
+        server_name: "127.0.0.1:8000".parse().expect("an address"),
+        profile: "default".parse().expect("a name"),
+        config_dir: "/c".into(),
+        passphrase_file: None,
+        no_passphrase: false,
+        server_key: None,
+        unlisted: false,
+    };
     let expected = ClientConfig {
         server: ([127, 0, 0, 1], 8000).into(),
         p2p_port: 7001,
         name: None,
-        protocol: Protocol::Text,
+        protocol: ClientProtocol::Secure(secure),
     };
     assert_eq!(client.config, Config::Client(expected));
 
@@ -103,6 +112,37 @@ fn every_flag_arrives() {
     assert!(client.server.ip().is_loopback() && client.server.port() == 2, "{client:?}");
     assert_eq!(client.p2p_port, 0);
     assert_eq!(client.name.expect("a name").as_str(), "alice");
+    assert_eq!(client.protocol, ClientProtocol::Text);
+
+    let flags = [
+        "--role=client",
+        "--server=localhost:2",
+        "--name=alice",
+        "--config-dir=/c",
+        "--passphrase-file=/p",
+        "--no-passphrase",
+        "--server-key=11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        "--unlisted",
+    ];
+    let Config::Client(client) = settings(&flags).expect("valid").config else {
+        panic!("not a client")
+    };
+    let mut expected = SecureConfig {
+        server_name: "localhost:2".parse().expect("an address"),
+        profile: "alice".parse().expect("a name"),
+        config_dir: "/c".into(),
+        passphrase_file: Some("/p".into()),
+        no_passphrase: true,
+        server_key: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".parse().ok(),
+        unlisted: true,
+    };
+    assert_eq!(client.protocol, ClientProtocol::Secure(expected.clone()));
+    let flags = [&flags[..], &["--profile=bob"]].concat();
+    let Config::Client(client) = settings(&flags).expect("valid").config else {
+        panic!("not a client")
+    };
+    expected.profile = "bob".parse().expect("a name");
+    assert_eq!(client.protocol, ClientProtocol::Secure(expected));
 }
 
 #[test]
