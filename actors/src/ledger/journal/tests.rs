@@ -40,11 +40,13 @@ fn opening(name: &str, grant: u64) -> Command {
     }
 }
 
-/// An opening whose entry is as full of zeros as can be.
-fn empty_keyed(name: &str) -> Command {
+/// An opening whose entry is as full of zeros as can be: key number `n` holds one byte that is not.
+fn empty_keyed(name: &str, n: u8) -> Command {
+    let mut key = [0; 32];
+    key[0] = n;
     Command::OpenAccount {
         name: name.parse().expect("a valid name"),
-        access: Access::Keyed(PublicKey::new([0; 32])),
+        access: Access::Keyed(PublicKey::new(key)),
         grant: Amount::ZERO,
     }
 }
@@ -86,7 +88,7 @@ fn small_commands() -> Vec<Vec<Command>> {
     vec![
         vec![opening("alice", 1000), opening("bob", 1000)],
         vec![transfer("alice", ("bob", 1), 10)],
-        vec![empty_keyed("carol"), empty_keyed("dave"), transfer("bob", ("alice", 0), 1)],
+        vec![empty_keyed("carol", 0), empty_keyed("dave", 1), transfer("bob", ("alice", 0), 1)],
         vec![transfer("bob", ("carol", 2), 500), opening("Eve", u64::MAX / 2)],
         vec![transfer("Eve", ("bob", 1), 1 << 40), transfer("bob", ("Eve", 4), 1)],
     ]

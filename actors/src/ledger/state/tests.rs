@@ -204,8 +204,9 @@ proptest! {
         for step in steps {
             let (command, accepted) = match step {
                 Step::Open { who, keyed, grant } => {
-                    let access =
-                        if keyed { Access::Keyed(PublicKey::new([1; 32])) } else { Access::Open };
+                    // A key of its own for each, as many as there are names.
+                    let key = PublicKey::new([u8::try_from(who).expect("few"); 32]);
+                    let access = if keyed { Access::Keyed(key) } else { Access::Open };
                     let command = Command::OpenAccount {
                         name: name(NAMES[who]),
                         access,

@@ -26,8 +26,8 @@ fn last_write(shift: usize) -> LastWrite {
     commit(&mut journal, &mut state, pad.collect()).expect("memory does not fail");
     let state_before = state.clone();
     let before = storage.read(FIRST_SEGMENT).expect("the segment");
-    // Keys of zeros and no grants: as many zeros as entries can have.
-    let commands = (0..24).map(|n| empty_keyed(&format!("n{n}"))).collect();
+    // Keys of zeros and no grants: as many zeros as openings can have.
+    let commands = (0..24).map(|n| empty_keyed(&format!("n{n}"), n)).collect();
     commit(&mut journal, &mut state, commands).expect("memory does not fail");
     let after = storage.read(FIRST_SEGMENT).expect("the segment");
     assert_eq!(before.len(), after.len(), "the file is zero-filled ahead");
