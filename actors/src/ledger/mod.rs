@@ -14,12 +14,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use slog::{Logger, crit, debug, info, o};
+use wire::batch::BATCH_ENTRIES_MAX;
 use wire::entry::ENTRY_BYTES_MAX;
 use wire::{PublicKey, Timestamp};
 
 use self::journal::{
-    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal,
-    JournalError, JournalWriter, Report,
+    BATCH_BYTES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal, JournalError,
+    JournalWriter, Report,
 };
 use self::snapshots::Snapshots;
 use self::state::{Command, Outcome, State, Terms};

@@ -29,9 +29,10 @@ pub mod writer;
 use std::sync::Arc;
 
 use slog::Logger;
+use wire::batch::Hash;
 use wire::{BatchNumber, EntryNumber, Timestamp};
 
-pub use batch::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Batch};
+pub use batch::{BATCH_BYTES_MAX, Batch};
 pub use error::{Damage, DataDirError, IoFailure, JournalError, Newer, OpenError, Operation};
 pub use memory::MemoryStorage;
 pub use snapshot::{Captured, Snapshot};
@@ -69,7 +70,7 @@ pub struct Committed {
     /// Its number; 0 if there is none yet.
     pub batch: BatchNumber,
     /// SHA-256 of its header, to which the next one chains; zeros if there is none yet.
-    pub head: [u8; 32],
+    pub head: Hash,
     /// The number of the entry behind its last one.
     pub next_entry: EntryNumber,
     /// When it was written, by a clock that never goes back.

@@ -1,11 +1,12 @@
 //! Opening a journal: everything is checked first, and only then is anything repaired.
 
 use slog::{Logger, info, warn};
+use wire::batch::BatchHeader;
 use wire::codec;
 use wire::entry::ENTRY_BYTES_MAX;
 use wire::{BatchNumber, Entry, EntryNumber};
 
-use super::batch::{BATCH_BYTES_MAX, BatchHeader};
+use super::batch::BATCH_BYTES_MAX;
 use super::bytes::is_zero;
 use super::error::{Damage, IoFailure, OpenError, Operation};
 use super::scan::{Fault, Found, batch_at};

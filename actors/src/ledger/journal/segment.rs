@@ -1,9 +1,10 @@
 //! Segments: the files that hold the batches.
 
 use wire::BatchNumber;
+use wire::batch::Hash;
 
 use super::SECTOR_BYTES;
-use super::bytes::{Fields, Hash};
+use super::bytes::Fields;
 use super::error::{IoFailure, Newer, Operation};
 use super::storage::{Storage, StorageFile};
 

@@ -2,10 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 use slog::{Logger, warn};
+use wire::batch::Hash;
 use wire::{Access, Amount, BatchNumber, EntryNumber, Timestamp, Username, codec};
 
 use super::Committed;
-use super::bytes::{Fields, Hash};
+use super::bytes::Fields;
 use super::error::{IoFailure, JournalError, Newer, OpenError, Operation};
 use super::segment::numbered;
 use super::storage::Storage;

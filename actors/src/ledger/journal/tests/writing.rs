@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use super::super::{BATCH_ENTRIES_MAX, JournalWriter, Operation, Report, StorageFile};
+use wire::batch::BATCH_ENTRIES_MAX;
+
+use super::super::{JournalWriter, Operation, Report, StorageFile};
 use super::*;
 
 /// How a [`Faulty`] storage fails.
