@@ -128,9 +128,11 @@ impl Server {
 fn open_storage(data_dir: &Path) -> Result<Arc<dyn Storage>, Error> {
     match DiskStorage::open(data_dir) {
         Ok(storage) => Ok(Arc::new(storage)),
-        Err(DataDirError::Create { path, source } | DataDirError::NotWritable { path, source }) => {
-            Err(Error::DataDirectory { path, source })
-        }
+        Err(
+            DataDirError::Create { path, source }
+            | DataDirError::NotWritable { path, source }
+            | DataDirError::NotReadable { path, source },
+        ) => Err(Error::DataDirectory { path, source }),
         Err(DataDirError::Locked { path }) => Err(Error::DataDirectoryLocked { path }),
     }
 }

@@ -2,6 +2,7 @@
 
 use wire::batch::{BATCH_ENTRIES_MAX, BATCH_HEADER_BYTES, BatchHeader, BatchHeaderFault, Hash};
 use wire::entry::ENTRY_BYTES_MAX;
+use wire::merkle::MerkleTree;
 use wire::{BatchNumber, Entry, EntryNumber, Timestamp, codec};
 
 use super::error::{Damage, Newer};
@@ -150,4 +151,62 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<BatchHeader, HeaderFault> {
 /// The bytes of the whole batch with this header: header, entries, end marker.
 pub(super) const fn batch_bytes(header: &BatchHeader) -> usize {
     BATCH_HEADER_BYTES + header.byte_len as usize + END_MARKER.len()
+}
+
+/// The entries of a batch, one after the other. What is wrong with them comes in the place of the entry
+/// that is wrong; nothing follows it.
+pub(super) struct Entries<'a> {
+    rest: &'a [u8],
+    next: u64,
+    end: u64,
+}
+
+/// An entry as it stands in a batch.
+pub(super) struct EncodedEntry<'a> {
+    pub(super) number: EntryNumber,
+    pub(super) entry: Entry,
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Entries<'a> {
+    /// Those in `bytes`, which are as many as the header says and match its checksum.
+    pub(super) const fn of(header: &BatchHeader, bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, next: header.first_entry.get(), end: header.next_entry().get() }
+    }
+
+    fn decode_next(&mut self) -> Result<EncodedEntry<'a>, Damage> {
+        let number = EntryNumber::new(self.next);
+        let (entry, used) = codec::decode_prefix::<ENTRY_BYTES_MAX, Entry>(self.rest)
+            .map_err(|source| Damage::Entry { entry: number, source })?;
+        let (bytes, rest) = self.rest.split_at(used);
+        self.rest = rest;
+        self.next += 1;
+        Ok(EncodedEntry { number, entry, bytes })
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<EncodedEntry<'a>, Damage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let decoded = if self.next < self.end {
+            self.decode_next()
+        } else if self.rest.is_empty() {
+            return None;
+        } else {
+            Err(Damage::BytesLeft(self.rest.len()))
+        };
+        if decoded.is_err() {
+            (self.next, self.rest) = (self.end, &[]);
+        }
+        Some(decoded)
+    }
+}
+
+/// Checks that the seal of a batch, if there is one, is over these entries.
+pub(super) fn check_merkle_root(header: &BatchHeader, tree: &MerkleTree) -> Result<(), Damage> {
+    match &header.seal {
+        Some(seal) if seal.merkle_root != tree.root() => Err(Damage::WrongMerkleRoot),
+        _ => Ok(()),
+    }
 }

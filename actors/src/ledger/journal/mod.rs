@@ -5,18 +5,20 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`storage`] | [`Storage`]: a directory, on disk ([`DiskStorage`]) |
+//! | [`storage`] | [`Storage`]: a directory, on disk ([`DiskStorage`], [`ReadOnlyDirectory`]) |
 //! | [`memory`] | [`MemoryStorage`]: a directory in memory that can crash |
 //! | [`batch`] | [`Batch`]: the entries of one commit, and its header |
 //! | `segment` | the files that hold batches |
 //! | `scan` | tells a batch, a torn write and damage from each other |
 //! | `recovery` | opening: checks everything and repairs what a crash left |
+//! | [`cursor`] | [`BatchCursor`]: reads batches, beside whoever appends |
 //! | [`snapshot`] | [`Snapshot`]: the whole state at a batch |
 //! | [`writer`] | [`JournalWriter`]: the journal on a thread of its own |
 //! | [`error`] | what can go wrong, and whose fault it is |
 
 pub mod batch;
 mod bytes;
+pub mod cursor;
 pub mod error;
 pub mod memory;
 mod recovery;
@@ -28,15 +30,17 @@ pub mod writer;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use slog::Logger;
-use wire::batch::Hash;
+use wire::batch::{BatchHeader, Hash};
 use wire::{BatchNumber, EntryNumber, Timestamp};
 
 pub use batch::{BATCH_BYTES_MAX, Batch};
+pub use cursor::{BatchCursor, BatchPosition, JournalPlace, StoredBatch, Walked, read_batch};
 pub use error::{Damage, DataDirError, IoFailure, JournalError, Newer, OpenError, Operation};
 pub use memory::MemoryStorage;
 pub use snapshot::{Captured, Snapshot};
-pub use storage::{DiskStorage, Storage, StorageFile};
+pub use storage::{DiskStorage, ReadOnlyDirectory, Storage, StorageFile};
 pub use writer::{BATCHES_UNDER_WAY_MAX, JournalWriter, Report};
 
 use self::batch::BatchPlace;
@@ -65,7 +69,7 @@ impl Default for JournalOptions {
 }
 
 /// A batch that is durable, and what follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
     /// Its number; 0 if there is none yet.
     pub batch: BatchNumber,
@@ -86,8 +90,37 @@ impl Committed {
         time: Timestamp::new(0),
     };
 
+    /// The place behind the batch with this header.
+    fn behind(header: &BatchHeader) -> Self {
+        Self {
+            batch: header.batch,
+            head: header.head(),
+            next_entry: header.next_entry(),
+            time: header.time,
+        }
+    }
+
     const fn next_batch(&self) -> BatchNumber {
         BatchNumber::new(self.batch.get() + 1)
+    }
+
+    /// Checks that the batch with this header comes next. Its first entry is looked at only if it is
+    /// known which one that must be.
+    fn check_next(&self, header: &BatchHeader, entry_known: bool) -> Result<(), Damage> {
+        if header.batch != self.next_batch() {
+            return Err(Damage::WrongBatchNumber(header.batch));
+        }
+        if header.previous_head != self.head {
+            return Err(Damage::WrongPreviousHead);
+        }
+        if entry_known && header.first_entry != self.next_entry {
+            let (expected, found) = (self.next_entry, header.first_entry);
+            return Err(Damage::WrongEntryNumber { expected, found });
+        }
+        if header.time < self.time {
+            return Err(Damage::TimeGoesBack);
+        }
+        Ok(())
     }
 }
 
@@ -162,12 +195,7 @@ impl Journal {
         let segment_bytes = self.segment_bytes;
         let segment = self.segment_with_room()?;
         let header = batch.write_sealed(&place, |bytes| segment.append(bytes, segment_bytes))?;
-        Ok(Committed {
-            batch: header.batch,
-            head: header.head(),
-            next_entry: header.next_entry(),
-            time: header.time,
-        })
+        Ok(Committed::behind(&header))
     }
 
     fn segment_with_room(&mut self) -> Result<&mut Segment, IoFailure> {

@@ -1,25 +1,21 @@
 //! Opening a journal: everything is checked first, and only then is anything repaired.
 
 use slog::{Logger, info, warn};
+use wire::BatchNumber;
 use wire::batch::BatchHeader;
-use wire::codec;
-use wire::entry::ENTRY_BYTES_MAX;
-use wire::{BatchNumber, Entry, EntryNumber};
+use wire::merkle::{self, MerkleTree};
 
-use super::batch::BATCH_BYTES_MAX;
-use super::bytes::is_zero;
-use super::error::{Damage, IoFailure, OpenError, Operation};
+use super::Committed;
+use super::batch::{EncodedEntry, Entries, check_merkle_root};
+use super::error::{Damage, IoFailure, OpenError, Operation, damaged};
 use super::scan::{Fault, Found, batch_at};
-use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentFault, SegmentHeader};
-use super::segment::{parse_segment_name, segment_name};
+use super::segment::{
+    SEGMENT_HEADER_BYTES, Segment, SegmentHeader, checked_len, is_unmade, open, parse_segment_name,
+    read, segment_name,
+};
 use super::snapshot::{self, parse_snapshot_name};
 use super::storage::{Storage, StorageFile};
-use super::{Committed, SEGMENT_BYTES_MAX};
 use crate::ledger::state::State;
-
-/// The longest file that [`Segment`] makes: a batch more than the largest segment, and what rounding
-/// up to sectors adds.
-const FILE_BYTES_MAX: u64 = SEGMENT_BYTES_MAX + BATCH_BYTES_MAX as u64 + 4096;
 
 /// Checks and repairs the journal. Returns its last batch, the segment to go on with, and the state.
 pub(super) fn recover(
@@ -76,8 +72,7 @@ impl Listing {
         Ok(Self { segments, snapshots, temporaries })
     }
 
-    /// Takes the last segment from the list if a crash came while it was made: before its header is
-    /// durable, no batch is written to it, so the file is short or all zeros.
+    /// Takes the last segment from the list if a crash came while it was made.
     fn take_unmade_segment(
         &mut self,
         storage: &dyn Storage,
@@ -85,17 +80,8 @@ impl Listing {
         let Some(&last) = self.segments.last() else { return Ok(None) };
         let name = segment_name(last);
         let (file, len) = open(storage, &name)?;
-        let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
-        if len >= bytes.len() as u64 {
-            read(&*file, &name, &mut bytes)?;
-            if !is_zero(&bytes) {
-                return Ok(None);
-            }
-            bytes.resize(checked_len(&name, last, len)?, 0);
-            read(&*file, &name, &mut bytes)?;
-            if !is_zero(&bytes) {
-                return Ok(None);
-            }
+        if !is_unmade(&*file, last, len)? {
+            return Ok(None);
         }
         self.segments.pop();
         Ok(Some(last))
@@ -184,16 +170,7 @@ impl Replay<'_> {
         bytes: &[u8],
     ) -> Result<bool, OpenError> {
         let fail = |what| Err(damaged(name, 0, first, what));
-        let header = match SegmentHeader::decode(bytes) {
-            Ok(header) => header,
-            Err(SegmentFault::NotIntact) => return fail(Damage::SegmentHeader),
-            Err(SegmentFault::Newer(what)) => {
-                return Err(OpenError::Newer { file: name.to_owned(), what });
-            }
-        };
-        if header.first != first {
-            return fail(Damage::SegmentNumber(header.first));
-        }
+        let header = SegmentHeader::of_segment(first, bytes)?;
         let mut entry_known = true;
         if is_start && first <= self.base.batch {
             let before = BatchNumber::new(first.get() - 1);
@@ -227,7 +204,7 @@ impl Replay<'_> {
             let fail = |what| damaged(name, at as u64, next, what);
             match batch_at(bytes, at) {
                 Ok(Found::Batch { header, entries, end }) => {
-                    self.check_chain(&header, entry_known).map_err(fail)?;
+                    self.at.check_next(&header, entry_known).map_err(fail)?;
                     self.take(&header, entries).map_err(fail)?;
                     entry_known = true;
                     last_batch_at = at;
@@ -236,7 +213,7 @@ impl Replay<'_> {
                 Ok(Found::End) => return Ok((at, last_batch_at, None)),
                 Ok(Found::Torn { header, end }) if may_be_torn => {
                     if let Some(header) = header {
-                        self.check_chain(&header, entry_known).map_err(fail)?;
+                        self.at.check_next(&header, entry_known).map_err(fail)?;
                     }
                     return Ok((at, last_batch_at, Some(end)));
                 }
@@ -249,34 +226,11 @@ impl Replay<'_> {
         }
     }
 
-    fn check_chain(&self, header: &BatchHeader, entry_known: bool) -> Result<(), Damage> {
-        let at = &self.at;
-        if header.batch != at.next_batch() {
-            return Err(Damage::WrongBatchNumber(header.batch));
-        }
-        if header.previous_head != at.head {
-            return Err(Damage::WrongPreviousHead);
-        }
-        if entry_known && header.first_entry != at.next_entry {
-            let (expected, found) = (at.next_entry, header.first_entry);
-            return Err(Damage::WrongEntryNumber { expected, found });
-        }
-        if header.time < at.time {
-            return Err(Damage::TimeGoesBack);
-        }
-        Ok(())
-    }
-
     fn take(&mut self, header: &BatchHeader, entries: &[u8]) -> Result<(), Damage> {
         if header.batch > self.base.batch {
             replay_entries(&mut self.state, header, entries)?;
         }
-        self.at = Committed {
-            batch: header.batch,
-            head: header.head(),
-            next_entry: header.next_entry(),
-            time: header.time,
-        };
+        self.at = Committed::behind(header);
         if self.at.batch == self.base.batch && self.at != self.base {
             return Err(Damage::NotOfSnapshot);
         }
@@ -284,19 +238,16 @@ impl Replay<'_> {
     }
 }
 
-fn replay_entries(
-    state: &mut State,
-    header: &BatchHeader,
-    mut entries: &[u8],
-) -> Result<(), Damage> {
-    for index in 0..header.entry_count {
-        let number = || EntryNumber::new(header.first_entry.get() + u64::from(index));
-        let (entry, used) = codec::decode_prefix::<ENTRY_BYTES_MAX, Entry>(entries)
-            .map_err(|source| Damage::Entry { entry: number(), source })?;
-        state.replay(&entry).map_err(|source| Damage::Rules { entry: number(), source })?;
-        entries = &entries[used..];
+fn replay_entries(state: &mut State, header: &BatchHeader, bytes: &[u8]) -> Result<(), Damage> {
+    let mut leaves = Vec::with_capacity(header.entry_count as usize);
+    for encoded in Entries::of(header, bytes) {
+        let EncodedEntry { number, entry, bytes } = encoded?;
+        state.replay(&entry).map_err(|source| Damage::Rules { entry: number, source })?;
+        leaves.push(merkle::leaf(bytes));
     }
-    if entries.is_empty() { Ok(()) } else { Err(Damage::BytesLeft(entries.len())) }
+    // So that no more orders are remembered than when these were decided.
+    state.forget_expired_orders(header.time);
+    check_merkle_root(header, &MerkleTree::new(leaves))
 }
 
 /// The last segment, checked, with what is to be repaired in it.
@@ -353,24 +304,4 @@ fn remove_leftovers(
     }
     storage.sync().map_err(IoFailure::of(Operation::Sync, "."))?;
     Ok(())
-}
-
-fn open(storage: &dyn Storage, name: &str) -> Result<(Box<dyn StorageFile>, u64), OpenError> {
-    let file = storage.open(name).map_err(IoFailure::of(Operation::Open, name))?;
-    let len = file.len().map_err(IoFailure::of(Operation::Read, name))?;
-    Ok((file, len))
-}
-
-fn read(file: &dyn StorageFile, name: &str, bytes: &mut [u8]) -> Result<(), OpenError> {
-    Ok(file.read_exact_at(bytes, 0).map_err(IoFailure::of(Operation::Read, name))?)
-}
-
-/// The length as a size in memory, if a segment can be so long.
-fn checked_len(name: &str, first: BatchNumber, len: u64) -> Result<usize, OpenError> {
-    let possible = usize::try_from(len).ok().filter(|_| len <= FILE_BYTES_MAX);
-    possible.ok_or_else(|| damaged(name, 0, first, Damage::SegmentTooLong(len)))
-}
-
-fn damaged(file: &str, offset: u64, batch: BatchNumber, what: Damage) -> OpenError {
-    OpenError::Damaged { file: file.to_owned(), offset, batch, what }
 }

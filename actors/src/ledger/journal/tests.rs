@@ -12,6 +12,7 @@ use crate::ledger::state::{Command, State};
 use crate::probe::TERMS;
 
 mod crash;
+mod cursor;
 mod damage;
 mod disk;
 mod golden;
