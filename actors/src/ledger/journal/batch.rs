@@ -1,11 +1,15 @@
 //! One batch: the entries of one commit behind a header, and the bytes of both.
 
-use wire::batch::{BATCH_ENTRIES_MAX, BATCH_HEADER_BYTES, BatchHeader, BatchHeaderFault, Hash};
+use wire::batch::{
+    BATCH_ENTRIES_MAX, BATCH_HEADER_BYTES, BatchHeader, BatchHeaderFault, Hash, Seal,
+};
 use wire::entry::ENTRY_BYTES_MAX;
-use wire::merkle::MerkleTree;
-use wire::{BatchNumber, Entry, EntryNumber, Timestamp, codec};
+use wire::merkle::{self, MerkleTree};
+use wire::signature::Domain;
+use wire::{BatchNumber, Entry, EntryNumber, Signature, Timestamp, codec};
 
 use super::error::{Damage, Newer};
+use crate::messages::Signer;
 
 /// The most bytes that the entries of one batch take: 128 for each of [`BATCH_ENTRIES_MAX`], four times
 /// what a text payment takes, and still a fraction of a second to write.
@@ -20,7 +24,8 @@ pub(super) const END_MARKER: [u8; 4] = *b"EndB";
 #[derive(Debug)]
 pub struct Batch {
     bytes: Vec<u8>,
-    entry_count: u32,
+    /// Where each entry ends, counted from where the first one begins.
+    ends: Vec<u32>,
     closed: bool,
 }
 
@@ -29,7 +34,7 @@ impl Batch {
     pub fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.resize(BATCH_HEADER_BYTES, 0);
-        Self { bytes: buffer, entry_count: 0, closed: false }
+        Self { bytes: buffer, ends: Vec::new(), closed: false }
     }
 
     /// Adds an entry behind those that are there.
@@ -40,12 +45,13 @@ impl Batch {
     pub fn push(&mut self, entry: &Entry) {
         assert!(!self.is_full(), "a full batch takes no entry");
         codec::encode_into(entry, &mut self.bytes);
-        self.entry_count += 1;
+        self.ends.push(self.byte_len_u32());
     }
 
     /// Whether there may be no room for one more entry.
     pub fn is_full(&self) -> bool {
-        self.entry_count >= BATCH_ENTRIES_MAX || self.byte_len() > BATCH_BYTES_MAX - ENTRY_BYTES_MAX
+        self.entry_count() >= BATCH_ENTRIES_MAX
+            || self.byte_len() > BATCH_BYTES_MAX - ENTRY_BYTES_MAX
     }
 
     /// Nothing is to be written behind it in the same batch: something belongs to its very end.
@@ -56,20 +62,21 @@ impl Batch {
     /// Takes the entries of `next` behind its own, or gives `next` back if they do not belong into
     /// one batch.
     pub(super) fn absorb(&mut self, next: Self) -> Result<(), Self> {
-        let entries = u64::from(self.entry_count) + u64::from(next.entry_count);
+        let entries = u64::from(self.entry_count()) + u64::from(next.entry_count());
         let bytes = self.byte_len() + next.byte_len();
         if self.closed || entries > u64::from(BATCH_ENTRIES_MAX) || bytes > BATCH_BYTES_MAX {
             return Err(next);
         }
+        let begin = self.byte_len_u32();
         self.bytes.extend_from_slice(&next.bytes[BATCH_HEADER_BYTES..]);
-        self.entry_count += next.entry_count;
+        self.ends.extend(next.ends.iter().map(|end| begin + end));
         self.closed = next.closed;
         Ok(())
     }
 
     /// How many entries it holds.
-    pub const fn entry_count(&self) -> u32 {
-        self.entry_count
+    pub fn entry_count(&self) -> u32 {
+        u32::try_from(self.ends.len()).expect("push and absorb keep to BATCH_ENTRIES_MAX")
     }
 
     /// How many bytes its entries take.
@@ -77,9 +84,13 @@ impl Batch {
         self.bytes.len() - BATCH_HEADER_BYTES
     }
 
+    fn byte_len_u32(&self) -> u32 {
+        u32::try_from(self.byte_len()).expect("push and absorb keep to BATCH_BYTES_MAX")
+    }
+
     /// Whether it holds no entries.
     pub const fn is_empty(&self) -> bool {
-        self.entry_count == 0
+        self.ends.is_empty()
     }
 
     /// The memory, to be used again. Its content means nothing.
@@ -87,29 +98,50 @@ impl Batch {
         self.bytes
     }
 
-    /// Fills in the header, calls `write` with the bytes of the whole batch, and returns the header.
+    /// Fills in the header, sealed by `server`, and calls `write` with the bytes of the whole batch.
+    /// Returns the header and the tree whose root is in it.
     pub(super) fn write_sealed<E>(
         &mut self,
         place: &BatchPlace,
+        server: &Signer,
         write: impl FnOnce(&[u8]) -> Result<(), E>,
-    ) -> Result<BatchHeader, E> {
-        let byte_len = u32::try_from(self.byte_len()).expect("push keeps to BATCH_BYTES_MAX");
-        let header = BatchHeader {
-            entry_count: self.entry_count,
+    ) -> Result<(BatchHeader, MerkleTree), E> {
+        let mut header = BatchHeader {
+            entry_count: self.entry_count(),
             batch: place.batch,
             first_entry: place.first_entry,
             time: place.time,
-            byte_len,
+            byte_len: self.byte_len_u32(),
             entries_checksum: crc32c::crc32c(&self.bytes[BATCH_HEADER_BYTES..]),
             previous_head: place.previous_head,
             seal: None,
         };
+        let tree = self.merkle_tree();
+        header.seal = Some(seal(&header, &tree, server));
         self.bytes[..BATCH_HEADER_BYTES].copy_from_slice(&header.encode());
         self.bytes.extend(END_MARKER);
         let written = write(&self.bytes);
         self.bytes.truncate(self.bytes.len() - END_MARKER.len());
-        written.map(|()| header)
+        written.map(|()| (header, tree))
     }
+
+    fn merkle_tree(&self) -> MerkleTree {
+        let entries = &self.bytes[BATCH_HEADER_BYTES..];
+        let mut begin = 0;
+        let leaves = self.ends.iter().map(|&end| {
+            let leaf = merkle::leaf(&entries[begin..end as usize]);
+            begin = end as usize;
+            leaf
+        });
+        MerkleTree::new(leaves.collect())
+    }
+}
+
+/// The server's word for the batch with this header.
+fn seal(header: &BatchHeader, tree: &MerkleTree, server: &Signer) -> Seal {
+    let merkle_root = tree.root();
+    let signed = header.signed_bytes(&merkle_root);
+    Seal { merkle_root, signature: Signature::sign(server.key(), Domain::Batch, &signed) }
 }
 
 /// What a batch is given when it is written.

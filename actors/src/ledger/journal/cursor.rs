@@ -83,16 +83,14 @@ impl StoredBatch {
 
     /// The entry with this number, if it is in this batch.
     pub fn entry(&self, number: EntryNumber) -> Option<&Entry> {
-        let index = number.get().checked_sub(self.header.first_entry.get())?;
-        self.entries.get(usize::try_from(index).ok()?)
+        self.entries.get(self.header.index_of(number)? as usize)
     }
 
     /// The receipt for an entry. `None` if it is not in this batch, or nobody vouches for the batch.
     pub fn receipt(&self, number: EntryNumber) -> Option<Receipt> {
         self.header.seal.as_ref()?;
-        let entry = self.entry(number)?.clone();
-        let index = number.get() - self.header.first_entry.get();
-        let index = u32::try_from(index).ok()?;
+        let index = self.header.index_of(number)?;
+        let entry = self.entries.get(index as usize)?.clone();
         Some(Receipt::new(&self.header, index, self.tree.path(index)?, entry))
     }
 }

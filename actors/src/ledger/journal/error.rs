@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use wire::codec::DecodeError;
-use wire::{BatchNumber, EntryNumber};
+use wire::{BatchNumber, EntryNumber, PublicKey};
 
 use crate::ledger::state::ReplayError;
 
@@ -109,6 +109,16 @@ pub enum OpenError {
         first: BatchNumber,
         /// The last one that must be there, since a file names or follows it.
         last: BatchNumber,
+    },
+    /// The journal is another server's, or this one's key was replaced: put its own key back.
+    #[error("batch {batch} in {file} is not signed by the server key {server}")]
+    OtherServer {
+        /// The file, in the data directory.
+        file: String,
+        /// The batch that the file's seal is for.
+        batch: BatchNumber,
+        /// The key that it was opened with.
+        server: PublicKey,
     },
     /// A newer Mite wrote this: open it with that one.
     #[error("{file} was written by a newer mite: {what}")]

@@ -1,9 +1,9 @@
 //! Opening a journal: everything is checked first, and only then is anything repaired.
 
 use slog::{Logger, info, warn};
-use wire::BatchNumber;
 use wire::batch::BatchHeader;
 use wire::merkle::{self, MerkleTree};
+use wire::{BatchNumber, PublicKey};
 
 use super::Committed;
 use super::batch::{EncodedEntry, Entries, check_merkle_root};
@@ -13,29 +13,35 @@ use super::segment::{
     SEGMENT_HEADER_BYTES, Segment, SegmentHeader, checked_len, is_unmade, open, parse_segment_name,
     read, segment_name,
 };
-use super::snapshot::{self, parse_snapshot_name};
+use super::snapshot::{self, Loaded, parse_snapshot_name};
 use super::storage::{Storage, StorageFile};
 use crate::ledger::state::State;
 
-/// Checks and repairs the journal. Returns its last batch, the segment to go on with, and the state.
+/// Checks and repairs the journal of the server with this key. Returns its last batch, the segment to
+/// go on with, and the state.
 pub(super) fn recover(
     storage: &dyn Storage,
+    server: &PublicKey,
     log: &Logger,
 ) -> Result<(Committed, Option<Segment>, State), OpenError> {
     let mut listing = Listing::read(storage)?;
     let unmade = listing.take_unmade_segment(storage)?;
-    let loaded = snapshot::load_newest(storage, &listing.snapshots, log)?;
-    let (base, state) = loaded.unwrap_or((Committed::NOTHING, State::default()));
+    let loaded = snapshot::load_newest(storage, &listing.snapshots, log)?.unwrap_or_default();
+    loaded.check_server(server)?;
 
-    let segments = listing.segments_behind(&base)?;
-    let mut replay = Replay { storage, base, state, at: base, bytes: Vec::new() };
+    let segments = listing.segments_behind(&loaded.at)?;
+    let base = loaded.at;
+    let mut replay = Replay::new(storage, loaded);
     let mut tail = None;
     for (index, &first) in segments.iter().enumerate() {
         // Behind a torn batch, no segment is ever begun.
         let may_be_torn = index + 1 == segments.len() && unmade.is_none();
         tail = Some(replay.segment(first, index == 0, may_be_torn)?);
     }
-    let Replay { at, state, .. } = replay;
+    let Replay { at, state, last, .. } = replay;
+    if let Some((segment, header)) = last {
+        check_seal(segment, &header, server)?;
+    }
     if at.batch < base.batch {
         return Err(OpenError::BatchesMissing { first: at.next_batch(), last: base.batch });
     }
@@ -105,6 +111,20 @@ impl Listing {
     }
 }
 
+/// Checks that this server has sealed the last batch, so that what is appended has one seal with what
+/// stands before. Journals of before there were seals end with a batch that nobody has sealed.
+fn check_seal(
+    segment: BatchNumber,
+    last: &BatchHeader,
+    server: &PublicKey,
+) -> Result<(), OpenError> {
+    if last.seal.is_none() || last.verify(server).is_ok() {
+        return Ok(());
+    }
+    let file = segment_name(segment);
+    Err(OpenError::OtherServer { file, batch: last.batch, server: *server })
+}
+
 /// A segment whose header was never written must be the one that comes next.
 fn check_unmade_segment(unmade: BatchNumber, at: &Committed) -> Result<(), OpenError> {
     let next = at.next_batch();
@@ -126,13 +146,23 @@ struct Replay<'a> {
     /// What the snapshot holds. Batches up to here are checked, but change nothing any more.
     base: Committed,
     state: State,
+    /// Whether the server has sealed the snapshot's batch, and so must have sealed those behind it.
+    base_sealed: bool,
     /// The last batch that was checked.
     at: Committed,
+    /// Its header, and the segment that it is in.
+    last: Option<(BatchNumber, BatchHeader)>,
     /// The segment that is being read; kept so that all segments use one piece of memory.
     bytes: Vec<u8>,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    fn new(storage: &'a dyn Storage, loaded: Loaded) -> Self {
+        let Loaded { at, state, server } = loaded;
+        let base_sealed = server.is_some();
+        Self { storage, base: at, state, base_sealed, at, last: None, bytes: Vec::new() }
+    }
+
     fn segment(
         &mut self,
         first: BatchNumber,
@@ -151,7 +181,7 @@ impl Replay<'_> {
         bytes.resize(checked_len(&name, first, len)?, 0);
         read(&*file, &name, &mut bytes)?;
         let entry_known = self.begin(&name, first, is_start, &bytes)?;
-        let tail = self.batches(&name, &bytes, entry_known, may_be_torn);
+        let tail = self.batches(first, &bytes, entry_known, may_be_torn);
         let (used, last_batch_at, torn_end) = tail?;
         let header = bytes[..SEGMENT_HEADER_BYTES].to_vec();
         let last_batch = bytes[last_batch_at..used].to_vec();
@@ -192,11 +222,12 @@ impl Replay<'_> {
     /// torn one behind them ends.
     fn batches(
         &mut self,
-        name: &str,
+        segment: BatchNumber,
         bytes: &[u8],
         mut entry_known: bool,
         may_be_torn: bool,
     ) -> Result<(usize, usize, Option<usize>), OpenError> {
+        let name = &segment_name(segment);
         let mut at = SEGMENT_HEADER_BYTES;
         let mut last_batch_at = at;
         loop {
@@ -206,6 +237,7 @@ impl Replay<'_> {
                 Ok(Found::Batch { header, entries, end }) => {
                     self.at.check_next(&header, entry_known).map_err(fail)?;
                     self.take(&header, entries).map_err(fail)?;
+                    self.last = Some((segment, header));
                     entry_known = true;
                     last_batch_at = at;
                     at = end;
@@ -220,13 +252,18 @@ impl Replay<'_> {
                 Ok(Found::Torn { .. }) => return Err(fail(Damage::BatchIncomplete)),
                 Err(Fault::Damaged(what)) => return Err(fail(what)),
                 Err(Fault::Newer(what)) => {
-                    return Err(OpenError::Newer { file: name.to_owned(), what });
+                    return Err(OpenError::Newer { file: name.clone(), what });
                 }
             }
         }
     }
 
     fn take(&mut self, header: &BatchHeader, entries: &[u8]) -> Result<(), Damage> {
+        let follows_sealed = self.last.as_ref().is_some_and(|(_, last)| last.seal.is_some());
+        let behind_sealed_base = self.base_sealed && header.batch > self.base.batch;
+        if header.seal.is_none() && (follows_sealed || behind_sealed_base) {
+            return Err(Damage::SealMissing);
+        }
         if header.batch > self.base.batch {
             replay_entries(&mut self.state, header, entries)?;
         }

@@ -1,10 +1,14 @@
 //! Files that are kept for ever: their bytes never change, and they can always be read.
+//!
+//! `v1` is from before there were seals. After a deliberate change of a format, which takes a new version
+//! number and new files beside the old ones: `MITE_WRITE_GOLDEN=1 cargo test -p actors golden`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use wire::{Authority, Entry};
 
+use super::super::Snapshot;
 use super::*;
 
 const SNAPSHOT: &str = "snapshot-00000000000000000003.mite";
@@ -46,6 +50,50 @@ fn entries_of_v1() -> Vec<Entry> {
     ]
 }
 
+/// A journal with seals, and a snapshot of the second version in the middle of it.
+fn written() -> (Small, Vec<(String, Vec<u8>)>) {
+    let small = journal_of(signed_commands(), 4096);
+    Snapshot::capture(&small.states[3], &TERMS.server)
+        .store(&small.storage, &small.committed[3])
+        .expect("memory does not fail");
+    let files = files(&small.storage);
+    (small, files)
+}
+
+#[test]
+fn the_bytes_of_both_formats_are_frozen() {
+    let (_, files) = written();
+    let directory = directory("v1-sealed");
+    if std::env::var_os("MITE_WRITE_GOLDEN").is_some() {
+        fs::create_dir_all(&directory).expect("the source tree");
+        for (name, bytes) in &files {
+            fs::write(directory.join(name), bytes).expect("the source tree");
+        }
+    }
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, [FIRST_SEGMENT, SNAPSHOT]);
+    for (name, bytes) in &files {
+        assert!(
+            golden("v1-sealed", name) == *bytes,
+            "{name} is written in another way than it was"
+        );
+    }
+}
+
+#[test]
+fn frozen_sealed_files_can_be_read() {
+    let (small, _) = written();
+    let storage = MemoryStorage::new();
+    storage.write(FIRST_SEGMENT, golden("v1-sealed", FIRST_SEGMENT));
+    let (journal, state) = open(&storage, 4096).expect("the segment alone");
+    assert_eq!((&state, journal.last()), (&small.states[5], &small.committed[5]));
+    storage.write(SNAPSHOT, golden("v1-sealed", SNAPSHOT));
+    let (_, state) = open(&storage, 4096).expect("the segment and the snapshot");
+    assert_eq!(state, small.states[5]);
+    storage.remove(FIRST_SEGMENT).expect("it is there");
+    assert_eq!(expect_missing(open(&storage, 4096)), (3, 3));
+}
+
 #[test]
 fn frozen_files_of_the_first_version_can_be_read() {
     let mut expected = State::default();
@@ -60,6 +108,14 @@ fn frozen_files_of_the_first_version_can_be_read() {
     storage.write(SNAPSHOT, golden("v1", SNAPSHOT));
     let (_, state) = open(&storage, 2048).expect("the segment and the snapshot");
     assert_eq!(state, expected);
+
+    // Sealed batches follow those that nobody has sealed, in the same segment and over restarts.
+    let longer = storage.copy();
+    for name in ["zoe", "yan"] {
+        let (mut journal, mut state) = open(&longer, 2048).expect("intact");
+        commit(&mut journal, &mut state, vec![opening(name, 1)]).expect("memory does not fail");
+        assert_eq!(open(&longer, 2048).expect("intact").1, state);
+    }
 
     // Only the snapshot can know what it is asked for here: the journal must miss the batches.
     storage.remove(FIRST_SEGMENT).expect("it is there");
