@@ -1,10 +1,13 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use wire::PublicKey;
+use wire::signature::public_key;
+use wire::{Order, PublicKey};
 
 use super::*;
-use crate::probe::TERMS;
+use crate::probe::{TERMS, key, keyed, order};
+
+mod signed;
 
 fn name(text: &str) -> Username {
     text.parse().expect("a valid name")
