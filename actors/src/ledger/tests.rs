@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use wire::text::TextPayment;
 use wire::{Access, AccountId, Amount, Refusal, Username};
 
 use super::journal::{JournalOptions, MemoryStorage, Storage, StorageFile};
@@ -13,6 +14,7 @@ use super::waiting::PLAIN_COMMAND_BYTES;
 use super::*;
 use crate::probe::{no_log, server_key};
 
+mod receipts;
 mod snapshots;
 
 /// A directory in memory whose syncs wait for the test's word, or fail.
