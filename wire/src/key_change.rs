@@ -85,3 +85,6 @@ impl VerifiedKeyChange {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

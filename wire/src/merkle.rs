@@ -103,13 +103,11 @@ mod tests {
 
     /// The definition of the RFC, word for word.
     fn defined_root(leaves: &[Hash]) -> Hash {
-        match leaves {
-            [leaf] => *leaf,
-            _ => {
-                let split = leaves.len().next_power_of_two() / 2;
-                node(&defined_root(&leaves[..split]), &defined_root(&leaves[split..]))
-            }
+        if let [leaf] = leaves {
+            return *leaf;
         }
+        let split = leaves.len().next_power_of_two() / 2;
+        node(&defined_root(&leaves[..split]), &defined_root(&leaves[split..]))
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub const ORDER_VALIDITY_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 pub const ORDER_VERSION: u16 = 1;
 
 /// The longest encoding of a [`SignedOrder`]: two names of 32 characters of 4 bytes, three keys, a hash, a
-/// signature and the numbers (535 bytes), rounded up.
+/// signature and the numbers (499 bytes), rounded up.
 pub const SIGNED_ORDER_BYTES_MAX: usize = 576;
 
 /// The longest memo, in bytes of UTF-8.
@@ -192,7 +192,9 @@ impl SignedOrder {
     ) -> Vec<Result<VerifiedOrder, InvalidSignature>> {
         let (items, hashes): (Vec<_>, Vec<_>) = orders.iter().map(Self::batch_item).unzip();
         let mut batch = batch::Verifier::new();
-        items.iter().for_each(|item| batch.queue(item.clone()));
+        for item in &items {
+            batch.queue(item.clone());
+        }
         let all_valid = batch.verify(random).is_ok();
         let verdicts = orders.into_iter().zip(items).zip(hashes).map(|((signed, item), hash)| {
             if all_valid || item.verify_single().is_ok() {
@@ -236,3 +238,6 @@ impl VerifiedOrder {
 fn hash(order_bytes: &[u8]) -> OrderHash {
     Sha256::digest(order_bytes).into()
 }
+
+#[cfg(test)]
+mod tests;

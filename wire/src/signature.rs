@@ -101,3 +101,6 @@ impl fmt::Debug for Signature {
 pub fn public_key(key: &SigningKey) -> PublicKey {
     PublicKey::new(VerificationKeyBytes::from(key).into())
 }
+
+#[cfg(test)]
+mod tests;

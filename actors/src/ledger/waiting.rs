@@ -15,7 +15,7 @@ pub const SUBMIT_COMMANDS_MAX: usize = 1 << 15;
 pub const SUBMIT_SIGNED_MAX: usize = 4096;
 
 /// The largest entry of an order or a key change: two names of 32 characters of 4 bytes, three keys, a
-/// hash, a signature and numbers are 567 bytes.
+/// hash, a signature and numbers are 531 bytes.
 pub(super) const SIGNED_ENTRY_BYTES_MAX: usize = 640;
 
 /// The largest entry of any other command: an opening with a name of 32 characters of 4 bytes and a key.

@@ -24,6 +24,7 @@ pub(super) const END_MARKER: [u8; 4] = *b"EndB";
 #[derive(Debug)]
 pub struct Batch {
     bytes: Vec<u8>,
+    entry_count: u32,
     /// Where each entry ends, counted from where the first one begins.
     ends: Vec<u32>,
     closed: bool,
@@ -34,7 +35,7 @@ impl Batch {
     pub fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.resize(BATCH_HEADER_BYTES, 0);
-        Self { bytes: buffer, ends: Vec::new(), closed: false }
+        Self { bytes: buffer, entry_count: 0, ends: Vec::new(), closed: false }
     }
 
     /// Adds an entry behind those that are there.
@@ -46,12 +47,12 @@ impl Batch {
         assert!(!self.is_full(), "a full batch takes no entry");
         codec::encode_into(entry, &mut self.bytes);
         self.ends.push(self.byte_len_u32());
+        self.entry_count += 1;
     }
 
     /// Whether there may be no room for one more entry.
     pub fn is_full(&self) -> bool {
-        self.entry_count() >= BATCH_ENTRIES_MAX
-            || self.byte_len() > BATCH_BYTES_MAX - ENTRY_BYTES_MAX
+        self.entry_count >= BATCH_ENTRIES_MAX || self.byte_len() > BATCH_BYTES_MAX - ENTRY_BYTES_MAX
     }
 
     /// Nothing is to be written behind it in the same batch: something belongs to its very end.
@@ -62,7 +63,7 @@ impl Batch {
     /// Takes the entries of `next` behind its own, or gives `next` back if they do not belong into
     /// one batch.
     pub(super) fn absorb(&mut self, next: Self) -> Result<(), Self> {
-        let entries = u64::from(self.entry_count()) + u64::from(next.entry_count());
+        let entries = u64::from(self.entry_count) + u64::from(next.entry_count);
         let bytes = self.byte_len() + next.byte_len();
         if self.closed || entries > u64::from(BATCH_ENTRIES_MAX) || bytes > BATCH_BYTES_MAX {
             return Err(next);
@@ -70,13 +71,14 @@ impl Batch {
         let begin = self.byte_len_u32();
         self.bytes.extend_from_slice(&next.bytes[BATCH_HEADER_BYTES..]);
         self.ends.extend(next.ends.iter().map(|end| begin + end));
+        self.entry_count += next.entry_count;
         self.closed = next.closed;
         Ok(())
     }
 
     /// How many entries it holds.
-    pub fn entry_count(&self) -> u32 {
-        u32::try_from(self.ends.len()).expect("push and absorb keep to BATCH_ENTRIES_MAX")
+    pub const fn entry_count(&self) -> u32 {
+        self.entry_count
     }
 
     /// How many bytes its entries take.
@@ -90,7 +92,7 @@ impl Batch {
 
     /// Whether it holds no entries.
     pub const fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.entry_count == 0
     }
 
     /// The memory, to be used again. Its content means nothing.
@@ -107,7 +109,7 @@ impl Batch {
         write: impl FnOnce(&[u8]) -> Result<(), E>,
     ) -> Result<(BatchHeader, MerkleTree), E> {
         let mut header = BatchHeader {
-            entry_count: self.entry_count(),
+            entry_count: self.entry_count,
             batch: place.batch,
             first_entry: place.first_entry,
             time: place.time,

@@ -96,7 +96,7 @@ impl Model {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Open { who: usize, key: Option<u8>, grant: u64 },
     Pay { sender: usize, payer: usize, amount: u64, payee: usize },
