@@ -3,9 +3,9 @@
 //! A crash in the middle of a write leaves some 512-byte sectors of it written and others as they
 //! were, which is zero, because segments are filled with zeros ahead of the batches. No sector that
 //! was written is zero: a batch begins with a magic number and ends with a marker without zero bytes,
-//! the longest run of zeros in a header is 96 bytes (Merkle root and signature), and the longest in
-//! entries is less than that (the end of an opening with an empty key and no grant, and the
-//! beginning of the next opening). So a batch that fails its checks is **torn** if some sector of it
+//! the longest run of zeros in a header is 96 bytes (no Merkle root and no signature), and the longest
+//! in entries is less than 180 (a key change to the key of zeros with two signatures of zeros, and the
+//! beginning of an opening behind it). So a batch that fails its checks is **torn** if some sector of it
 //! is zero or beyond the end of the file and nothing follows it, and **damaged** if all its sectors
 //! are there: a flipped bit never passes for a crash.
 
