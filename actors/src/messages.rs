@@ -88,7 +88,7 @@ use wire::{
 };
 use zeroize::Zeroize as _;
 
-use crate::ledger::journal::{Committed, JournalError};
+use crate::ledger::journal::{JournalError, SealedBatch};
 use crate::ledger::state::{Command, Outcome};
 
 // ---- server ----
@@ -359,8 +359,8 @@ pub enum LedgerUnavailable {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct BatchCommitted {
-    /// As which one.
-    pub committed: Committed,
+    /// As which one, with what receipts are made of.
+    pub sealed: Box<SealedBatch>,
     /// How many of those that were handed over went into it.
     pub batches: usize,
     /// The memory that held it, to be used again.

@@ -4,11 +4,15 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use actix::prelude::*;
+use ed25519_zebra::SigningKey;
 use slog::{Discard, Logger, o};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use wire::{PublicKey, Timestamp};
+use wire::order::{NO_MEMO, ORDER_VERSION};
+use wire::signature::public_key;
+use wire::{Access, Amount, Order, OrderId, PublicKey, Timestamp};
 
 use crate::ledger::state::Terms;
+use crate::messages::Signer;
 
 /// A log for nobody.
 pub(crate) fn no_log() -> Logger {
@@ -96,6 +100,47 @@ impl<M: Unpin + 'static, F: Unpin + 'static> Handler<End> for Probe<M, F> {
     }
 }
 
-/// What the rules go by in tests where neither the clock nor the server matters.
+/// What the rules go by in tests where the clock does not matter. The server's key is that of
+/// [`server_key`].
 pub(crate) const TERMS: Terms =
-    Terms { now: Timestamp::new(1_700_000_000_000), server: PublicKey::new([0x5E; 32]) };
+    Terms { now: Timestamp::new(1_700_000_000_000), server: PublicKey::new(SERVER) };
+
+const SERVER: [u8; 32] = [
+    0x81, 0x46, 0x64, 0x0F, 0x02, 0x49, 0x3A, 0xF4, 0xFB, 0xC5, 0x4F, 0xE3, 0x33, 0x88, 0xE7, 0x5D,
+    0xC2, 0xC9, 0x37, 0xAE, 0x0B, 0x77, 0x27, 0xCC, 0x2B, 0x2A, 0xFB, 0x1B, 0x75, 0x19, 0x9A, 0x3E,
+];
+
+/// The key of the server.
+pub(crate) fn server_key() -> Signer {
+    Signer::new(key(0x5E))
+}
+
+/// Somebody's key: a different one for each number.
+pub(crate) fn key(number: u8) -> SigningKey {
+    SigningKey::from_bytes(&[number; 32])
+}
+
+/// An order of the account with this name and the key with this number, valid for an hour.
+pub(crate) fn order(payer: (&str, u8), payee: (&str, Access), amount: u64, nonce: u8) -> Order {
+    let not_after = Timestamp::new(TERMS.now.get() + 3_600_000);
+    Order {
+        version: ORDER_VERSION,
+        server: TERMS.server,
+        id: OrderId::new(not_after, [nonce; 10]),
+        payer: payer.0.parse().expect("a valid name"),
+        payer_key: public_key(&key(payer.1)),
+        payee: payee.0.parse().expect("a valid name"),
+        payee_key: match payee.1 {
+            Access::Open => None,
+            Access::Keyed(key) => Some(key),
+        },
+        amount: Amount::new(amount),
+        not_after,
+        memo_hash: NO_MEMO,
+    }
+}
+
+/// The access of an account with the key with this number.
+pub(crate) fn keyed(number: u8) -> Access {
+    Access::Keyed(public_key(&key(number)))
+}

@@ -98,6 +98,14 @@ pub enum Error {
         /// What is damaged, with file and offset.
         cause: Cause,
     },
+    /// The journal is not one that the server's key has signed.
+    #[error("the server key in {} is not that of the journal: {cause}", path.display())]
+    JournalOfOther {
+        /// The data directory.
+        path: PathBuf,
+        /// Which file and batch the key has not signed.
+        cause: Cause,
+    },
     /// The journal was written by a later version of this program.
     #[error("cannot open the journal in {}: {cause}", path.display())]
     JournalNewer {
@@ -161,7 +169,8 @@ impl Error {
             Self::DataDirectory { .. }
             | Self::DataDirectoryLocked { .. }
             | Self::Profile { .. }
-            | Self::ServerKey { .. } => exit::DATA_DIRECTORY,
+            | Self::ServerKey { .. }
+            | Self::JournalOfOther { .. } => exit::DATA_DIRECTORY,
             Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
             Self::ServerUnreachable { .. } => exit::SERVER_UNREACHABLE,
             Self::JournalFailed { .. } | Self::Internal(_) => exit::INTERNAL,
@@ -190,6 +199,11 @@ impl Error {
             Self::JournalDamaged { .. } => Some(
                 "keep a copy of the directory as it is, then restore it from a backup; nothing \
                  has been changed"
+                    .into(),
+            ),
+            Self::JournalOfOther { .. } => Some(
+                "put back the server.key that this journal was written with: clients and receipts \
+                 know the server by it; nothing has been changed"
                     .into(),
             ),
             Self::JournalNewer { .. } => {
@@ -383,6 +397,11 @@ mod tests {
                 Error::JournalDamaged { path: path(), cause: cause() },
                 6,
                 "error: the journal in /data is damaged: segment 3, offset 4096: wrong checksum",
+            ),
+            (
+                Error::JournalOfOther { path: path(), cause: "batch 3 is not signed".into() },
+                5,
+                "error: the server key in /data is not that of the journal: batch 3 is not signed",
             ),
             (
                 Error::JournalNewer { path: path(), cause: "segment 3: version 9".into() },

@@ -12,7 +12,7 @@ use actors::ledger::journal::{
     DataDirError, DiskStorage, Journal, JournalOptions, OpenError, Operation, Storage,
 };
 use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, SNAPSHOT_ENTRIES, system_clock};
-use actors::messages::StopLedger;
+use actors::messages::{Signer, StopLedger};
 use actors::registry::Registry;
 use actors::session::{SessionPeers, SessionSettings, TextRules};
 use slog::{Logger, info, warn};
@@ -63,21 +63,22 @@ impl Server {
         let address = listener.local_addr().map_err(cannot_listen)?;
 
         let storage = open_storage(&config.data_dir)?;
-        let (journal, state) = Journal::open(storage, JournalOptions::default(), log)
-            .map_err(|error| journal_error(&config.data_dir, error))?;
+        let cannot_open = |error| journal_error(&config.data_dir, error);
+        // Only a ledger without a past may get a new key.
+        let key = if Journal::has_begun(&*storage).map_err(|error| cannot_open(error.into()))? {
+            server_key::load(&config.data_dir, log)?
+        } else {
+            server_key::load_or_create(&config.data_dir, log)?
+        };
+        let signer = Signer::new(*key.signing_key());
+        let (journal, state) =
+            Journal::open(storage, signer, JournalOptions::default(), log).map_err(cannot_open)?;
         info!(log, "ledger opened"; "accounts" => state.accounts().len(),
             "entries" => state.next_entry().get(), "data" => %config.data_dir.display());
-        // Behind the journal: only a ledger without a past may get a new key.
-        let key = if journal.last().batch.get() == 0 {
-            server_key::load_or_create(&config.data_dir, log)?
-        } else {
-            server_key::load(&config.data_dir, log)?
-        };
-
         let settings = LedgerSettings {
             clock: system_clock,
-            server: key.public_key(),
             snapshot_entries: SNAPSHOT_ENTRIES,
+            grew: None,
             fail_stop: Arc::new(fail_stop(config.data_dir.clone())),
         };
         let ledger = Ledger::new(journal, state, settings, log).start();
@@ -135,9 +136,11 @@ impl Server {
 fn open_storage(data_dir: &Path) -> Result<Arc<dyn Storage>, Error> {
     match DiskStorage::open(data_dir) {
         Ok(storage) => Ok(Arc::new(storage)),
-        Err(DataDirError::Create { path, source } | DataDirError::NotWritable { path, source }) => {
-            Err(Error::DataDirectory { path, source })
-        }
+        Err(
+            DataDirError::Create { path, source }
+            | DataDirError::NotWritable { path, source }
+            | DataDirError::NotReadable { path, source },
+        ) => Err(Error::DataDirectory { path, source }),
         Err(DataDirError::Locked { path }) => Err(Error::DataDirectoryLocked { path }),
     }
 }
@@ -152,6 +155,7 @@ fn journal_error(data_dir: &Path, error: OpenError) -> Error {
             // A repair did not succeed: the disk fails.
             _ => Error::JournalFailed { path, cause: failure.into() },
         },
+        OpenError::OtherServer { .. } => Error::JournalOfOther { path, cause: error.into() },
         OpenError::Newer { .. } => Error::JournalNewer { path, cause: error.into() },
         OpenError::Damaged { .. } | OpenError::BatchesMissing { .. } => {
             Error::JournalDamaged { path, cause: error.into() }

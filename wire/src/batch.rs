@@ -183,6 +183,13 @@ impl BatchHeader {
         EntryNumber::new(self.first_entry.get() + self.entry_count as u64)
     }
 
+    /// The place of the entry with this number among the batch's own, from 0; `None` if it is in
+    /// another batch.
+    pub fn index_of(&self, number: EntryNumber) -> Option<u32> {
+        let index = number.get().checked_sub(self.first_entry.get())?;
+        u32::try_from(index).ok().filter(|index| *index < self.entry_count)
+    }
+
     fn check_bounds(&self) -> Result<(), BatchHeaderFault> {
         // Every entry takes a byte at least, so the length bounds the count.
         let possible = (1..=BATCH_ENTRIES_MAX).contains(&self.entry_count)

@@ -61,7 +61,10 @@ pub fn decode_exact<const LIMIT: usize, T: DeserializeOwned>(
 mod tests {
     use super::*;
     use crate::entry::{Access, Authority, ENTRY_BYTES_MAX, Entry};
-    use crate::{AccountId, Amount, PublicKey};
+    use crate::{
+        AccountId, Amount, KeyChange, Order, OrderId, PublicKey, Refusal, Signature,
+        SignedKeyChange, SignedOrder, Timestamp,
+    };
 
     fn opened() -> Entry {
         Entry::AccountOpened {
@@ -99,6 +102,69 @@ mod tests {
         expected.extend([0xFF; 8]);
         expected.extend([0, 0, 0, 0]);
         assert_eq!(encoded(&transferred), expected);
+    }
+
+    #[test]
+    fn golden_bytes_of_signed_entries() {
+        let order = Order {
+            version: 1,
+            server: PublicKey::new([0x5E; 32]),
+            id: OrderId::new(Timestamp::new(0x0102_0304_0506), [0xAA; 10]),
+            payer: "alice".parse().expect("a valid name"),
+            payer_key: PublicKey::new([1; 32]),
+            payee: "bob".parse().expect("a valid name"),
+            payee_key: None,
+            amount: Amount::new(10),
+            not_after: Timestamp::new(0x0102_0304_0506),
+            memo_hash: [0x33; 32],
+        };
+        let signature = Signature::new([0xCD; 64]);
+        let signed = || Box::new(SignedOrder { order: order.clone(), signature });
+        let mut order_bytes = order.to_bytes();
+        assert_eq!(order_bytes.len(), 2 + 32 + 16 + 8 + 5 + 32 + 8 + 3 + 1 + 8 + 8 + 32);
+        order_bytes.extend([0xCD; 64]);
+
+        let settled = Entry::Transferred {
+            payer: AccountId::new(1),
+            payee: AccountId::new(2),
+            amount: Amount::new(10),
+            authority: Authority::Order(signed()),
+        };
+        let mut expected = vec![1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0];
+        expected.extend([10, 0, 0, 0, 0, 0, 0, 0]);
+        expected.extend([1, 0, 0, 0]);
+        expected.extend(&order_bytes);
+        assert_eq!(encoded(&settled), expected);
+
+        let refused = Entry::OrderRefused {
+            payer: AccountId::new(1),
+            order: signed(),
+            refusal: Refusal::UnknownPayee,
+        };
+        let mut expected = vec![2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        expected.extend(&order_bytes);
+        expected.extend([4, 0, 0, 0]);
+        assert_eq!(encoded(&refused), expected);
+
+        let change = KeyChange {
+            version: 1,
+            server: PublicKey::new([0x5E; 32]),
+            account: "alice".parse().expect("a valid name"),
+            old: PublicKey::new([1; 32]),
+            new: PublicKey::new([2; 32]),
+        };
+        let mut expected = vec![3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        expected.extend(change.to_bytes());
+        expected.extend([0xCD; 64]);
+        expected.extend([0xCE; 64]);
+        let by_new = Signature::new([0xCE; 64]);
+        let change = Box::new(SignedKeyChange { change, by_old: signature, by_new });
+        let changed = Entry::KeyChanged { account: AccountId::new(1), change };
+        assert_eq!(encoded(&changed), expected);
+        for entry in [settled, refused, changed] {
+            let decoded = decode_exact::<ENTRY_BYTES_MAX, Entry>(&encoded(&entry));
+            assert_eq!(decoded.expect("a whole entry"), entry);
+        }
     }
 
     #[test]

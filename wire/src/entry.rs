@@ -7,7 +7,7 @@ use crate::order::SignedOrder;
 use crate::{AccountId, Amount, PublicKey, Refusal, Username};
 
 /// The most bytes that one encoded entry takes. The largest today is an [`Entry::Transferred`] with
-/// the largest order in it (567 bytes); the rest is room for what is to come.
+/// the largest order in it (531 bytes); the rest is room for what is to come.
 pub const ENTRY_BYTES_MAX: usize = 4096;
 
 /// One change of the ledger.

@@ -89,3 +89,6 @@ impl VerifiedKeyChange {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub const ORDER_VALIDITY_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 pub const ORDER_VERSION: u16 = 1;
 
 /// The longest encoding of a [`SignedOrder`]: two names of 32 characters of 4 bytes, three keys, a hash, a
-/// signature and the numbers (535 bytes), rounded up.
+/// signature and the numbers (499 bytes), rounded up.
 pub const SIGNED_ORDER_BYTES_MAX: usize = 576;
 
 /// The longest memo, in bytes of UTF-8.
@@ -238,3 +238,6 @@ impl VerifiedOrder {
 fn hash(order_bytes: &[u8]) -> OrderHash {
     Sha256::digest(order_bytes).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,12 @@ pub enum ReceiptError {
     /// The entry holds an order that its payer has not signed.
     #[error("the order in the receipt is not signed by its payer")]
     Order,
+    /// The entry holds an order for another server, or moves another amount than it says.
+    #[error("the entry in the receipt does not do what the order in it says")]
+    Mismatch,
+    /// The entry holds a key change that not both keys have signed.
+    #[error("the key change in the receipt is not signed by both keys")]
+    KeyChange,
 }
 
 impl Receipt {
@@ -77,8 +83,9 @@ impl Receipt {
         Self { header: HeaderBytes(header.encode()), index, path, entry }
     }
 
-    /// Checks everything: the server's signature, the entry's place, and, if there is an order in it,
-    /// the payer's signature.
+    /// Checks everything: the server's signature, the entry's place, and, if there is an order or a key
+    /// change in it, the signatures under that and that the entry does what they say. Which accounts
+    /// have the names in it is the server's word.
     ///
     /// # Errors
     /// [`ReceiptError`]; then nothing in it is to be believed.
@@ -93,9 +100,7 @@ impl Receipt {
         if root != Some(seal.merkle_root) {
             return Err(ReceiptError::NotInBatch);
         }
-        if let Some(order) = self.order() {
-            order.clone().verify().map_err(|InvalidSignature| ReceiptError::Order)?;
-        }
+        self.check_signed(server)?;
         Ok(Proven {
             batch: header.batch,
             head: header.head(),
@@ -103,6 +108,25 @@ impl Receipt {
             number: EntryNumber::new(header.first_entry.get() + u64::from(self.index)),
             entry: &self.entry,
         })
+    }
+
+    /// Checks what account holders have signed: the server's word does not stand for theirs.
+    fn check_signed(&self, server: &PublicKey) -> Result<(), ReceiptError> {
+        if let Some(signed) = self.order() {
+            signed.clone().verify().map_err(|InvalidSignature| ReceiptError::Order)?;
+            let amount_fits = match &self.entry {
+                Entry::Transferred { amount, .. } => *amount == signed.order.amount,
+                _ => true,
+            };
+            if signed.order.server != *server || !amount_fits {
+                return Err(ReceiptError::Mismatch);
+            }
+        }
+        if let Entry::KeyChanged { change, .. } = &self.entry {
+            let verified = change.as_ref().clone().verify();
+            verified.map_err(|InvalidSignature| ReceiptError::KeyChange)?;
+        }
+        Ok(())
     }
 
     /// The entry that it is about.
@@ -146,3 +170,6 @@ impl<'de> Deserialize<'de> for HeaderBytes {
         Ok(Self(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests;

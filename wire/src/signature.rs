@@ -111,30 +111,4 @@ pub fn public_key(key: &SigningKey) -> PublicKey {
 }
 
 #[cfg(test)]
-mod tests {
-    use curve25519_dalek::constants::EIGHT_TORSION;
-
-    use super::*;
-
-    #[test]
-    fn keys_of_small_order_and_what_is_no_key_are_weak() {
-        for point in EIGHT_TORSION {
-            let key = PublicKey::new(point.compress().to_bytes());
-            assert!(is_weak(&key), "{key}");
-        }
-        // Anybody can sign for the neutral element: S = 0, R = the neutral element.
-        let mut neutral = [0; 32];
-        neutral[0] = 1;
-        let mut signature = [0; 64];
-        signature[0] = 1;
-        let key = PublicKey::new(neutral);
-        assert!(Signature::new(signature).verify(&key, Domain::Order, b"anything").is_ok());
-        assert!(is_weak(&key));
-        // Of all byte strings, about half are no points.
-        let strings = (0..=u8::MAX).map(|byte| PublicKey::new([byte; 32]));
-        assert!((64..192).contains(&strings.filter(is_weak).count()));
-        for number in 0..20 {
-            assert!(!is_weak(&public_key(&SigningKey::from_bytes(&[number; 32]))));
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 pub mod journal;
 mod snapshots;
 pub mod state;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,42 +15,37 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use slog::{Logger, crit, debug, info, o};
+use wire::batch::BATCH_ENTRIES_MAX;
 use wire::entry::ENTRY_BYTES_MAX;
 use wire::{PublicKey, Timestamp};
 
 use self::journal::{
-    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal,
-    JournalError, JournalWriter, Report,
+    BATCH_BYTES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal, JournalError,
+    JournalWriter, Report, SealedBatch,
 };
 use self::snapshots::Snapshots;
-use self::state::{Command, Outcome, State, Terms};
+use self::state::{State, Terms};
+use self::waiting::{
+    Load, Made, Reply, Request, SUBMIT_ENTRY_BYTES_MAX, WAITING_BYTES_MAX, Waiting,
+};
+pub use self::waiting::{SUBMIT_COMMANDS_MAX, SUBMIT_SIGNED_MAX};
 use crate::later::{Later, ReplySlot};
-use crate::messages::{BatchCommitted, JournalFailed, LedgerUnavailable, StopLedger, Submit};
-
-/// Commands that may wait for the disk: at a million a second, a quarter of a second. Each waits as a
-/// [`Command`] or as its [`Outcome`]. Counted with both this is 32 MiB. Names of more than 24 bytes
-/// are on the heap besides: two of 128 bytes in a command at most, 64 MiB if all are such.
-const COMMANDS_WAITING_MAX: usize = 1 << 18;
-
-const _: () =
-    assert!(COMMANDS_WAITING_MAX * (size_of::<Command>() + size_of::<Outcome>()) <= 32 << 20);
-
-/// The most commands that are taken in one [`Submit`], so that it always fits into an empty batch:
-/// none of them makes an entry of more than `COMMAND_ENTRY_BYTES_MAX`.
-pub const SUBMIT_COMMANDS_MAX: usize = 1 << 15;
+use crate::messages::{
+    BatchCommitted, JournalFailed, JournalGrew, LedgerUnavailable, StopLedger, Submit,
+    SubmitForReceipts,
+};
 
 /// Messages that the mailbox holds before senders wait. Each clone of the ledger's address may add one
 /// more when it is full, so that this alone bounds nothing: the number of sessions does, each of which
 /// has one message under way at most. So many sessions' messages gather without anybody waiting.
 const MAILBOX_MESSAGES: usize = 4096;
 
-/// The largest entry that a command makes today: an opening with a name of 32 characters of 4 bytes
-/// and a key.
-const COMMAND_ENTRY_BYTES_MAX: usize = 192;
+/// What the entries of a batch take before it takes no more: there is room for one entry more.
+const BATCH_FILL_BYTES: usize = BATCH_BYTES_MAX - ENTRY_BYTES_MAX;
 
+// Whatever is taken fits into an empty batch.
 const _: () = assert!(SUBMIT_COMMANDS_MAX <= BATCH_ENTRIES_MAX as usize);
-const _: () =
-    assert!(SUBMIT_COMMANDS_MAX * COMMAND_ENTRY_BYTES_MAX <= BATCH_BYTES_MAX - ENTRY_BYTES_MAX);
+const _: () = assert!(SUBMIT_ENTRY_BYTES_MAX <= BATCH_FILL_BYTES);
 
 /// How many entries may follow a snapshot before the next one is due, by default: half a second of
 /// replay.
@@ -71,11 +67,11 @@ pub enum LedgerFailure {
 pub struct LedgerSettings {
     /// The server's clock.
     pub clock: fn() -> Timestamp,
-    /// The server's public key, which every order names.
-    pub server: PublicKey,
     /// How many entries may follow a snapshot before the next one is due. A server uses
     /// [`SNAPSHOT_ENTRIES`].
     pub snapshot_entries: u64,
+    /// Who is told that the journal has grown, before anybody hears of an outcome.
+    pub grew: Option<Recipient<JournalGrew>>,
     /// Ends the process. Called at most once, on a failure after which the ledger answers nobody.
     pub fail_stop: Arc<dyn Fn(LedgerFailure) + Send + Sync>,
 }
@@ -86,9 +82,6 @@ pub fn system_clock() -> Timestamp {
     Timestamp::new(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
-type Outcomes = Result<Vec<Outcome>, LedgerUnavailable>;
-type OutcomesSlot = ReplySlot<Outcomes>;
-
 /// The actor that moves the money. One per server.
 pub struct Ledger {
     state: State,
@@ -96,15 +89,18 @@ pub struct Ledger {
     journal: Option<Journal>,
     writer: Option<JournalWriter>,
     settings: LedgerSettings,
+    /// The key that seals the journal, and that every order names.
+    server: PublicKey,
     /// What the next batch will hold.
     gathering: Gathering,
     /// What the batches hold that are on their way to the disk, in order.
     committing: VecDeque<Committing>,
     /// What does not fit into the next batch any more, in order.
-    overflow: VecDeque<(Submit, OutcomesSlot)>,
+    overflow: VecDeque<Request>,
     /// Memory of a batch that is durable, to be used again.
     spare: Option<Vec<u8>>,
-    commands_waiting: usize,
+    /// What all requests that are not answered take, in bytes, at most.
+    waiting_bytes: usize,
     flush_scheduled: bool,
     /// The last batch that is durable.
     last: Committed,
@@ -126,29 +122,24 @@ struct Committing {
     snapshot: Option<Captured>,
 }
 
-/// Outcomes that are decided, and who waits for them.
-struct Waiting {
-    outcomes: Vec<Outcome>,
-    reply: OutcomesSlot,
-}
-
 impl Ledger {
     /// A ledger over an open journal and the state that it holds.
     pub fn new(journal: Journal, state: State, settings: LedgerSettings, log: &Logger) -> Self {
         let log = log.new(o!("actor" => "ledger"));
         let last = *journal.last();
-        let storage = Arc::clone(journal.storage());
-        let snapshots = Snapshots::new(storage, settings.snapshot_entries, &state, log.clone());
+        let server = journal.server();
+        let snapshots = Snapshots::new(&journal, settings.snapshot_entries, &state, log.clone());
         Self {
             state,
             journal: Some(journal),
             writer: None,
             settings,
+            server,
             gathering: Gathering { batch: Batch::new(Vec::new()), waiting: Vec::new() },
             committing: VecDeque::new(),
             overflow: VecDeque::new(),
             spare: None,
-            commands_waiting: 0,
+            waiting_bytes: 0,
             flush_scheduled: false,
             last,
             now: last.time,
@@ -159,44 +150,47 @@ impl Ledger {
         }
     }
 
-    fn take(&mut self, submit: Submit, reply: OutcomesSlot, ctx: &mut Context<Self>) {
-        let count = submit.0.len();
-        let too_many =
-            count > SUBMIT_COMMANDS_MAX || self.commands_waiting + count > COMMANDS_WAITING_MAX;
+    fn take(&mut self, request: Request, ctx: &mut Context<Self>) {
         if self.stop_asked {
-            return reply.send(Err(LedgerUnavailable::Stopping));
+            return request.reply.refuse(LedgerUnavailable::Stopping);
         }
-        if too_many {
-            return reply.send(Err(LedgerUnavailable::Busy));
+        let load = request.load;
+        if load.is_too_large() || self.waiting_bytes + load.waiting_bytes > WAITING_BYTES_MAX {
+            return request.reply.refuse(LedgerUnavailable::Busy);
         }
-        self.commands_waiting += count;
-        if self.overflow.is_empty() && self.fits(count) {
-            self.apply(submit, reply);
+        self.waiting_bytes += load.waiting_bytes;
+        if self.overflow.is_empty() && self.fits(&load) {
+            self.apply(request);
         } else {
-            self.overflow.push_back((submit, reply));
+            self.overflow.push_back(request);
         }
         self.schedule_flush(ctx);
     }
 
-    fn fits(&self, commands: usize) -> bool {
+    fn fits(&self, load: &Load) -> bool {
         let batch = &self.gathering.batch;
-        let entries = batch.entry_count() as usize + commands;
-        let bytes = batch.byte_len() + commands * COMMAND_ENTRY_BYTES_MAX;
-        entries <= BATCH_ENTRIES_MAX as usize && bytes <= BATCH_BYTES_MAX - ENTRY_BYTES_MAX
+        let entries = batch.entry_count() as usize + load.commands;
+        let bytes = batch.byte_len() + load.entry_bytes();
+        entries <= BATCH_ENTRIES_MAX as usize && bytes <= BATCH_FILL_BYTES
     }
 
-    fn apply(&mut self, Submit(commands): Submit, reply: OutcomesSlot) {
-        let terms = Terms { now: self.now(), server: self.settings.server };
+    fn apply(&mut self, Request { commands, reply, load }: Request) {
+        let terms = Terms { now: self.now(), server: self.server };
         let Gathering { batch, waiting } = &mut self.gathering;
         let mut outcomes = Vec::with_capacity(commands.len());
-        for command in commands {
-            let (outcome, entry) = self.state.apply(command, &terms);
+        let mut made = Vec::new();
+        for (command, asked) in commands.into_iter().enumerate() {
+            let number = self.state.next_entry();
+            let (outcome, entry) = self.state.apply(asked, &terms);
             if let Some(entry) = entry {
                 batch.push(&entry);
+                if reply.wants_receipts() {
+                    made.push(Made { command, number, entry });
+                }
             }
             outcomes.push(outcome);
         }
-        waiting.push(Waiting { outcomes, reply });
+        waiting.push(Waiting { outcomes, made, reply, load });
     }
 
     /// The server's clock, kept from going back.
@@ -220,12 +214,14 @@ impl Ledger {
     /// Hands the gathered batch to the journal thread. While the disk syncs an earlier one, it waits
     /// there, and goes with what joins it.
     fn flush(&mut self, ctx: &mut Context<Self>) {
+        let now = self.now();
+        self.state.forget_expired_orders(now);
         if self.gathering.batch.is_empty() {
             let waiting = std::mem::take(&mut self.gathering.waiting);
             match self.committing.back_mut() {
                 // What these outcomes tell of is durable when that is.
                 Some(last) => last.waiting.extend(waiting),
-                None => self.release(waiting),
+                None => self.release(waiting, None),
             }
         } else if self.committing.len() < BATCHES_UNDER_WAY_MAX {
             self.hand_over();
@@ -259,18 +255,19 @@ impl Ledger {
     }
 
     fn gather_overflow(&mut self) {
-        while let Some((submit, _)) = self.overflow.front()
-            && self.fits(submit.0.len())
-            && let Some((submit, reply)) = self.overflow.pop_front()
+        while let Some(request) = self.overflow.front()
+            && self.fits(&request.load)
+            && let Some(request) = self.overflow.pop_front()
         {
-            self.apply(submit, reply);
+            self.apply(request);
         }
     }
 
-    fn release(&mut self, waiting: Vec<Waiting>) {
-        for Waiting { outcomes, reply } in waiting {
-            self.commands_waiting -= outcomes.len();
-            reply.send(Ok(outcomes));
+    /// Tells outcomes that are durable with this batch, or with those before it.
+    fn release(&mut self, waiting: Vec<Waiting>, sealed: Option<&SealedBatch>) {
+        for waiting in waiting {
+            self.waiting_bytes -= waiting.load.waiting_bytes;
+            waiting.release(sealed);
         }
     }
 
@@ -307,8 +304,8 @@ impl Actor for Ledger {
         self.writer = Some(JournalWriter::start(journal, move |report| {
             let Some(ledger) = ledger.upgrade() else { return };
             match report {
-                Report::Committed { committed, batches, buffer } => {
-                    ledger.do_send(BatchCommitted { committed, batches, buffer });
+                Report::Committed { sealed, batches, buffer } => {
+                    ledger.do_send(BatchCommitted { sealed, batches, buffer });
                 }
                 Report::Failed(error) => ledger.do_send(JournalFailed(error)),
             }
@@ -326,11 +323,25 @@ impl Drop for Ledger {
 }
 
 impl Handler<Submit> for Ledger {
-    type Result = Later<Outcomes>;
+    type Result = Later<<Submit as Message>::Result>;
 
-    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Submit(commands): Submit, ctx: &mut Self::Context) -> Self::Result {
         let (later, reply) = Later::new();
-        self.take(submit, reply, ctx);
+        self.take(Request::new(commands, Reply::Outcomes(reply)), ctx);
+        later
+    }
+}
+
+impl Handler<SubmitForReceipts> for Ledger {
+    type Result = Later<<SubmitForReceipts as Message>::Result>;
+
+    fn handle(
+        &mut self,
+        SubmitForReceipts(commands): SubmitForReceipts,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
+        let (later, reply) = Later::new();
+        self.take(Request::new(commands, Reply::Settlements(reply)), ctx);
         later
     }
 }
@@ -339,14 +350,19 @@ impl Handler<BatchCommitted> for Ledger {
     type Result = ();
 
     fn handle(&mut self, committed: BatchCommitted, ctx: &mut Self::Context) {
-        let BatchCommitted { committed, batches, buffer } = committed;
+        let BatchCommitted { sealed, batches, buffer } = committed;
+        let committed = sealed.committed;
         debug!(self.log, "batch committed"; "batch" => committed.batch.get(),
             "entries" => committed.next_entry.get() - self.last.next_entry.get());
         self.last = committed;
         self.spare = Some(buffer);
+        if let Some(grew) = &self.settings.grew {
+            // One a batch; whoever falls behind looks at the last one only.
+            grew.do_send(JournalGrew(committed.next_entry));
+        }
         for _ in 0..batches {
             let Some(Committing { waiting, snapshot }) = self.committing.pop_front() else { break };
-            self.release(waiting);
+            self.release(waiting, Some(&*sealed));
             // A batch with a snapshot is the last of those that were written together.
             if let Some(snapshot) = snapshot {
                 self.snapshots.store_in_background(snapshot, committed);

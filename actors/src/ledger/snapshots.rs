@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use slog::{Logger, error, info};
-use wire::EntryNumber;
+use wire::{EntryNumber, PublicKey};
 
-use super::journal::{Captured, Committed, Snapshot, Storage};
+use super::journal::{Captured, Committed, Journal, Snapshot, Storage};
 use super::state::State;
 
 /// Takes a snapshot of the state every so many entries.
 pub(super) struct Snapshots {
     storage: Arc<dyn Storage>,
+    /// The key that seals the journal's batches.
+    server: PublicKey,
     /// How many entries may follow a snapshot before the next one is due.
     entries_between: u64,
     /// Behind which entries the last one was captured.
@@ -25,14 +27,10 @@ pub(super) struct Snapshots {
 
 impl Snapshots {
     /// No snapshot is due before `entries_between` entries follow those of `state`.
-    pub(super) fn new(
-        storage: Arc<dyn Storage>,
-        entries_between: u64,
-        state: &State,
-        log: Logger,
-    ) -> Self {
+    pub(super) fn new(journal: &Journal, entries_between: u64, state: &State, log: Logger) -> Self {
+        let (storage, server) = (Arc::clone(journal.storage()), journal.server());
         let last = state.next_entry();
-        Self { storage, entries_between, last, captured: false, storing: None, log }
+        Self { storage, server, entries_between, last, captured: false, storing: None, log }
     }
 
     /// Captures the state if a snapshot is due. While one is under way it stays due: each is a copy of
@@ -43,7 +41,7 @@ impl Snapshots {
         (entries >= self.entries_between && !self.captured && !storing).then(|| {
             self.captured = true;
             self.last = state.next_entry();
-            Snapshot::capture(state)
+            Snapshot::capture(state, &self.server)
         })
     }
 
@@ -69,7 +67,7 @@ impl Snapshots {
         }
         if state.next_entry() > self.last {
             self.last = state.next_entry();
-            store(Snapshot::capture(state), &*self.storage, at, &self.log);
+            store(Snapshot::capture(state, &self.server), &*self.storage, at, &self.log);
         }
     }
 }

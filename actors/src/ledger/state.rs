@@ -8,20 +8,19 @@
 mod index;
 mod look_index;
 mod orders;
+mod signed;
 
-use wire::key_change::KEY_CHANGE_VERSION;
-use wire::order::{ORDER_VALIDITY_MS_MAX, ORDER_VERSION};
 use wire::secure::OrderProblem;
 use wire::text::TextPayment;
 use wire::{
-    Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, NewUsername, Order,
-    OrderId, PublicKey, Refusal, SignedKeyChange, SignedOrder, Timestamp, Username,
-    VerifiedKeyChange, VerifiedOrder,
+    Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, NewUsername, OrderId,
+    PublicKey, Refusal, Timestamp, Username, VerifiedKeyChange, VerifiedOrder,
 };
 
 use self::index::{KeyIndex, NameIndex};
 use self::look_index::LookIndex;
-use self::orders::{RecentOrder, RecentOrders};
+pub use self::orders::DecidedOrder;
+use self::orders::RecentOrders;
 
 /// What the rules go by besides the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +102,7 @@ pub enum Outcome {
     FoundOrder {
         /// The payer's account, if there is one.
         payer: Option<AccountId>,
-        /// The entry that decided it. Orders whose time is over are forgotten.
+        /// The entry that decided it; `None` also if its time is over.
         decided: Option<EntryNumber>,
         /// The clock at that moment.
         now: Timestamp,
@@ -170,12 +169,31 @@ pub enum ReplayError {
     /// An entry and the order in it do not say the same.
     #[error("an order of account {0} does not say what its entry does")]
     OrderMismatch(AccountId),
+    /// An order is decided when its time is over already.
+    #[error("an order of account {0} is decided after its time")]
+    OrderExpired(AccountId),
+    /// An order is refused that the rules would settle, or for another reason than theirs.
+    #[error("an order of account {0} is refused without reason")]
+    WrongRefusal(AccountId),
     /// An order is decided a second time.
     #[error("an order of account {0} is decided twice")]
     DecidedTwice(AccountId),
     /// A key change does not follow from what the account is.
     #[error("the key of account {0} is changed in a way that is not allowed")]
     WrongKeyChange(AccountId),
+}
+
+/// What it takes to put a [`State`] together again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// In the order of their numbers.
+    pub accounts: Vec<Account>,
+    /// Keys that accounts had and have no more, and whose.
+    pub retired_keys: Vec<(PublicKey, AccountId)>,
+    /// The orders that are remembered.
+    pub orders: Vec<DecidedOrder>,
+    /// The number that the next entry has.
+    pub next_entry: EntryNumber,
 }
 
 /// All accounts and what they hold.
@@ -185,6 +203,8 @@ pub struct State {
     by_name: NameIndex,
     looks: LookIndex,
     by_key: KeyIndex,
+    /// Keys in the index that are nobody's any more, in the order in which they were given up.
+    retired_keys: Vec<(PublicKey, AccountId)>,
     orders: RecentOrders,
     supply: Amount,
     next_entry: EntryNumber,
@@ -226,9 +246,11 @@ impl State {
         (outcome, Some(entry))
     }
 
-    /// Forgets the orders whose time was over before `now`. Nothing that the rules decide depends on
-    /// when it is called: such an order has expired whether it is remembered or not, and the entry
-    /// that decided it is in the archive.
+    /// Forgets the orders whose time was over before `now`. They are never decided again: from then on,
+    /// no order is that expires before `now`, whatever the clock says.
+    ///
+    /// Nothing else that the rules decide depends on when it is called: an order whose time is over has
+    /// expired whether it is remembered or not.
     pub fn forget_expired_orders(&mut self, now: Timestamp) {
         self.orders.forget_expired(now);
     }
@@ -246,9 +268,8 @@ impl State {
             Entry::Transferred { payer, payee, amount, authority } => {
                 self.transfer(*payer, *payee, *amount, authority)?;
             }
-            Entry::OrderRefused { payer, order, refusal: _ } => {
-                self.debited_by_order(*payer, order)?;
-                self.remember(*payer, order);
+            Entry::OrderRefused { payer, order, refusal } => {
+                self.refuse(*payer, order, *refusal)?;
             }
             Entry::KeyChanged { account, change } => self.change_key(*account, change)?,
         }
@@ -256,26 +277,50 @@ impl State {
         Ok(())
     }
 
-    /// The state that holds these accounts, after `entries` entries.
+    /// The state that is made of these.
     ///
     /// # Errors
-    /// [`ReplayError`] if two have one name or they hold more than can exist.
-    pub fn from_accounts(
-        accounts: impl IntoIterator<Item = Account>,
-        next_entry: EntryNumber,
-    ) -> Result<Self, ReplayError> {
+    /// [`ReplayError`] if two accounts have one name, they hold more than can exist, an order is decided
+    /// twice, or a key or an order is an account's that does not exist.
+    pub fn restore(parts: Parts) -> Result<Self, ReplayError> {
         let mut state = Self::default();
-        for account in accounts {
+        let count = parts.accounts.len() as u64;
+        let exists = |id: AccountId| {
+            if id.get() < count { Ok(id) } else { Err(ReplayError::UnknownAccount(id)) }
+        };
+        // In front of the accounts: in old journals, one may have a key that another one had first.
+        for &(key, id) in &parts.retired_keys {
+            state.by_key.insert(key, exists(id)?);
+        }
+        state.retired_keys = parts.retired_keys;
+        for account in parts.accounts {
             let id = state.next_account();
             state.open(id, &account.name, account.access, account.balance)?;
         }
-        state.next_entry = next_entry;
+        for order in parts.orders {
+            let payer = exists(order.payer)?;
+            if state.orders.find(payer, order.id).is_some() {
+                return Err(ReplayError::DecidedTwice(payer));
+            }
+            state.orders.insert(order);
+        }
+        state.next_entry = parts.next_entry;
         Ok(state)
     }
 
     /// All accounts, in the order of their numbers.
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
+    }
+
+    /// Keys that accounts had and have no more, and whose, in the order in which they were given up.
+    pub fn retired_keys(&self) -> &[(PublicKey, AccountId)] {
+        &self.retired_keys
+    }
+
+    /// The orders that are remembered, in no order.
+    pub fn orders(&self) -> impl ExactSizeIterator<Item = DecidedOrder> {
+        self.orders.iter()
     }
 
     /// The account with this number.
@@ -352,105 +397,6 @@ impl State {
         Ok(Entry::Transferred { payer, payee, amount: payment.amount, authority: Authority::Text })
     }
 
-    /// Decides an order. What is wrong with the order itself or with who submits it is a problem, which
-    /// leaves no trace; what the ledger has against it is a refusal, which is written down, so that
-    /// the order can never be settled by trying again.
-    fn decide_order(
-        &self,
-        submitter: AccountId,
-        verified: VerifiedOrder,
-        terms: &Terms,
-    ) -> Result<Entry, Outcome> {
-        let order = verified.order();
-        let payer = self.payer_of(submitter, &verified, terms)?;
-        check_validity(order, terms.now).map_err(Outcome::NotTaken)?;
-        if self.orders.is_full() {
-            return Err(Outcome::NotTaken(OrderProblem::Busy));
-        }
-        let amount = order.amount;
-        let verdict = self.payee_of(order).and_then(|payee| {
-            let affordable = self.existing(payer).balance >= amount;
-            if affordable { Ok(payee) } else { Err(Refusal::InsufficientBalance) }
-        });
-        let order = Box::new(verified.into_signed());
-        Ok(match verdict {
-            Ok(payee) => {
-                Entry::Transferred { payer, payee, amount, authority: Authority::Order(order) }
-            }
-            Err(refusal) => Entry::OrderRefused { payer, order, refusal },
-        })
-    }
-
-    /// The payer of an order that is not decided yet and whose payer has signed it.
-    fn payer_of(
-        &self,
-        submitter: AccountId,
-        verified: &VerifiedOrder,
-        terms: &Terms,
-    ) -> Result<AccountId, Outcome> {
-        let order = verified.order();
-        let refuse = |problem| Err(Outcome::NotTaken(problem));
-        if order.version != ORDER_VERSION {
-            return refuse(OrderProblem::UnknownVersion);
-        }
-        if order.server != terms.server {
-            return refuse(OrderProblem::WrongServer);
-        }
-        let submitter = self.account(submitter).map(|account| &account.name);
-        if submitter != Some(&order.payer) && submitter != Some(&order.payee) {
-            return refuse(OrderProblem::NotParty);
-        }
-        if order.payer == order.payee {
-            return refuse(OrderProblem::SameAccount);
-        }
-        if order.amount.is_zero() {
-            return refuse(OrderProblem::AmountNotPositive);
-        }
-        if order.id.not_after() != order.not_after {
-            return refuse(OrderProblem::IdMismatch);
-        }
-        let Some(payer) = self.find(order.payer.as_str()) else {
-            return refuse(OrderProblem::UnknownPayer);
-        };
-        match self.orders.find(payer, order.id) {
-            Some(recent) if recent.hash == *verified.hash() => {
-                return Err(Outcome::DecidedBefore(recent.decided));
-            }
-            Some(_) => return refuse(OrderProblem::Conflict),
-            None => {}
-        }
-        if self.existing(payer).access != Access::Keyed(order.payer_key) {
-            return refuse(OrderProblem::PayerKeyMismatch);
-        }
-        Ok(payer)
-    }
-
-    fn payee_of(&self, order: &Order) -> Result<AccountId, Refusal> {
-        let payee = self.find(order.payee.as_str()).ok_or(Refusal::UnknownPayee)?;
-        let access = order.payee_key.map_or(Access::Open, Access::Keyed);
-        let known = self.existing(payee).access == access;
-        if known { Ok(payee) } else { Err(Refusal::PayeeKeyChanged) }
-    }
-
-    fn decide_key_change(
-        &self,
-        account: AccountId,
-        verified: VerifiedKeyChange,
-        terms: &Terms,
-    ) -> Result<Entry, Outcome> {
-        let change = verified.change();
-        if change.server != terms.server {
-            return Err(Outcome::Refused(Refusal::NoPermission));
-        }
-        if self.find_key(&change.new).is_some() {
-            return Err(Outcome::Refused(Refusal::KeyInUse));
-        }
-        if self.check_key_change(account, verified.signed()).is_err() {
-            return Err(Outcome::Refused(Refusal::NoPermission));
-        }
-        Ok(Entry::KeyChanged { account, change: Box::new(verified.into_signed()) })
-    }
-
     fn answer(&self, question: &Command, terms: &Terms) -> Outcome {
         match question {
             Command::ReadBalance(account) => {
@@ -469,7 +415,7 @@ impl State {
             })),
             Command::FindOrder { payer, id } => {
                 let payer = self.find(payer.as_str());
-                let recent = payer.and_then(|payer| self.orders.find(payer, *id));
+                let recent = payer.and_then(|payer| self.orders.find_valid(payer, *id, terms.now));
                 let decided = recent.map(|recent| recent.decided);
                 Outcome::FoundOrder { payer, decided, now: terms.now }
             }
@@ -522,9 +468,14 @@ impl State {
                 return Err(ReplayError::MissingSignature(payer));
             }
             (Authority::Order(signed), _) => {
-                self.debited_by_order(payer, signed)?;
-                if self.payee_of(&signed.order) != Ok(payee) || signed.order.amount != amount {
+                self.check_order(payer, signed)?;
+                if signed.order.amount != amount {
                     return Err(ReplayError::OrderMismatch(payer));
+                }
+                match self.creditor_of(payer, &signed.order) {
+                    Ok(creditor) if creditor == payee => {}
+                    Err(Refusal::InsufficientBalance) => return Err(ReplayError::Overdraft(payer)),
+                    _ => return Err(ReplayError::OrderMismatch(payer)),
                 }
             }
         }
@@ -539,43 +490,6 @@ impl State {
         if let Authority::Order(signed) = authority {
             self.remember(payer, signed);
         }
-        Ok(())
-    }
-
-    /// Checks that an order is the payer's, by its current key, and not decided yet.
-    fn debited_by_order(&self, payer: AccountId, signed: &SignedOrder) -> Result<(), ReplayError> {
-        let order = &signed.order;
-        let account = self.account(payer).ok_or(ReplayError::UnknownAccount(payer))?;
-        if account.access != Access::Keyed(order.payer_key) || account.name != order.payer {
-            return Err(ReplayError::OrderMismatch(payer));
-        }
-        if self.orders.find(payer, order.id).is_some() {
-            return Err(ReplayError::DecidedTwice(payer));
-        }
-        Ok(())
-    }
-
-    /// Remembers that the entry that comes now has decided an order.
-    fn remember(&mut self, payer: AccountId, signed: &SignedOrder) {
-        let recent = RecentOrder { hash: signed.order.hash(), decided: self.next_entry };
-        self.orders.insert(payer, signed.order.id, recent);
-    }
-
-    fn check_key_change(&self, id: AccountId, signed: &SignedKeyChange) -> Result<(), ReplayError> {
-        let change = &signed.change;
-        let account = self.account(id).ok_or(ReplayError::UnknownAccount(id))?;
-        let fits = change.version == KEY_CHANGE_VERSION
-            && account.name == change.account
-            && account.access == Access::Keyed(change.old)
-            && self.find_key(&change.new).is_none();
-        if fits { Ok(()) } else { Err(ReplayError::WrongKeyChange(id)) }
-    }
-
-    fn change_key(&mut self, id: AccountId, signed: &SignedKeyChange) -> Result<(), ReplayError> {
-        self.check_key_change(id, signed)?;
-        // The old key stays in the index: no account ever gets it again.
-        self.by_key.insert(signed.change.new, id);
-        self.existing_mut(id).access = Access::Keyed(signed.change.new);
         Ok(())
     }
 
@@ -598,12 +512,14 @@ impl State {
     }
 }
 
-/// Two states are equal if they hold the same accounts, keys and orders after as many entries.
+/// Two states are equal if they hold the same accounts, keys and orders after as many entries,
+/// whatever they have forgotten.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
         self.accounts == other.accounts
             && self.next_entry == other.next_entry
             && self.by_key == other.by_key
+            && self.retired_keys == other.retired_keys
             && self.orders == other.orders
     }
 }
@@ -612,17 +528,6 @@ impl Eq for State {}
 
 fn index(id: AccountId) -> Option<usize> {
     usize::try_from(id.get()).ok()
-}
-
-/// Whether the server's clock allows an order that it has not seen before.
-fn check_validity(order: &Order, now: Timestamp) -> Result<(), OrderProblem> {
-    if order.not_after < now {
-        return Err(OrderProblem::Expired);
-    }
-    if order.not_after.get() - now.get() > ORDER_VALIDITY_MS_MAX {
-        return Err(OrderProblem::NotAfterTooFar);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use wire::text::TextPayment;
 use wire::{Access, AccountId, Amount, Refusal, Username};
 
 use super::journal::{JournalOptions, MemoryStorage, Storage, StorageFile};
-use super::state::Command;
+use super::state::{Command, Outcome};
+use super::waiting::PLAIN_COMMAND_BYTES;
 use super::*;
-use crate::probe::{TERMS, no_log};
+use crate::probe::{no_log, server_key};
 
+mod receipts;
 mod snapshots;
 
 /// A directory in memory whose syncs wait for the test's word, or fail.
@@ -148,8 +151,8 @@ fn start_on(
         let _ = failures.send(failure);
     });
     let (journal, state) =
-        Journal::open(storage, JournalOptions::default(), &no_log()).expect("intact");
-    let settings = LedgerSettings { clock, server: TERMS.server, snapshot_entries, fail_stop };
+        Journal::open(storage, server_key(), JournalOptions::default(), &no_log()).expect("intact");
+    let settings = LedgerSettings { clock, snapshot_entries, grew: None, fail_stop };
     (Ledger::new(journal, state, settings, &no_log()).start(), failed)
 }
 
@@ -160,7 +163,7 @@ fn start(storage: Arc<dyn Storage>) -> Addr<Ledger> {
 fn reopened(storage: &MemoryStorage) -> (Committed, State) {
     let storage = Arc::new(storage.copy());
     let (journal, state) =
-        Journal::open(storage, JournalOptions::default(), &no_log()).expect("intact");
+        Journal::open(storage, server_key(), JournalOptions::default(), &no_log()).expect("intact");
     (*journal.last(), state)
 }
 
@@ -181,7 +184,7 @@ fn opened(account: u64) -> Outcome {
     Outcome::Opened(AccountId::new(account))
 }
 
-async fn submit(ledger: &Addr<Ledger>, commands: Vec<Command>) -> Outcomes {
+async fn submit(ledger: &Addr<Ledger>, commands: Vec<Command>) -> <Submit as Message>::Result {
     ledger.send(Submit(commands)).await.expect("the ledger answers")
 }
 
@@ -258,8 +261,9 @@ async fn a_full_queue_says_busy_and_takes_nothing_of_it() {
     let first = ledger.send(Submit(vec![opening("alice")]));
     settle().await;
     disk.wait_for_sync();
-    let waiting: Vec<_> =
-        (1..COMMANDS_WAITING_MAX / SUBMIT_COMMANDS_MAX).map(|_| ledger.send(whole())).collect();
+    let waiting: Vec<_> = (1..WAITING_BYTES_MAX / PLAIN_COMMAND_BYTES / SUBMIT_COMMANDS_MAX)
+        .map(|_| ledger.send(whole()))
+        .collect();
     settle().await;
     let busy = Err(LedgerUnavailable::Busy);
     let mut too_many = vec![opening("bob")];

@@ -1,32 +1,23 @@
 //! One batch: the entries of one commit behind a header, and the bytes of both.
 
-use sha2::{Digest as _, Sha256};
+use wire::batch::{
+    BATCH_ENTRIES_MAX, BATCH_HEADER_BYTES, BatchHeader, BatchHeaderFault, Hash, Seal,
+};
 use wire::entry::ENTRY_BYTES_MAX;
-use wire::{BatchNumber, Entry, EntryNumber, Timestamp, codec};
+use wire::merkle::{self, MerkleTree};
+use wire::signature::Domain;
+use wire::{BatchNumber, Entry, EntryNumber, Signature, Timestamp, codec};
 
-use super::bytes::{Fields, Hash};
 use super::error::{Damage, Newer};
-
-/// The most entries that one batch holds: at three million entries a second, what gathers in about
-/// twenty milliseconds, which is a slow sync.
-pub const BATCH_ENTRIES_MAX: u32 = 1 << 16;
+use crate::messages::Signer;
 
 /// The most bytes that the entries of one batch take: 128 for each of [`BATCH_ENTRIES_MAX`], four times
 /// what a text payment takes, and still a fraction of a second to write.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// The bytes of a batch's header.
-pub(super) const HEADER_BYTES: usize = 180;
-
-/// Every batch begins with this. It is what a search for a batch looks for.
-pub(super) const BATCH_MAGIC: [u8; 8] = *b"MiteBtch";
-
 /// Every batch ends with this. None of its bytes is zero or one bit away from zero, so that the
 /// batch's part of its last sector, however short, is never mistaken for a sector not written.
 pub(super) const END_MARKER: [u8; 4] = *b"EndB";
-
-/// The version of the format of batches that this code reads and writes.
-const VERSION: u16 = 1;
 
 /// The entries of one commit, encoded as they come, with room for the header in front: what was
 /// gathered is written as it lies in memory.
@@ -34,6 +25,8 @@ const VERSION: u16 = 1;
 pub struct Batch {
     bytes: Vec<u8>,
     entry_count: u32,
+    /// Where each entry ends, counted from where the first one begins.
+    ends: Vec<u32>,
     closed: bool,
 }
 
@@ -41,8 +34,8 @@ impl Batch {
     /// An empty batch in the memory of `buffer`, whose content is dropped.
     pub fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
-        buffer.resize(HEADER_BYTES, 0);
-        Self { bytes: buffer, entry_count: 0, closed: false }
+        buffer.resize(BATCH_HEADER_BYTES, 0);
+        Self { bytes: buffer, entry_count: 0, ends: Vec::new(), closed: false }
     }
 
     /// Adds an entry behind those that are there.
@@ -53,6 +46,7 @@ impl Batch {
     pub fn push(&mut self, entry: &Entry) {
         assert!(!self.is_full(), "a full batch takes no entry");
         codec::encode_into(entry, &mut self.bytes);
+        self.ends.push(self.byte_len_u32());
         self.entry_count += 1;
     }
 
@@ -74,7 +68,9 @@ impl Batch {
         if self.closed || entries > u64::from(BATCH_ENTRIES_MAX) || bytes > BATCH_BYTES_MAX {
             return Err(next);
         }
-        self.bytes.extend_from_slice(&next.bytes[HEADER_BYTES..]);
+        let begin = self.byte_len_u32();
+        self.bytes.extend_from_slice(&next.bytes[BATCH_HEADER_BYTES..]);
+        self.ends.extend(next.ends.iter().map(|end| begin + end));
         self.entry_count += next.entry_count;
         self.closed = next.closed;
         Ok(())
@@ -87,7 +83,11 @@ impl Batch {
 
     /// How many bytes its entries take.
     pub const fn byte_len(&self) -> usize {
-        self.bytes.len() - HEADER_BYTES
+        self.bytes.len() - BATCH_HEADER_BYTES
+    }
+
+    fn byte_len_u32(&self) -> u32 {
+        u32::try_from(self.byte_len()).expect("push and absorb keep to BATCH_BYTES_MAX")
     }
 
     /// Whether it holds no entries.
@@ -100,28 +100,50 @@ impl Batch {
         self.bytes
     }
 
-    /// Fills in the header, calls `write` with the bytes of the whole batch, and returns the header.
+    /// Fills in the header, sealed by `server`, and calls `write` with the bytes of the whole batch.
+    /// Returns the header and the tree whose root is in it.
     pub(super) fn write_sealed<E>(
         &mut self,
         place: &BatchPlace,
+        server: &Signer,
         write: impl FnOnce(&[u8]) -> Result<(), E>,
-    ) -> Result<BatchHeader, E> {
-        let byte_len = u32::try_from(self.byte_len()).expect("push keeps to BATCH_BYTES_MAX");
-        let header = BatchHeader {
+    ) -> Result<(BatchHeader, MerkleTree), E> {
+        let mut header = BatchHeader {
             entry_count: self.entry_count,
             batch: place.batch,
             first_entry: place.first_entry,
             time: place.time,
-            byte_len,
-            entries_checksum: crc32c::crc32c(&self.bytes[HEADER_BYTES..]),
+            byte_len: self.byte_len_u32(),
+            entries_checksum: crc32c::crc32c(&self.bytes[BATCH_HEADER_BYTES..]),
             previous_head: place.previous_head,
+            seal: None,
         };
-        self.bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
+        let tree = self.merkle_tree();
+        header.seal = Some(seal(&header, &tree, server));
+        self.bytes[..BATCH_HEADER_BYTES].copy_from_slice(&header.encode());
         self.bytes.extend(END_MARKER);
         let written = write(&self.bytes);
         self.bytes.truncate(self.bytes.len() - END_MARKER.len());
-        written.map(|()| header)
+        written.map(|()| (header, tree))
     }
+
+    fn merkle_tree(&self) -> MerkleTree {
+        let entries = &self.bytes[BATCH_HEADER_BYTES..];
+        let mut begin = 0;
+        let leaves = self.ends.iter().map(|&end| {
+            let leaf = merkle::leaf(&entries[begin..end as usize]);
+            begin = end as usize;
+            leaf
+        });
+        MerkleTree::new(leaves.collect())
+    }
+}
+
+/// The server's word for the batch with this header.
+fn seal(header: &BatchHeader, tree: &MerkleTree, server: &Signer) -> Seal {
+    let merkle_root = tree.root();
+    let signed = header.signed_bytes(&merkle_root);
+    Seal { merkle_root, signature: Signature::sign(server.key(), Domain::Batch, &signed) }
 }
 
 /// What a batch is given when it is written.
@@ -129,18 +151,6 @@ pub(super) struct BatchPlace {
     pub(super) batch: BatchNumber,
     pub(super) first_entry: EntryNumber,
     pub(super) time: Timestamp,
-    pub(super) previous_head: Hash,
-}
-
-/// What stands before a batch's entries. `docs/JOURNAL.md` gives every byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BatchHeader {
-    pub(super) entry_count: u32,
-    pub(super) batch: BatchNumber,
-    pub(super) first_entry: EntryNumber,
-    pub(super) time: Timestamp,
-    pub(super) byte_len: u32,
-    pub(super) entries_checksum: u32,
     pub(super) previous_head: Hash,
 }
 
@@ -155,90 +165,82 @@ pub(super) enum HeaderFault {
     Damaged(Damage),
 }
 
-impl BatchHeader {
-    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
-        let mut header = [0; HEADER_BYTES];
-        let mut rest = header.as_mut_slice();
-        let mut put = |bytes: &[u8]| {
-            let (field, behind) = std::mem::take(&mut rest).split_at_mut(bytes.len());
-            field.copy_from_slice(bytes);
-            rest = behind;
-        };
-        put(&BATCH_MAGIC);
-        put(&VERSION.to_le_bytes());
-        put(&0u16.to_le_bytes());
-        put(&self.entry_count.to_le_bytes());
-        put(&self.batch.get().to_le_bytes());
-        put(&self.first_entry.get().to_le_bytes());
-        put(&self.time.get().to_le_bytes());
-        put(&self.byte_len.to_le_bytes());
-        put(&self.entries_checksum.to_le_bytes());
-        put(&self.previous_head);
-        // The Merkle root and the server's signature stay zero: flag 0, sealed, is not set.
-        let checksum = crc32c::crc32c(&header[..HEADER_BYTES - 4]);
-        header[HEADER_BYTES - 4..].copy_from_slice(&checksum.to_le_bytes());
-        header
-    }
-
-    /// Reads the header in front of `bytes`.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
-        let header = bytes.get(..HEADER_BYTES).ok_or(HeaderFault::NotIntact)?;
-        if !header.starts_with(&BATCH_MAGIC) {
-            return Err(HeaderFault::NotIntact);
+/// Reads the header in front of `bytes`, of a batch that a journal may hold.
+pub(super) fn decode_header(bytes: &[u8]) -> Result<BatchHeader, HeaderFault> {
+    let header = BatchHeader::decode(bytes).map_err(|fault| match fault {
+        BatchHeaderFault::NotIntact => HeaderFault::NotIntact,
+        BatchHeaderFault::Version(version) => HeaderFault::Newer(Newer::Version(version)),
+        BatchHeaderFault::Flags(flags) => HeaderFault::Newer(Newer::Flags(flags)),
+        BatchHeaderFault::Bounds { entries, bytes } => {
+            HeaderFault::Damaged(Damage::BatchBounds { entries, bytes })
         }
-        let (summed, checksum) = header.split_at(HEADER_BYTES - 4);
-        if crc32c::crc32c(summed).to_le_bytes() != checksum {
-            return Err(HeaderFault::NotIntact);
-        }
-        let mut fields = Fields::new(&summed[BATCH_MAGIC.len()..]);
-        let version = fields.u16();
-        if version != VERSION {
-            return Err(HeaderFault::Newer(Newer::Version(version)));
-        }
-        let flags = fields.u16();
-        if flags != 0 {
-            return Err(HeaderFault::Newer(Newer::Flags(flags)));
-        }
-        let header = Self {
-            entry_count: fields.u32(),
-            batch: BatchNumber::new(fields.u64()),
-            first_entry: EntryNumber::new(fields.u64()),
-            time: Timestamp::new(fields.u64()),
-            byte_len: fields.u32(),
-            entries_checksum: fields.u32(),
-            previous_head: fields.hash(),
-        };
-        header.check_bounds().map_err(HeaderFault::Damaged)?;
-        Ok(header)
+    })?;
+    if header.byte_len as usize > BATCH_BYTES_MAX {
+        let BatchHeader { entry_count: entries, byte_len: bytes, .. } = header;
+        return Err(HeaderFault::Damaged(Damage::BatchBounds { entries, bytes }));
+    }
+    Ok(header)
+}
+
+/// The bytes of the whole batch with this header: header, entries, end marker.
+pub(super) const fn batch_bytes(header: &BatchHeader) -> usize {
+    BATCH_HEADER_BYTES + header.byte_len as usize + END_MARKER.len()
+}
+
+/// The entries of a batch, one after the other. What is wrong with them comes in the place of the entry
+/// that is wrong; nothing follows it.
+pub(super) struct Entries<'a> {
+    rest: &'a [u8],
+    next: u64,
+    end: u64,
+}
+
+/// An entry as it stands in a batch.
+pub(super) struct EncodedEntry<'a> {
+    pub(super) number: EntryNumber,
+    pub(super) entry: Entry,
+    pub(super) bytes: &'a [u8],
+}
+
+impl<'a> Entries<'a> {
+    /// Those in `bytes`, which are as many as the header says and match its checksum.
+    pub(super) const fn of(header: &BatchHeader, bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, next: header.first_entry.get(), end: header.next_entry().get() }
     }
 
-    /// The number of the entry behind the last one.
-    ///
-    /// The sum cannot wrap where [`BatchHeader::decode`] has checked it.
-    pub(super) const fn next_entry(&self) -> EntryNumber {
-        EntryNumber::new(self.first_entry.get() + self.entry_count as u64)
+    fn decode_next(&mut self) -> Result<EncodedEntry<'a>, Damage> {
+        let number = EntryNumber::new(self.next);
+        let (entry, used) = codec::decode_prefix::<ENTRY_BYTES_MAX, Entry>(self.rest)
+            .map_err(|source| Damage::Entry { entry: number, source })?;
+        let (bytes, rest) = self.rest.split_at(used);
+        self.rest = rest;
+        self.next += 1;
+        Ok(EncodedEntry { number, entry, bytes })
     }
+}
 
-    /// The bytes of the whole batch: header, entries, end marker.
-    pub(super) const fn batch_bytes(&self) -> usize {
-        HEADER_BYTES + self.byte_len as usize + END_MARKER.len()
-    }
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<EncodedEntry<'a>, Damage>;
 
-    /// What the next batch chains to.
-    pub(super) fn head(&self) -> Hash {
-        Sha256::digest(self.encode()).into()
-    }
-
-    fn check_bounds(&self) -> Result<(), Damage> {
-        // Every entry takes a byte at least, so the length bounds the count.
-        let possible = (1..=BATCH_ENTRIES_MAX).contains(&self.entry_count)
-            && self.byte_len >= self.entry_count
-            && self.byte_len as usize <= BATCH_BYTES_MAX
-            && self.first_entry.get().checked_add(self.entry_count.into()).is_some();
-        if possible {
-            Ok(())
+    fn next(&mut self) -> Option<Self::Item> {
+        let decoded = if self.next < self.end {
+            self.decode_next()
+        } else if self.rest.is_empty() {
+            return None;
         } else {
-            Err(Damage::BatchBounds { entries: self.entry_count, bytes: self.byte_len })
+            Err(Damage::BytesLeft(self.rest.len()))
+        };
+        if decoded.is_err() {
+            (self.next, self.rest) = (self.end, &[]);
         }
+        Some(decoded)
+    }
+}
+
+/// Checks that the seal of a batch, if there is one, is over these entries.
+pub(super) fn check_merkle_root(header: &BatchHeader, tree: &MerkleTree) -> Result<(), Damage> {
+    match &header.seal {
+        Some(seal) if seal.merkle_root != tree.root() => Err(Damage::WrongMerkleRoot),
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,6 @@
 //! Small things about bytes that all files of a journal need.
 
-/// A SHA-256 hash.
-pub(super) type Hash = [u8; 32];
+use wire::batch::Hash;
 
 /// The hash that stands for "there is nothing before this".
 pub(super) const NO_HASH: Hash = [0; 32];
@@ -16,10 +15,6 @@ impl<'a> Fields<'a> {
 
     pub(super) fn u16(&mut self) -> u16 {
         u16::from_le_bytes(self.take())
-    }
-
-    pub(super) fn u32(&mut self) -> u32 {
-        u32::from_le_bytes(self.take())
     }
 
     pub(super) fn u64(&mut self) -> u64 {

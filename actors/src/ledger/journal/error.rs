@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use wire::codec::DecodeError;
-use wire::{BatchNumber, EntryNumber};
+use wire::{BatchNumber, EntryNumber, PublicKey};
 
 use crate::ledger::state::ReplayError;
 
@@ -83,7 +83,8 @@ pub enum JournalError {
     Stopped,
 }
 
-/// Why a journal cannot be opened. Unless it says [`OpenError::Io`], nothing on disk was changed.
+/// Why a journal cannot be opened or read. Unless it says [`OpenError::Io`], nothing on disk was
+/// changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The disk or the file system failed.
@@ -108,6 +109,16 @@ pub enum OpenError {
         first: BatchNumber,
         /// The last one that must be there, since a file names or follows it.
         last: BatchNumber,
+    },
+    /// The journal is another server's, or this one's key was replaced: put its own key back.
+    #[error("batch {batch} in {file} is not signed by the server key {server}")]
+    OtherServer {
+        /// The file, in the data directory.
+        file: String,
+        /// The batch that the file's seal is for.
+        batch: BatchNumber,
+        /// The key that it was opened with.
+        server: PublicKey,
     },
     /// A newer Mite wrote this: open it with that one.
     #[error("{file} was written by a newer mite: {what}")]
@@ -182,6 +193,12 @@ pub enum Damage {
     /// The batch is older than the one before it.
     #[error("the batch is older than the one before it")]
     TimeGoesBack,
+    /// The server vouches for other entries than these.
+    #[error("the batch's Merkle root is not that of its entries")]
+    WrongMerkleRoot,
+    /// The server does not vouch for the batch, though it does for an earlier one.
+    #[error("the batch is not sealed, but one before it is")]
+    SealMissing,
     /// The snapshot was made of a history with another batch of this number.
     #[error("the batch is not the one that the snapshot was made at")]
     NotOfSnapshot,
@@ -206,6 +223,10 @@ pub enum Damage {
     },
 }
 
+pub(super) fn damaged(file: &str, offset: u64, batch: BatchNumber, what: Damage) -> OpenError {
+    OpenError::Damaged { file: file.to_owned(), offset, batch, what }
+}
+
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
@@ -220,6 +241,14 @@ pub enum DataDirError {
     /// It is there, but this user cannot write to it.
     #[error("cannot write to the directory {}: {source}", path.display())]
     NotWritable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It is not there, or this user cannot read it.
+    #[error("cannot read the directory {}: {source}", path.display())]
+    NotReadable {
         /// The directory.
         path: PathBuf,
         /// What the system says.

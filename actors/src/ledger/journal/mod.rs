@@ -1,22 +1,24 @@
 //! The journal: every entry of the ledger, for ever, in the order in which it happened.
 //!
-//! Batches of entries are appended to segment files, each with one write and one sync; opening reads
+//! Batches of entries are appended to segment files, each with one write, one sync and one signature; opening reads
 //! them again, checks them and rebuilds the state. `docs/JOURNAL.md` gives every byte and the rules.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`storage`] | [`Storage`]: a directory, on disk ([`DiskStorage`]) |
+//! | [`storage`] | [`Storage`]: a directory, on disk ([`DiskStorage`], [`ReadOnlyDirectory`]) |
 //! | [`memory`] | [`MemoryStorage`]: a directory in memory that can crash |
 //! | [`batch`] | [`Batch`]: the entries of one commit, and its header |
 //! | `segment` | the files that hold batches |
 //! | `scan` | tells a batch, a torn write and damage from each other |
 //! | `recovery` | opening: checks everything and repairs what a crash left |
+//! | [`cursor`] | [`BatchCursor`]: reads batches, beside whoever appends |
 //! | [`snapshot`] | [`Snapshot`]: the whole state at a batch |
 //! | [`writer`] | [`JournalWriter`]: the journal on a thread of its own |
 //! | [`error`] | what can go wrong, and whose fault it is |
 
 pub mod batch;
 mod bytes;
+pub mod cursor;
 pub mod error;
 pub mod memory;
 mod recovery;
@@ -28,20 +30,25 @@ pub mod writer;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use slog::Logger;
-use wire::{BatchNumber, EntryNumber, Timestamp};
+use wire::batch::{BatchHeader, Hash};
+use wire::merkle::MerkleTree;
+use wire::{BatchNumber, Entry, EntryNumber, PublicKey, Receipt, Timestamp};
 
-pub use batch::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Batch};
+pub use batch::{BATCH_BYTES_MAX, Batch};
+pub use cursor::{BatchCursor, BatchPosition, JournalPlace, StoredBatch, Walked, read_batch};
 pub use error::{Damage, DataDirError, IoFailure, JournalError, Newer, OpenError, Operation};
 pub use memory::MemoryStorage;
 pub use snapshot::{Captured, Snapshot};
-pub use storage::{DiskStorage, Storage, StorageFile};
+pub use storage::{DiskStorage, ReadOnlyDirectory, Storage, StorageFile};
 pub use writer::{BATCHES_UNDER_WAY_MAX, JournalWriter, Report};
 
 use self::batch::BatchPlace;
 use self::bytes::NO_HASH;
-use self::segment::{Segment, SegmentHeader};
+use self::segment::{Segment, SegmentHeader, parse_segment_name};
 use crate::ledger::state::State;
+use crate::messages::Signer;
 
 /// What a disk writes wholly or not at all: 512 bytes, even on disks with larger sectors.
 const SECTOR_BYTES: usize = 512;
@@ -64,12 +71,12 @@ impl Default for JournalOptions {
 }
 
 /// A batch that is durable, and what follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Committed {
     /// Its number; 0 if there is none yet.
     pub batch: BatchNumber,
     /// SHA-256 of its header, to which the next one chains; zeros if there is none yet.
-    pub head: [u8; 32],
+    pub head: Hash,
     /// The number of the entry behind its last one.
     pub next_entry: EntryNumber,
     /// When it was written, by a clock that never goes back.
@@ -85,14 +92,64 @@ impl Committed {
         time: Timestamp::new(0),
     };
 
+    /// The place behind the batch with this header.
+    fn behind(header: &BatchHeader) -> Self {
+        Self {
+            batch: header.batch,
+            head: header.head(),
+            next_entry: header.next_entry(),
+            time: header.time,
+        }
+    }
+
     const fn next_batch(&self) -> BatchNumber {
         BatchNumber::new(self.batch.get() + 1)
+    }
+
+    /// Checks that the batch with this header comes next. Its first entry is looked at only if it is
+    /// known which one that must be.
+    fn check_next(&self, header: &BatchHeader, entry_known: bool) -> Result<(), Damage> {
+        if header.batch != self.next_batch() {
+            return Err(Damage::WrongBatchNumber(header.batch));
+        }
+        if header.previous_head != self.head {
+            return Err(Damage::WrongPreviousHead);
+        }
+        if entry_known && header.first_entry != self.next_entry {
+            let (expected, found) = (self.next_entry, header.first_entry);
+            return Err(Damage::WrongEntryNumber { expected, found });
+        }
+        if header.time < self.time {
+            return Err(Damage::TimeGoesBack);
+        }
+        Ok(())
+    }
+}
+
+/// A batch that was appended, and what receipts for its entries are made of.
+#[derive(Clone, Debug)]
+pub struct SealedBatch {
+    /// What follows from it.
+    pub committed: Committed,
+    /// Its header, with the server's seal.
+    pub header: BatchHeader,
+    /// The Merkle tree over its entries.
+    pub tree: MerkleTree,
+}
+
+impl SealedBatch {
+    /// The receipt for the entry with this number; `None` if that is in another batch.
+    pub fn receipt(&self, number: EntryNumber, entry: Entry) -> Option<Receipt> {
+        let index = self.header.index_of(number)?;
+        Some(Receipt::new(&self.header, index, self.tree.path(index)?, entry))
     }
 }
 
 /// An open journal: the one that appends to it.
 pub struct Journal {
     storage: Arc<dyn Storage>,
+    /// The key that seals each batch.
+    server: Signer,
     segment_bytes: u64,
     last: Committed,
     /// Where the next batch goes; `None` in an empty journal.
@@ -108,16 +165,37 @@ impl Journal {
     /// file was cut short since, is cut off; a segment or snapshot that was being made is removed. When this returns, everything that
     /// is in the state is durable.
     ///
+    /// `server` seals what is appended, and must be the key that has sealed the last batch.
+    ///
     /// # Errors
     /// [`OpenError`]. Unless the disk failed in the middle of the repairs, nothing was changed.
     pub fn open(
         storage: Arc<dyn Storage>,
+        server: Signer,
         options: JournalOptions,
         log: &Logger,
     ) -> Result<(Self, State), OpenError> {
-        let (last, segment, state) = recovery::recover(&*storage, log)?;
+        let (last, segment, state) = recovery::recover(&*storage, &server.public_key(), log)?;
         let segment_bytes = options.segment_bytes.min(SEGMENT_BYTES_MAX);
-        Ok((Self { storage, segment_bytes, last, segment, failed: false }, state))
+        Ok((Self { storage, server, segment_bytes, last, segment, failed: false }, state))
+    }
+
+    /// Whether there is anything of a journal in `storage`. A server whose journal has begun must not
+    /// get a new key.
+    ///
+    /// # Errors
+    /// [`IoFailure`] if the directory cannot be read.
+    pub fn has_begun(storage: &dyn Storage) -> Result<bool, IoFailure> {
+        let names = storage.list().map_err(IoFailure::of(Operation::List, "."))?;
+        let is_part = |name: &String| {
+            parse_segment_name(name).is_some() || snapshot::parse_snapshot_name(name).is_some()
+        };
+        Ok(names.iter().any(is_part))
+    }
+
+    /// The public half of the key that seals each batch.
+    pub fn server(&self) -> PublicKey {
+        self.server.public_key()
     }
 
     /// The last batch of the journal.
@@ -136,19 +214,23 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]. The batch may or may not be durable, and the journal takes no other one:
     /// after a failed write or sync, nobody can say what the disk holds but by opening it again.
-    pub fn append(&mut self, batch: &mut Batch, now: Timestamp) -> Result<Committed, JournalError> {
+    pub fn append(
+        &mut self,
+        batch: &mut Batch,
+        now: Timestamp,
+    ) -> Result<SealedBatch, JournalError> {
         if self.failed {
             return Err(JournalError::Failed);
         }
         // Failed until it has succeeded, so that neither `?` nor a panic can leave it usable.
         self.failed = true;
-        let committed = self.write(batch, now)?;
-        self.last = committed;
+        let sealed = self.write(batch, now)?;
+        self.last = sealed.committed;
         self.failed = false;
-        Ok(committed)
+        Ok(sealed)
     }
 
-    fn write(&mut self, batch: &mut Batch, now: Timestamp) -> Result<Committed, JournalError> {
+    fn write(&mut self, batch: &mut Batch, now: Timestamp) -> Result<SealedBatch, JournalError> {
         if batch.is_empty() {
             return Err(JournalError::EmptyBatch);
         }
@@ -158,15 +240,11 @@ impl Journal {
             time: now.max(self.last.time),
             previous_head: self.last.head,
         };
-        let segment_bytes = self.segment_bytes;
+        let (segment_bytes, server) = (self.segment_bytes, self.server.clone());
         let segment = self.segment_with_room()?;
-        let header = batch.write_sealed(&place, |bytes| segment.append(bytes, segment_bytes))?;
-        Ok(Committed {
-            batch: header.batch,
-            head: header.head(),
-            next_entry: header.next_entry(),
-            time: header.time,
-        })
+        let write = |bytes: &[u8]| segment.append(bytes, segment_bytes);
+        let (header, tree) = batch.write_sealed(&place, &server, write)?;
+        Ok(SealedBatch { committed: Committed::behind(&header), header, tree })
     }
 
     fn segment_with_room(&mut self) -> Result<&mut Segment, IoFailure> {

@@ -1,44 +1,47 @@
 //! Opening a journal: everything is checked first, and only then is anything repaired.
 
 use slog::{Logger, info, warn};
-use wire::codec;
-use wire::entry::ENTRY_BYTES_MAX;
-use wire::{BatchNumber, Entry, EntryNumber};
+use wire::batch::BatchHeader;
+use wire::merkle::{self, MerkleTree};
+use wire::{BatchNumber, PublicKey};
 
-use super::batch::{BATCH_BYTES_MAX, BatchHeader};
-use super::bytes::is_zero;
-use super::error::{Damage, IoFailure, OpenError, Operation};
+use super::Committed;
+use super::batch::{EncodedEntry, Entries, check_merkle_root};
+use super::error::{Damage, IoFailure, OpenError, Operation, damaged};
 use super::scan::{Fault, Found, batch_at};
-use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentFault, SegmentHeader};
-use super::segment::{parse_segment_name, segment_name};
-use super::snapshot::{self, parse_snapshot_name};
+use super::segment::{
+    SEGMENT_HEADER_BYTES, Segment, SegmentHeader, checked_len, is_unmade, open, parse_segment_name,
+    read, segment_name,
+};
+use super::snapshot::{self, Loaded, parse_snapshot_name};
 use super::storage::{Storage, StorageFile};
-use super::{Committed, SEGMENT_BYTES_MAX};
 use crate::ledger::state::State;
 
-/// The longest file that [`Segment`] makes: a batch more than the largest segment, and what rounding
-/// up to sectors adds.
-const FILE_BYTES_MAX: u64 = SEGMENT_BYTES_MAX + BATCH_BYTES_MAX as u64 + 4096;
-
-/// Checks and repairs the journal. Returns its last batch, the segment to go on with, and the state.
+/// Checks and repairs the journal of the server with this key. Returns its last batch, the segment to
+/// go on with, and the state.
 pub(super) fn recover(
     storage: &dyn Storage,
+    server: &PublicKey,
     log: &Logger,
 ) -> Result<(Committed, Option<Segment>, State), OpenError> {
     let mut listing = Listing::read(storage)?;
     let unmade = listing.take_unmade_segment(storage)?;
-    let loaded = snapshot::load_newest(storage, &listing.snapshots, log)?;
-    let (base, state) = loaded.unwrap_or((Committed::NOTHING, State::default()));
+    let loaded = snapshot::load_newest(storage, &listing.snapshots, log)?.unwrap_or_default();
+    loaded.check_server(server)?;
 
-    let segments = listing.segments_behind(&base)?;
-    let mut replay = Replay { storage, base, state, at: base, bytes: Vec::new() };
+    let segments = listing.segments_behind(&loaded.at)?;
+    let base = loaded.at;
+    let mut replay = Replay::new(storage, loaded);
     let mut tail = None;
     for (index, &first) in segments.iter().enumerate() {
         // Behind a torn batch, no segment is ever begun.
         let may_be_torn = index + 1 == segments.len() && unmade.is_none();
         tail = Some(replay.segment(first, index == 0, may_be_torn)?);
     }
-    let Replay { at, state, .. } = replay;
+    let Replay { at, state, last, .. } = replay;
+    if let Some((segment, header)) = last {
+        check_seal(segment, &header, server)?;
+    }
     if at.batch < base.batch {
         return Err(OpenError::BatchesMissing { first: at.next_batch(), last: base.batch });
     }
@@ -75,8 +78,7 @@ impl Listing {
         Ok(Self { segments, snapshots, temporaries })
     }
 
-    /// Takes the last segment from the list if a crash came while it was made: before its header is
-    /// durable, no batch is written to it, so the file is short or all zeros.
+    /// Takes the last segment from the list if a crash came while it was made.
     fn take_unmade_segment(
         &mut self,
         storage: &dyn Storage,
@@ -84,17 +86,8 @@ impl Listing {
         let Some(&last) = self.segments.last() else { return Ok(None) };
         let name = segment_name(last);
         let (file, len) = open(storage, &name)?;
-        let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
-        if len >= bytes.len() as u64 {
-            read(&*file, &name, &mut bytes)?;
-            if !is_zero(&bytes) {
-                return Ok(None);
-            }
-            bytes.resize(checked_len(&name, last, len)?, 0);
-            read(&*file, &name, &mut bytes)?;
-            if !is_zero(&bytes) {
-                return Ok(None);
-            }
+        if !is_unmade(&*file, last, len)? {
+            return Ok(None);
         }
         self.segments.pop();
         Ok(Some(last))
@@ -118,6 +111,20 @@ impl Listing {
     }
 }
 
+/// Checks that this server has sealed the last batch, so that what is appended has one seal with what
+/// stands before. Journals of before there were seals end with a batch that nobody has sealed.
+fn check_seal(
+    segment: BatchNumber,
+    last: &BatchHeader,
+    server: &PublicKey,
+) -> Result<(), OpenError> {
+    if last.seal.is_none() || last.verify(server).is_ok() {
+        return Ok(());
+    }
+    let file = segment_name(segment);
+    Err(OpenError::OtherServer { file, batch: last.batch, server: *server })
+}
+
 /// A segment whose header was never written must be the one that comes next.
 fn check_unmade_segment(unmade: BatchNumber, at: &Committed) -> Result<(), OpenError> {
     let next = at.next_batch();
@@ -139,13 +146,23 @@ struct Replay<'a> {
     /// What the snapshot holds. Batches up to here are checked, but change nothing any more.
     base: Committed,
     state: State,
+    /// Whether the server has sealed the snapshot's batch, and so must have sealed those behind it.
+    base_sealed: bool,
     /// The last batch that was checked.
     at: Committed,
+    /// Its header, and the segment that it is in.
+    last: Option<(BatchNumber, BatchHeader)>,
     /// The segment that is being read; kept so that all segments use one piece of memory.
     bytes: Vec<u8>,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    fn new(storage: &'a dyn Storage, loaded: Loaded) -> Self {
+        let Loaded { at, state, server } = loaded;
+        let base_sealed = server.is_some();
+        Self { storage, base: at, state, base_sealed, at, last: None, bytes: Vec::new() }
+    }
+
     fn segment(
         &mut self,
         first: BatchNumber,
@@ -164,7 +181,7 @@ impl Replay<'_> {
         bytes.resize(checked_len(&name, first, len)?, 0);
         read(&*file, &name, &mut bytes)?;
         let entry_known = self.begin(&name, first, is_start, &bytes)?;
-        let tail = self.batches(&name, &bytes, entry_known, may_be_torn);
+        let tail = self.batches(first, &bytes, entry_known, may_be_torn);
         let (used, last_batch_at, torn_end) = tail?;
         let header = bytes[..SEGMENT_HEADER_BYTES].to_vec();
         let last_batch = bytes[last_batch_at..used].to_vec();
@@ -183,16 +200,7 @@ impl Replay<'_> {
         bytes: &[u8],
     ) -> Result<bool, OpenError> {
         let fail = |what| Err(damaged(name, 0, first, what));
-        let header = match SegmentHeader::decode(bytes) {
-            Ok(header) => header,
-            Err(SegmentFault::NotIntact) => return fail(Damage::SegmentHeader),
-            Err(SegmentFault::Newer(what)) => {
-                return Err(OpenError::Newer { file: name.to_owned(), what });
-            }
-        };
-        if header.first != first {
-            return fail(Damage::SegmentNumber(header.first));
-        }
+        let header = SegmentHeader::of_segment(first, bytes)?;
         let mut entry_known = true;
         if is_start && first <= self.base.batch {
             let before = BatchNumber::new(first.get() - 1);
@@ -214,11 +222,12 @@ impl Replay<'_> {
     /// torn one behind them ends.
     fn batches(
         &mut self,
-        name: &str,
+        segment: BatchNumber,
         bytes: &[u8],
         mut entry_known: bool,
         may_be_torn: bool,
     ) -> Result<(usize, usize, Option<usize>), OpenError> {
+        let name = &segment_name(segment);
         let mut at = SEGMENT_HEADER_BYTES;
         let mut last_batch_at = at;
         loop {
@@ -226,8 +235,9 @@ impl Replay<'_> {
             let fail = |what| damaged(name, at as u64, next, what);
             match batch_at(bytes, at) {
                 Ok(Found::Batch { header, entries, end }) => {
-                    self.check_chain(&header, entry_known).map_err(fail)?;
+                    self.at.check_next(&header, entry_known).map_err(fail)?;
                     self.take(&header, entries).map_err(fail)?;
+                    self.last = Some((segment, header));
                     entry_known = true;
                     last_batch_at = at;
                     at = end;
@@ -235,47 +245,29 @@ impl Replay<'_> {
                 Ok(Found::End) => return Ok((at, last_batch_at, None)),
                 Ok(Found::Torn { header, end }) if may_be_torn => {
                     if let Some(header) = header {
-                        self.check_chain(&header, entry_known).map_err(fail)?;
+                        self.at.check_next(&header, entry_known).map_err(fail)?;
                     }
                     return Ok((at, last_batch_at, Some(end)));
                 }
                 Ok(Found::Torn { .. }) => return Err(fail(Damage::BatchIncomplete)),
                 Err(Fault::Damaged(what)) => return Err(fail(what)),
                 Err(Fault::Newer(what)) => {
-                    return Err(OpenError::Newer { file: name.to_owned(), what });
+                    return Err(OpenError::Newer { file: name.clone(), what });
                 }
             }
         }
     }
 
-    fn check_chain(&self, header: &BatchHeader, entry_known: bool) -> Result<(), Damage> {
-        let at = &self.at;
-        if header.batch != at.next_batch() {
-            return Err(Damage::WrongBatchNumber(header.batch));
-        }
-        if header.previous_head != at.head {
-            return Err(Damage::WrongPreviousHead);
-        }
-        if entry_known && header.first_entry != at.next_entry {
-            let (expected, found) = (at.next_entry, header.first_entry);
-            return Err(Damage::WrongEntryNumber { expected, found });
-        }
-        if header.time < at.time {
-            return Err(Damage::TimeGoesBack);
-        }
-        Ok(())
-    }
-
     fn take(&mut self, header: &BatchHeader, entries: &[u8]) -> Result<(), Damage> {
+        let follows_sealed = self.last.as_ref().is_some_and(|(_, last)| last.seal.is_some());
+        let behind_sealed_base = self.base_sealed && header.batch > self.base.batch;
+        if header.seal.is_none() && (follows_sealed || behind_sealed_base) {
+            return Err(Damage::SealMissing);
+        }
         if header.batch > self.base.batch {
             replay_entries(&mut self.state, header, entries)?;
         }
-        self.at = Committed {
-            batch: header.batch,
-            head: header.head(),
-            next_entry: header.next_entry(),
-            time: header.time,
-        };
+        self.at = Committed::behind(header);
         if self.at.batch == self.base.batch && self.at != self.base {
             return Err(Damage::NotOfSnapshot);
         }
@@ -283,19 +275,16 @@ impl Replay<'_> {
     }
 }
 
-fn replay_entries(
-    state: &mut State,
-    header: &BatchHeader,
-    mut entries: &[u8],
-) -> Result<(), Damage> {
-    for index in 0..header.entry_count {
-        let number = || EntryNumber::new(header.first_entry.get() + u64::from(index));
-        let (entry, used) = codec::decode_prefix::<ENTRY_BYTES_MAX, Entry>(entries)
-            .map_err(|source| Damage::Entry { entry: number(), source })?;
-        state.replay(&entry).map_err(|source| Damage::Rules { entry: number(), source })?;
-        entries = &entries[used..];
+fn replay_entries(state: &mut State, header: &BatchHeader, bytes: &[u8]) -> Result<(), Damage> {
+    let mut leaves = Vec::with_capacity(header.entry_count as usize);
+    for encoded in Entries::of(header, bytes) {
+        let EncodedEntry { number, entry, bytes } = encoded?;
+        state.replay(&entry).map_err(|source| Damage::Rules { entry: number, source })?;
+        leaves.push(merkle::leaf(bytes));
     }
-    if entries.is_empty() { Ok(()) } else { Err(Damage::BytesLeft(entries.len())) }
+    // So that no more orders are remembered than when these were decided.
+    state.forget_expired_orders(header.time);
+    check_merkle_root(header, &MerkleTree::new(leaves))
 }
 
 /// The last segment, checked, with what is to be repaired in it.
@@ -352,24 +341,4 @@ fn remove_leftovers(
     }
     storage.sync().map_err(IoFailure::of(Operation::Sync, "."))?;
     Ok(())
-}
-
-fn open(storage: &dyn Storage, name: &str) -> Result<(Box<dyn StorageFile>, u64), OpenError> {
-    let file = storage.open(name).map_err(IoFailure::of(Operation::Open, name))?;
-    let len = file.len().map_err(IoFailure::of(Operation::Read, name))?;
-    Ok((file, len))
-}
-
-fn read(file: &dyn StorageFile, name: &str, bytes: &mut [u8]) -> Result<(), OpenError> {
-    Ok(file.read_exact_at(bytes, 0).map_err(IoFailure::of(Operation::Read, name))?)
-}
-
-/// The length as a size in memory, if a segment can be so long.
-fn checked_len(name: &str, first: BatchNumber, len: u64) -> Result<usize, OpenError> {
-    let possible = usize::try_from(len).ok().filter(|_| len <= FILE_BYTES_MAX);
-    possible.ok_or_else(|| damaged(name, 0, first, Damage::SegmentTooLong(len)))
-}
-
-fn damaged(file: &str, offset: u64, batch: BatchNumber, what: Damage) -> OpenError {
-    OpenError::Damaged { file: file.to_owned(), offset, batch, what }
 }

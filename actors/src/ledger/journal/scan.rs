@@ -3,15 +3,16 @@
 //! A crash in the middle of a write leaves some 512-byte sectors of it written and others as they
 //! were, which is zero, because segments are filled with zeros ahead of the batches. No sector that
 //! was written is zero: a batch begins with a magic number and ends with a marker without zero bytes,
-//! the longest run of zeros in a header is 96 bytes (Merkle root and signature), and the longest in
-//! entries is less than that (the end of an opening with an empty key and no grant, and the
-//! beginning of the next opening). So a batch that fails its checks is **torn** if some sector of it
+//! the longest run of zeros in a header is 96 bytes (no Merkle root and no signature), and the longest
+//! in entries is less than 180 (a key change to the key of zeros with two signatures of zeros, and the
+//! beginning of an opening behind it). So a batch that fails its checks is **torn** if some sector of it
 //! is zero or beyond the end of the file and nothing follows it, and **damaged** if all its sectors
 //! are there: a flipped bit never passes for a crash.
 
+use wire::batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader};
+
 use super::SECTOR_BYTES;
-use super::batch::{BATCH_BYTES_MAX, BATCH_MAGIC, END_MARKER, HEADER_BYTES};
-use super::batch::{BatchHeader, HeaderFault};
+use super::batch::{BATCH_BYTES_MAX, END_MARKER, HeaderFault, batch_bytes, decode_header};
 use super::bytes::{is_zero, len_without_zeros};
 use super::error::{Damage, Newer};
 
@@ -38,7 +39,7 @@ pub(super) enum Fault {
 
 /// Looks at what stands at `at` in the bytes of a whole segment.
 pub(super) fn batch_at(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
-    match BatchHeader::decode(&bytes[at..]) {
+    match decode_header(&bytes[at..]) {
         Ok(header) => with_header(bytes, at, header),
         Err(HeaderFault::NotIntact) => without_header(bytes, at),
         Err(HeaderFault::Newer(newer)) => Err(Fault::Newer(newer)),
@@ -47,9 +48,9 @@ pub(super) fn batch_at(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
 }
 
 fn with_header(bytes: &[u8], at: usize, header: BatchHeader) -> Result<Found<'_>, Fault> {
-    let end = at + header.batch_bytes();
+    let end = at + batch_bytes(&header);
     if let Some(batch) = bytes.get(at..end) {
-        let (entries, marker) = batch[HEADER_BYTES..].split_at(header.byte_len as usize);
+        let (entries, marker) = batch[BATCH_HEADER_BYTES..].split_at(header.byte_len as usize);
         if marker == END_MARKER && crc32c::crc32c(entries) == header.entries_checksum {
             return Ok(Found::Batch { header, entries, end });
         }
@@ -69,12 +70,12 @@ fn without_header(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
     }
     // The length of the batch is not known, so the sectors are looked at to their ends. That is no
     // less strict: a sector that holds the end of the batch holds the marker, which is not zero.
-    let header_end = (at + HEADER_BYTES).next_multiple_of(SECTOR_BYTES);
+    let header_end = (at + BATCH_HEADER_BYTES).next_multiple_of(SECTOR_BYTES);
     let torn = is_part_missing(bytes, at, header_end)
-        && used <= HEADER_BYTES + BATCH_BYTES_MAX + END_MARKER.len()
+        && used <= BATCH_HEADER_BYTES + BATCH_BYTES_MAX + END_MARKER.len()
         && !has_batch(&rest[1..]);
     if torn {
-        Ok(Found::Torn { header: None, end: at + used.max(HEADER_BYTES) })
+        Ok(Found::Torn { header: None, end: at + used.max(BATCH_HEADER_BYTES) })
     } else {
         Err(Fault::Damaged(Damage::BatchHeader))
     }
@@ -95,8 +96,6 @@ fn is_part_missing(bytes: &[u8], at: usize, end: usize) -> bool {
 
 /// Whether the header of a batch stands anywhere in the bytes.
 fn has_batch(bytes: &[u8]) -> bool {
-    let places = bytes.windows(HEADER_BYTES).filter(|place| place.starts_with(&BATCH_MAGIC));
-    places
-        .into_iter()
-        .any(|place| !matches!(BatchHeader::decode(place), Err(HeaderFault::NotIntact)))
+    let places = bytes.windows(BATCH_HEADER_BYTES).filter(|place| place.starts_with(&BATCH_MAGIC));
+    places.into_iter().any(|place| !matches!(decode_header(place), Err(HeaderFault::NotIntact)))
 }

@@ -1,11 +1,13 @@
 //! Segments: the files that hold the batches.
 
 use wire::BatchNumber;
+use wire::batch::Hash;
 
-use super::SECTOR_BYTES;
-use super::bytes::{Fields, Hash};
-use super::error::{IoFailure, Newer, Operation};
+use super::batch::BATCH_BYTES_MAX;
+use super::bytes::{Fields, is_zero};
+use super::error::{Damage, IoFailure, Newer, OpenError, Operation, damaged};
 use super::storage::{Storage, StorageFile};
+use super::{SECTOR_BYTES, SEGMENT_BYTES_MAX};
 
 /// The bytes of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: usize = 60;
@@ -17,6 +19,10 @@ const VERSION: u16 = 1;
 /// first few payments take and what a disk writes in well under a second.
 const GROWTH_BYTES_MIN: u64 = 64 << 10;
 const GROWTH_BYTES_MAX: u64 = 8 << 20;
+
+/// The longest file that [`Segment`] makes: a batch more than the largest segment, and what rounding
+/// up to sectors adds.
+const FILE_BYTES_MAX: u64 = SEGMENT_BYTES_MAX + BATCH_BYTES_MAX as u64 + 4096;
 
 /// The name of the segment that begins with this batch.
 pub(super) fn segment_name(first: BatchNumber) -> String {
@@ -36,6 +42,48 @@ pub(super) fn numbered(name: &str, before: &str, after: &str) -> Option<u64> {
     exact.then(|| digits.parse().ok())?
 }
 
+/// Opens a file, and says how long it is.
+pub(super) fn open(
+    storage: &dyn Storage,
+    name: &str,
+) -> Result<(Box<dyn StorageFile>, u64), IoFailure> {
+    let file = storage.open(name).map_err(IoFailure::of(Operation::Open, name))?;
+    let len = file.len().map_err(IoFailure::of(Operation::Read, name))?;
+    Ok((file, len))
+}
+
+/// Fills `bytes` from the front of a file.
+pub(super) fn read(file: &dyn StorageFile, name: &str, bytes: &mut [u8]) -> Result<(), IoFailure> {
+    file.read_exact_at(bytes, 0).map_err(IoFailure::of(Operation::Read, name))
+}
+
+/// Whether a crash came while this segment was made, or it is being made: before its header is durable,
+/// no batch is written to it, so the file is short or all zeros.
+pub(super) fn is_unmade(
+    file: &dyn StorageFile,
+    first: BatchNumber,
+    len: u64,
+) -> Result<bool, OpenError> {
+    let name = segment_name(first);
+    let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
+    if len < bytes.len() as u64 {
+        return Ok(true);
+    }
+    read(file, &name, &mut bytes)?;
+    if !is_zero(&bytes) {
+        return Ok(false);
+    }
+    bytes.resize(checked_len(&name, first, len)?, 0);
+    read(file, &name, &mut bytes)?;
+    Ok(is_zero(&bytes))
+}
+
+/// The length of a segment's file as a size in memory, if a segment can be so long.
+pub(super) fn checked_len(name: &str, first: BatchNumber, len: u64) -> Result<usize, OpenError> {
+    let possible = usize::try_from(len).ok().filter(|_| len <= FILE_BYTES_MAX);
+    possible.ok_or_else(|| damaged(name, 0, first, Damage::SegmentTooLong(len)))
+}
+
 /// What stands before the batches of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
@@ -45,7 +93,7 @@ pub(super) struct SegmentHeader {
 }
 
 /// Why bytes are not the header of a segment that can be read.
-pub(super) enum SegmentFault {
+enum SegmentFault {
     NotIntact,
     Newer(Newer),
 }
@@ -62,7 +110,21 @@ impl SegmentHeader {
         header
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, SegmentFault> {
+    /// The header in `bytes`, of the segment whose name says that `first` is its first batch.
+    pub(super) fn of_segment(first: BatchNumber, bytes: &[u8]) -> Result<Self, OpenError> {
+        let name = segment_name(first);
+        let header = Self::decode(bytes).map_err(|fault| match fault {
+            SegmentFault::NotIntact => damaged(&name, 0, first, Damage::SegmentHeader),
+            SegmentFault::Newer(what) => OpenError::Newer { file: name.clone(), what },
+        })?;
+        if header.first == first {
+            Ok(header)
+        } else {
+            Err(damaged(&name, 0, first, Damage::SegmentNumber(header.first)))
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, SegmentFault> {
         let header = bytes.get(..SEGMENT_HEADER_BYTES).ok_or(SegmentFault::NotIntact)?;
         let (summed, checksum) = header.split_at(SEGMENT_HEADER_BYTES - 4);
         if !summed.starts_with(&MAGIC) || crc32c::crc32c(summed).to_le_bytes() != checksum {

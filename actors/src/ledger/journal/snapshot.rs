@@ -1,22 +1,32 @@
 //! Snapshots: the whole state at a batch, so that a restart need not replay what came before.
 
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use slog::{Logger, warn};
-use wire::{Access, Amount, BatchNumber, EntryNumber, Timestamp, Username, codec};
+use wire::batch::Hash;
+use wire::{
+    Access, AccountId, Amount, BatchNumber, EntryNumber, OrderHash, OrderId, PublicKey, Timestamp,
+    Username, codec,
+};
 
 use super::Committed;
-use super::bytes::{Fields, Hash};
+use super::bytes::Fields;
 use super::error::{IoFailure, JournalError, Newer, OpenError, Operation};
 use super::segment::numbered;
 use super::storage::Storage;
-use crate::ledger::state::{Account, State};
+use crate::ledger::state::{Account, DecidedOrder, Parts, State};
 
 /// How many snapshots are kept: the newest, and one more in case that one is damaged.
 const SNAPSHOTS_KEPT: usize = 2;
 
 const MAGIC: [u8; 8] = *b"MiteSnap";
-const VERSION: u16 = 1;
-const HEADER_BYTES: usize = 80;
+/// The version that is written: with the server's key, retired keys and orders.
+const VERSION: u16 = 2;
+/// Before there were signatures: accounts alone.
+const VERSION_UNSIGNED: u16 = 1;
+/// What the headers of all versions begin with, up to the number of accounts.
+const COMMON_HEADER_BYTES: usize = 80;
+const HEADER_BYTES: usize = 128;
 const HASH_BYTES: usize = size_of::<Hash>();
 
 /// A bound on one encoded account: length and bytes of a name of 32 characters of 4 bytes, a key with
@@ -25,6 +35,11 @@ const ACCOUNT_BYTES_MAX: usize = 256;
 /// The least that one takes: a name of one byte, no key.
 const ACCOUNT_BYTES_MIN: usize = 21;
 
+/// A retired key: the key and the number of the account that had it.
+const RETIRED_KEY_BYTES: usize = 40;
+/// An order: payer, id, hash, the entry that decided it.
+const ORDER_BYTES: usize = 64;
+
 /// Takes snapshots of a state.
 #[derive(Debug)]
 pub struct Snapshot;
@@ -32,26 +47,39 @@ pub struct Snapshot;
 impl Snapshot {
     /// Encodes the state as it is now. This is the only part that needs the state, and it only
     /// copies memory; [`Captured::store`] does the rest, on any thread.
-    pub fn capture(state: &State) -> Captured {
+    ///
+    /// `server` is the key that has sealed, or is to seal, the batch behind which the state is.
+    pub fn capture(state: &State, server: &PublicKey) -> Captured {
+        let (accounts, retired_keys) = (state.accounts(), state.retired_keys());
         let mut bytes = vec![0; HEADER_BYTES];
-        bytes.reserve(state.accounts().len() * 48);
-        for account in state.accounts() {
+        bytes.reserve(accounts.len() * 80 + retired_keys.len() * RETIRED_KEY_BYTES);
+        for account in accounts {
             codec::encode_into(&(&account.name, account.access, account.balance), &mut bytes);
+        }
+        for retired in retired_keys {
+            codec::encode_into(retired, &mut bytes);
         }
         Captured {
             bytes,
-            account_count: state.accounts().len() as u64,
+            account_count: accounts.len() as u64,
+            retired_key_count: retired_keys.len() as u64,
+            orders: state.orders().collect(),
             next_entry: state.next_entry(),
+            server: *server,
         }
     }
 }
 
-/// A state, encoded, on its way to the disk.
+/// A state, encoded but for its orders, on its way to the disk.
 #[derive(Debug)]
 pub struct Captured {
     bytes: Vec<u8>,
     account_count: u64,
+    retired_key_count: u64,
+    /// In no order yet.
+    orders: Vec<DecidedOrder>,
     next_entry: EntryNumber,
+    server: PublicKey,
 }
 
 impl Captured {
@@ -70,6 +98,7 @@ impl Captured {
     pub fn store(mut self, storage: &dyn Storage, at: &Committed) -> Result<(), JournalError> {
         assert_eq!(self.next_entry, at.next_entry, "the state is captured behind this batch");
         self.fill_in_header(at);
+        self.encode_orders();
         let hash: Hash = Sha256::digest(&self.bytes).into();
         self.bytes.extend(hash);
 
@@ -95,6 +124,46 @@ impl Captured {
         header[56..64].copy_from_slice(&at.next_entry.get().to_le_bytes());
         header[64..72].copy_from_slice(&at.time.get().to_le_bytes());
         header[72..80].copy_from_slice(&self.account_count.to_le_bytes());
+        header[80..112].copy_from_slice(self.server.as_bytes());
+        header[112..120].copy_from_slice(&self.retired_key_count.to_le_bytes());
+        header[120..128].copy_from_slice(&(self.orders.len() as u64).to_le_bytes());
+    }
+
+    /// In an order of their own, so that one state has one snapshot.
+    fn encode_orders(&mut self) {
+        self.orders.sort_unstable_by_key(|order| (order.id, order.payer));
+        self.bytes.reserve(self.orders.len() * ORDER_BYTES + HASH_BYTES);
+        for DecidedOrder { payer, id, hash, decided } in &self.orders {
+            codec::encode_into(&(payer, id, hash, decided), &mut self.bytes);
+        }
+    }
+}
+
+/// What a snapshot says.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The batch that it was taken behind.
+    pub(super) at: Committed,
+    /// The state there.
+    pub(super) state: State,
+    /// The key of the server that has sealed that batch; `None` if it is from before there were seals.
+    pub(super) server: Option<PublicKey>,
+}
+
+impl Default for Loaded {
+    fn default() -> Self {
+        Self { at: Committed::NOTHING, state: State::default(), server: None }
+    }
+}
+
+impl Loaded {
+    /// Checks that it was taken by the server with this key, if by one with a key.
+    pub(super) fn check_server(&self, server: &PublicKey) -> Result<(), OpenError> {
+        if self.server.is_none_or(|of| of == *server) {
+            return Ok(());
+        }
+        let file = snapshot_name(self.at.batch);
+        Err(OpenError::OtherServer { file, batch: self.at.batch, server: *server })
     }
 }
 
@@ -104,12 +173,12 @@ pub(super) fn load_newest(
     storage: &dyn Storage,
     newest_first: &[BatchNumber],
     log: &Logger,
-) -> Result<Option<(Committed, State)>, OpenError> {
+) -> Result<Option<Loaded>, OpenError> {
     for &batch in newest_first {
         let name = snapshot_name(batch);
         let loaded = read(storage, &name).map_err(|error| LoadError::Unusable(error.to_string()));
         match loaded.and_then(|bytes| decode(&bytes)) {
-            Ok((at, _)) if at.batch != batch => {
+            Ok(loaded) if loaded.at.batch != batch => {
                 warn!(log, "snapshot skipped"; "file" => &name, "error" => "it is of another batch");
             }
             Ok(loaded) => return Ok(Some(loaded)),
@@ -179,11 +248,11 @@ impl From<&str> for LoadError {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<(Committed, State), LoadError> {
+fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
     let Some((content, hash)) = bytes.split_last_chunk::<HASH_BYTES>() else {
         return Err("it is too short".into());
     };
-    if content.len() < HEADER_BYTES || !content.starts_with(&MAGIC) {
+    if content.len() < COMMON_HEADER_BYTES || !content.starts_with(&MAGIC) {
         return Err("it is no snapshot".into());
     }
     if Hash::from(Sha256::digest(content)) != *hash {
@@ -191,9 +260,6 @@ fn decode(bytes: &[u8]) -> Result<(Committed, State), LoadError> {
     }
     let mut fields = Fields::new(&content[MAGIC.len()..]);
     let version = fields.u16();
-    if version != VERSION {
-        return Err(LoadError::Newer(Newer::Version(version)));
-    }
     fields.skip::<6>();
     let at = Committed {
         batch: BatchNumber::new(fields.u64()),
@@ -201,21 +267,72 @@ fn decode(bytes: &[u8]) -> Result<(Committed, State), LoadError> {
         next_entry: EntryNumber::new(fields.u64()),
         time: Timestamp::new(fields.u64()),
     };
-    let accounts = decode_accounts(&content[HEADER_BYTES..], fields.u64())?;
-    let state = State::from_accounts(accounts, at.next_entry)
-        .map_err(|error| LoadError::Unusable(error.to_string()))?;
-    Ok((at, state))
+    let accounts = fields.u64();
+    let (server, retired_keys, orders, content) = match version {
+        VERSION_UNSIGNED => (None, 0, 0, &content[COMMON_HEADER_BYTES..]),
+        VERSION if content.len() < HEADER_BYTES => return Err("it is too short".into()),
+        VERSION => {
+            let server = PublicKey::new(fields.hash());
+            (Some(server), fields.u64(), fields.u64(), &content[HEADER_BYTES..])
+        }
+        newer => return Err(LoadError::Newer(Newer::Version(newer))),
+    };
+    let mut content = Content(content);
+    let parts = Parts {
+        accounts: content.accounts(accounts)?,
+        retired_keys: content.retired_keys(retired_keys)?,
+        orders: content.orders(orders)?,
+        next_entry: at.next_entry,
+    };
+    if !content.0.is_empty() {
+        return Err("bytes are left at its end".into());
+    }
+    let mut state =
+        State::restore(parts).map_err(|error| LoadError::Unusable(error.to_string()))?;
+    state.forget_expired_orders(at.time);
+    Ok(Loaded { at, state, server })
 }
 
-fn decode_accounts(mut bytes: &[u8], count: u64) -> Result<Vec<Account>, LoadError> {
-    let possible = usize::try_from(count).ok().filter(|n| *n <= bytes.len() / ACCOUNT_BYTES_MIN);
-    let mut accounts = Vec::with_capacity(possible.ok_or("it is too short for its accounts")?);
-    for _ in 0..count {
-        let ((name, access, balance), used) =
-            codec::decode_prefix::<ACCOUNT_BYTES_MAX, (Username, Access, Amount)>(bytes)
-                .map_err(|error| LoadError::Unusable(error.to_string()))?;
-        accounts.push(Account { name, access, balance });
-        bytes = &bytes[used..];
+/// What stands between the header and the hash, and is not decoded yet.
+struct Content<'a>(&'a [u8]);
+
+impl Content<'_> {
+    fn accounts(&mut self, count: u64) -> Result<Vec<Account>, LoadError> {
+        self.items::<ACCOUNT_BYTES_MAX, (Username, Access, Amount), _>(
+            count,
+            ACCOUNT_BYTES_MIN,
+            |(name, access, balance)| Account { name, access, balance },
+        )
     }
-    if bytes.is_empty() { Ok(accounts) } else { Err("bytes are left after its accounts".into()) }
+
+    fn retired_keys(&mut self, count: u64) -> Result<Vec<(PublicKey, AccountId)>, LoadError> {
+        self.items::<RETIRED_KEY_BYTES, _, _>(count, RETIRED_KEY_BYTES, |retired| retired)
+    }
+
+    fn orders(&mut self, count: u64) -> Result<Vec<DecidedOrder>, LoadError> {
+        self.items::<ORDER_BYTES, (AccountId, OrderId, OrderHash, EntryNumber), _>(
+            count,
+            ORDER_BYTES,
+            |(payer, id, hash, decided)| DecidedOrder { payer, id, hash, decided },
+        )
+    }
+
+    /// So many items, each of at least `bytes_min` and at most `LIMIT` bytes.
+    fn items<const LIMIT: usize, E: DeserializeOwned, T>(
+        &mut self,
+        count: u64,
+        bytes_min: usize,
+        make: impl Fn(E) -> T,
+    ) -> Result<Vec<T>, LoadError> {
+        // Before anything is allocated for what a damaged count promises.
+        let possible = usize::try_from(count).ok().filter(|n| *n <= self.0.len() / bytes_min);
+        let mut items = Vec::with_capacity(possible.ok_or("it is too short for what it holds")?);
+        for _ in 0..count {
+            let (encoded, used) = codec::decode_prefix::<LIMIT, E>(self.0)
+                .map_err(|error| LoadError::Unusable(error.to_string()))?;
+            items.push(make(encoded));
+            self.0 = &self.0[used..];
+        }
+        Ok(items)
+    }
 }

@@ -139,12 +139,7 @@ impl DiskStorage {
 
 impl Storage for DiskStorage {
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            // No file of ours has a name that is not UTF-8.
-            names.extend(entry?.file_name().into_string());
-        }
-        Ok(names)
+        list_directory(&self.path)
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
@@ -167,6 +162,54 @@ impl Storage for DiskStorage {
 
     fn sync(&self) -> io::Result<()> {
         sync_directory(&self.path)
+    }
+}
+
+/// A directory on disk that somebody else may be working with: it is read, and nothing is locked, made
+/// or changed.
+#[derive(Clone, Debug)]
+pub struct ReadOnlyDirectory {
+    path: PathBuf,
+}
+
+impl ReadOnlyDirectory {
+    /// The directory at `path`, which must be there.
+    ///
+    /// # Errors
+    /// [`DataDirError::NotReadable`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, DataDirError> {
+        let path = path.into();
+        match fs::read_dir(&path) {
+            Ok(_) => Ok(Self { path }),
+            Err(source) => Err(DataDirError::NotReadable { path, source }),
+        }
+    }
+}
+
+/// Files are opened for reading: writing to them fails as well.
+impl Storage for ReadOnlyDirectory {
+    fn list(&self) -> io::Result<Vec<String>> {
+        list_directory(&self.path)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        Ok(Box::new(File::open(self.path.join(name))?))
+    }
+
+    fn create(&self, _: &str) -> io::Result<Box<dyn StorageFile>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
 
@@ -211,6 +254,15 @@ pub(super) fn create_directory(
 /// The directory that a path is in; a bare name is in the current one.
 pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
+fn list_directory(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        // No file of ours has a name that is not UTF-8.
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {

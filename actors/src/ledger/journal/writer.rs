@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use wire::Timestamp;
 
 use super::error::JournalError;
-use super::{Batch, Committed, Journal};
+use super::{Batch, Journal, SealedBatch};
 
 /// Batches that may be under way: more than gather during a slow sync, and each is at most
 /// [`BATCH_BYTES_MAX`](super::BATCH_BYTES_MAX). What waits is written together.
@@ -20,8 +20,8 @@ pub const BATCHES_UNDER_WAY_MAX: usize = 16;
 pub enum Report {
     /// The next batches, of those that were handed over, are durable, as one.
     Committed {
-        /// As which one.
-        committed: Committed,
+        /// As which one, with what receipts are made of.
+        sealed: Box<SealedBatch>,
         /// How many of those that were handed over went into it.
         batches: usize,
         /// The memory that held it, to be used again.
@@ -103,8 +103,9 @@ pub(super) fn write_all(
             }
         }
         match catch_unwind(AssertUnwindSafe(|| journal.append(&mut batch, now))) {
-            Ok(Ok(committed)) => {
-                report(Report::Committed { committed, batches, buffer: batch.into_buffer() });
+            Ok(Ok(sealed)) => {
+                let (sealed, buffer) = (Box::new(sealed), batch.into_buffer());
+                report(Report::Committed { sealed, batches, buffer });
             }
             Ok(Err(error)) => break error,
             Err(panic) => break JournalError::Panicked(message(&*panic)),

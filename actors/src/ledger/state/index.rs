@@ -49,9 +49,4 @@ impl KeyIndex {
     pub(super) fn insert(&mut self, key: PublicKey, id: AccountId) {
         self.0.entry(key).or_insert(id);
     }
-
-    /// All keys and whose they are or were, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (PublicKey, AccountId)> {
-        self.0.iter().map(|(key, id)| (*key, *id))
-    }
 }

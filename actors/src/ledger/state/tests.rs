@@ -1,10 +1,11 @@
-use std::collections::BTreeMap;
-
-use proptest::prelude::*;
-use wire::PublicKey;
+use wire::signature::public_key;
+use wire::{Order, PublicKey};
 
 use super::*;
-use crate::probe::TERMS;
+use crate::probe::{TERMS, key, keyed, order};
+
+mod model;
+mod signed;
 
 fn name(text: &str) -> Username {
     text.parse().expect("a valid name")
@@ -32,6 +33,15 @@ fn balances(state: &State) -> Vec<u64> {
 fn sum(state: &State) -> i128 {
     state.accounts().iter().map(|a| i128::from(a.balance.credits())).sum::<i128>()
         + state.treasury()
+}
+
+fn parts(state: &State) -> Parts {
+    Parts {
+        accounts: state.accounts().to_vec(),
+        retired_keys: state.retired_keys().to_vec(),
+        orders: state.orders().collect(),
+        next_entry: state.next_entry(),
+    }
 }
 
 /// alice (0), bob (1), bobby (2), each with 1000, and the keyed karl (3) with 1000.
@@ -136,7 +146,12 @@ fn old_names_may_look_alike_and_are_safe_from_new_ones() {
         };
         assert_eq!(replayed.replay(&opened), Ok(()), "{who:?}");
     }
-    let restored = State::from_accounts(replayed.accounts().to_vec(), replayed.next_entry());
+    let restored = State::restore(Parts {
+        accounts: replayed.accounts().to_vec(),
+        retired_keys: Vec::new(),
+        orders: Vec::new(),
+        next_entry: replayed.next_entry(),
+    });
     for mut state in [replayed, restored.expect("the names differ")] {
         for (account, who) in (0..).zip(old) {
             assert_eq!(state.find(who), Some(AccountId::new(account)), "{who:?}");
@@ -197,116 +212,5 @@ fn entries_that_break_a_rule_are_refused_and_change_nothing() {
         let mut state = four_accounts();
         assert_eq!(state.replay(&entry), Err(expected), "{entry:?}");
         assert_eq!(state, four_accounts(), "{entry:?}");
-    }
-}
-
-/// The simplest thing that could be right: names to balances, and the rules in the reader's words.
-#[derive(Default)]
-struct Model {
-    balances: BTreeMap<String, u64>,
-    keyed: Vec<String>,
-}
-
-impl Model {
-    fn open(&mut self, who: &str, keyed: bool, grant: u64) -> bool {
-        let issued: u128 = self.balances.values().copied().map(u128::from).sum();
-        if self.balances.contains_key(who) || issued + u128::from(grant) > u128::from(u64::MAX) {
-            return false;
-        }
-        self.balances.insert(who.to_owned(), grant);
-        if keyed {
-            self.keyed.push(who.to_owned());
-        }
-        true
-    }
-
-    fn pay(&mut self, sender: &str, payer: &str, amount: u64, payee: &str) -> bool {
-        let allowed = sender == payee
-            && payer != payee
-            && amount > 0
-            && !self.keyed.iter().any(|keyed| keyed == payer)
-            && self.balances.contains_key(payee)
-            && self.balances.get(payer).is_some_and(|&balance| balance >= amount);
-        if allowed {
-            *self.balances.get_mut(payer).expect("just looked up") -= amount;
-            *self.balances.get_mut(payee).expect("just looked up") += amount;
-        }
-        allowed
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Open { who: usize, keyed: bool, grant: u64 },
-    Pay { sender: usize, payer: usize, amount: u64, payee: usize },
-}
-
-const NAMES: [&str; 6] = ["alice", "bob", "bobby", "carol", "dave", "eve"];
-
-fn credits() -> impl Strategy<Value = u64> {
-    prop_oneof![8 => 0..2000u64, 1 => Just(u64::MAX), 1 => any::<u64>()]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let who = || 0..NAMES.len();
-    prop_oneof![
-        1 => (who(), prop::bool::weighted(0.2), credits())
-            .prop_map(|(who, keyed, grant)| Step::Open { who, keyed, grant }),
-        4 => (who(), who(), credits(), who(), prop::bool::weighted(0.8)).prop_map(
-            |(sender, payer, amount, payee, honest)| {
-                let sender = if honest { payee } else { sender };
-                Step::Pay { sender, payer, amount, payee }
-            }
-        ),
-    ]
-}
-
-proptest! {
-    /// Whatever is asked: the ledger does what the model does, conserves every credit, and its
-    /// entries alone rebuild it.
-    #[test]
-    fn agrees_with_the_model(steps in prop::collection::vec(step(), 0..200)) {
-        let (mut state, mut model, mut entries) = (State::default(), Model::default(), Vec::new());
-        for step in steps {
-            let (command, accepted) = match step {
-                Step::Open { who, keyed, grant } => {
-                    let access =
-                        if keyed { Access::Keyed(PublicKey::new([1; 32])) } else { Access::Open };
-                    let command = Command::OpenAccount {
-                        name: new_name(NAMES[who]),
-                        access,
-                        grant: Amount::new(grant),
-                    };
-                    (command, model.open(NAMES[who], keyed, grant))
-                }
-                Step::Pay { sender, payer, amount, payee } => {
-                    // Only who has an account can be logged in.
-                    let Some(id) = state.find(NAMES[sender]) else { continue };
-                    let payment = TextPayment {
-                        payer: name(NAMES[payer]),
-                        amount: Amount::new(amount),
-                        payee: name(NAMES[payee]),
-                    };
-                    let accepted = model.pay(NAMES[sender], NAMES[payer], amount, NAMES[payee]);
-                    (Command::TextTransfer { sender: id, payment }, accepted)
-                }
-            };
-            let (outcome, entry) = state.apply(command, &TERMS);
-            prop_assert_eq!(!matches!(outcome, Outcome::Refused(_)), accepted);
-            prop_assert_eq!(entry.is_some(), accepted);
-            entries.extend(entry);
-            prop_assert_eq!(sum(&state), 0);
-        }
-        for (who, balance) in &model.balances {
-            let id = state.find(who).expect("the model has it");
-            prop_assert_eq!(state.account(id).expect("found").balance.credits(), *balance);
-        }
-        let mut replayed = State::default();
-        for entry in &entries {
-            prop_assert_eq!(replayed.replay(entry), Ok(()));
-        }
-        prop_assert_eq!(&replayed, &state);
-        let restored = State::from_accounts(state.accounts().to_vec(), state.next_entry());
-        prop_assert_eq!(restored, Ok(state));
     }
 }

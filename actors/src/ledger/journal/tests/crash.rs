@@ -28,7 +28,9 @@ fn run_until_failure(storage: &Faulty, segment_bytes: u64, run: usize, answered:
         known.under_way = state.clone();
         let Ok(committed) = committed else { return known };
         known.answered = state.clone();
-        if batch % 3 == 2 && Snapshot::capture(&state).store(storage, &committed).is_err() {
+        if batch % 3 == 2
+            && Snapshot::capture(&state, &TERMS.server).store(storage, &committed).is_err()
+        {
             return known;
         }
     }

@@ -99,7 +99,7 @@ fn missing_segments_are_missed() {
     }
     // The last ones are missed by the snapshot only.
     let storage = small.storage.copy();
-    Snapshot::capture(&small.states[5])
+    Snapshot::capture(&small.states[5], &TERMS.server)
         .store(&storage, &small.committed[5])
         .expect("memory does not fail");
     storage.remove(&name(5)).expect("it is there");
@@ -134,7 +134,7 @@ fn files_of_another_history_are_refused() {
         assert!(matches!(what, Damage::SegmentChain), "{what}");
     }
     let storage = small(4096).storage;
-    let other = Snapshot::capture(&state);
+    let other = Snapshot::capture(&state, &TERMS.server);
     other
         .store(&storage, &Committed { batch: BatchNumber::new(3), ..*journal.last() })
         .expect("ok");
@@ -158,7 +158,7 @@ fn what_a_newer_version_wrote_is_named() {
     for (begin, len, field, expected) in [
         (0, 60, 8, Newer::Version(0x0101)),
         (60, 180, 8, Newer::Version(0x0101)),
-        (60, 180, 10, Newer::Flags(0x0100)),
+        (60, 180, 10, Newer::Flags(0x0101)),
     ] {
         let mut newer = bytes.clone();
         newer[begin + field + 1] = 1;

@@ -11,7 +11,7 @@ use super::*;
 
 fn open_disk(storage: DiskStorage) -> (Journal, State) {
     let options = JournalOptions { segment_bytes: 600 };
-    Journal::open(Arc::new(storage), options, &log()).expect("intact")
+    Journal::open(Arc::new(storage), server_key(), options, &log()).expect("intact")
 }
 
 #[test]
@@ -32,7 +32,9 @@ fn a_directory_holds_the_same_bytes_as_memory() {
         assert_eq!(fs::read(path.join(&name)).expect("the same files"), bytes, "{name}");
     }
     let storage = DiskStorage::open(&path).expect("nobody else has it");
-    Snapshot::capture(&model).store(&storage, &small.committed[5]).expect("the disk works");
+    Snapshot::capture(&model, &TERMS.server)
+        .store(&storage, &small.committed[5])
+        .expect("the disk works");
     assert_eq!(open_disk(storage).1, model);
 
     let mode = |path: &std::path::Path| fs::metadata(path).expect("there").permissions().mode();

@@ -44,8 +44,8 @@ fn time_never_goes_back() {
     for (name, now, expected) in [("a", 50, 50), ("b", 40, 50), ("c", 60, 60), ("d", 0, 60)] {
         let mut batch = Batch::new(Vec::new());
         batch.push(&state.apply(opening(name, 1), &TERMS).1.expect("an entry"));
-        let committed = journal.append(&mut batch, Timestamp::new(now)).expect("memory");
-        assert_eq!(committed.time.get(), expected);
+        let sealed = journal.append(&mut batch, Timestamp::new(now)).expect("memory");
+        assert_eq!(sealed.committed.time.get(), expected);
         journal = open(&storage, 4096).expect("intact").0;
     }
     assert_eq!(journal.last().time.get(), 60);
@@ -57,7 +57,7 @@ fn a_snapshot_stands_for_what_is_before_it() {
         let small = small(segment_bytes);
         for at in 1..small.states.len() {
             let storage = small.storage.copy();
-            Snapshot::capture(&small.states[at])
+            Snapshot::capture(&small.states[at], &TERMS.server)
                 .store(&storage, &small.committed[at])
                 .expect("memory does not fail");
             // Whatever only held older batches is not even looked at.
@@ -82,7 +82,7 @@ fn name_of(batch: usize) -> String {
 fn damaged_snapshots_are_skipped_and_old_ones_pruned() {
     let small = small(4096);
     for at in 1..=4 {
-        Snapshot::capture(&small.states[at])
+        Snapshot::capture(&small.states[at], &TERMS.server)
             .store(&small.storage, &small.committed[at])
             .expect("memory does not fail");
     }
@@ -143,7 +143,7 @@ fn an_old_snapshot_that_is_gone_already_needs_no_removal() {
     let small = small(4096);
     let storage = Shared(small.storage.clone());
     for at in 1..=4 {
-        let snapshot = Snapshot::capture(&small.states[at]);
+        let snapshot = Snapshot::capture(&small.states[at], &TERMS.server);
         snapshot.store(&storage, &small.committed[at]).expect("the old ones are gone, as wanted");
     }
     let names = small.storage.list().expect("memory does not fail");
@@ -153,7 +153,7 @@ fn an_old_snapshot_that_is_gone_already_needs_no_removal() {
 #[test]
 fn a_stored_snapshot_survives_a_power_cut() {
     let small = small(4096);
-    Snapshot::capture(&small.states[4])
+    Snapshot::capture(&small.states[4], &TERMS.server)
         .store(&small.storage, &small.committed[4])
         .expect("memory does not fail");
     let before = files(&small.storage);
@@ -166,7 +166,7 @@ fn a_stored_snapshot_survives_a_power_cut() {
 fn a_renamed_snapshot_is_not_used() {
     let small = small(1);
     let (right, wrong) = (3, "snapshot-00000000000000000004.mite");
-    Snapshot::capture(&small.states[right])
+    Snapshot::capture(&small.states[right], &TERMS.server)
         .store(&small.storage, &small.committed[right])
         .expect("memory does not fail");
     small.storage.remove(FIRST_SEGMENT).expect("it is there");
@@ -189,7 +189,8 @@ fn a_half_written_snapshot_is_removed() {
 #[should_panic(expected = "the state is captured behind this batch")]
 fn a_snapshot_of_another_batch_is_never_stored() {
     let small = small(4096);
-    let _ = Snapshot::capture(&small.states[3]).store(&small.storage, &small.committed[2]);
+    let _ = Snapshot::capture(&small.states[3], &TERMS.server)
+        .store(&small.storage, &small.committed[2]);
 }
 
 proptest! {
@@ -212,7 +213,7 @@ proptest! {
             }));
             let last = commit(&mut journal, &mut state, batch).expect("memory does not fail");
             if then == 1 {
-                Snapshot::capture(&state).store(&storage, &last).expect("memory does not fail");
+                Snapshot::capture(&state, &TERMS.server).store(&storage, &last).expect("memory does not fail");
             }
             if then >= 2 {
                 let (reopened, rebuilt) = open(&storage, segment_bytes).expect("intact");

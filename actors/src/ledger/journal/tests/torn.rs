@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::super::segment::segment_name;
 use super::super::{SECTOR_BYTES, Snapshot};
 use super::*;
-use wire::BatchNumber;
+use wire::{BatchNumber, Order, Signature, SignedKeyChange, SignedOrder};
 
 /// The bytes of a segment before and after its last batch was written, and the states.
 struct LastWrite {
@@ -26,12 +26,51 @@ fn last_write(shift: usize) -> LastWrite {
     commit(&mut journal, &mut state, pad.collect()).expect("memory does not fail");
     let state_before = state.clone();
     let before = storage.read(FIRST_SEGMENT).expect("the segment");
-    // Keys of zeros and no grants: as many zeros as entries can have.
-    let commands = (0..24).map(|n| empty_keyed(&format!("n{n}"))).collect();
+    // Keys of zeros and no grants: as many zeros as openings can have. Then what is signed.
+    let mut commands: Vec<_> = (1..16).map(|n| empty_keyed(&format!("n{n}"), n)).collect();
+    let zed = state.accounts().len() as u64 + 15;
+    commands.extend(empty_signed(zed));
     commit(&mut journal, &mut state, commands).expect("memory does not fail");
     let after = storage.read(FIRST_SEGMENT).expect("the segment");
     assert_eq!(before.len(), after.len(), "the file is zero-filled ahead");
     LastWrite { before, after, state_before, state_after: state }
+}
+
+/// Order and key change as full of zeros as can be. The old key is a point of small order, under which a
+/// signature of zeros is valid for everything; no new one may be that.
+fn empty_signed(zed: u64) -> [Command; 3] {
+    let (old, new) = (PublicKey::new([0; 32]), key(99));
+    let zeros = Signature::new([0; 64]);
+    let order = order(("zed", 0), ("n1", Access::Open), 1, 0);
+    let order = SignedOrder { order: Order { payer_key: old, ..order }, signature: zeros };
+    let order = Box::new(order.verify().expect("valid for everything"));
+    let change = KeyChange {
+        version: KEY_CHANGE_VERSION,
+        server: TERMS.server,
+        account: "zed".parse().expect("a valid name"),
+        old,
+        new: public_key(&new),
+    };
+    let change = SignedKeyChange { by_old: zeros, ..change.sign(&new, &new) };
+    let change = Box::new(change.verify().expect("valid for everything"));
+    let (account, access) = (AccountId::new(zed), Access::Keyed(old));
+    [
+        Command::OpenAccount { name: new_name("zed"), access, grant: Amount::ZERO },
+        Command::Order { submitter: account, order },
+        Command::ChangeKey { account, change },
+    ]
+}
+
+/// What tells a torn batch from a damaged one: no sector that was written is zero.
+#[test]
+fn no_run_of_zeros_comes_near_a_sector() {
+    let LastWrite { after, state_after, .. } = last_write(0);
+    assert_eq!(state_after.orders().len(), 1, "the order is decided");
+    assert_eq!(state_after.retired_keys().len(), 1, "the key is changed");
+    let end = *batch_ends(&after).last().expect("two batches");
+    let runs = after[..end].split(|byte| *byte != 0).map(<[u8]>::len);
+    let longest = runs.max().expect("there are bytes");
+    assert!((160..180).contains(&longest), "{longest} zeros in a row, which docs/JOURNAL.md gives");
 }
 
 /// The story: a torn write need not be a prefix. A journal that only looks for prefixes takes a batch
@@ -89,7 +128,7 @@ fn a_file_cut_at_any_length_keeps_its_whole_batches() {
         commit(&mut journal, &mut state, vec![opening("zoe", 1)]).expect("memory");
         assert_eq!(open(&storage, 4096).expect("intact").1, state, "{len}");
     }
-    Snapshot::capture(&small.states[3])
+    Snapshot::capture(&small.states[3], &TERMS.server)
         .store(&small.storage, &small.committed[3])
         .expect("memory does not fail");
     for len in 0..bytes.len() {
@@ -134,7 +173,7 @@ fn the_log_tells_a_crash_from_a_file_that_ends_early() {
         ("cut in the entries", cut(end - 50), true),
         ("cut in the end marker", cut(end - 1), true),
         ("cut behind the header", cut(start + 180), true),
-        ("cut in the header's zeros", cut(start + 150), true),
+        ("cut in the header's seal", cut(start + 150), true),
         ("cut in the header", cut(start + 20), true),
     ] {
         let storage = MemoryStorage::new();
@@ -142,7 +181,7 @@ fn the_log_tells_a_crash_from_a_file_that_ends_early() {
         let messages = Messages::default();
         let log = Logger::root(slog::Fuse(messages.clone()), slog::o!());
         let options = JournalOptions::default();
-        let (_, state) = Journal::open(Arc::new(storage), options, &log).expect(what);
+        let (_, state) = Journal::open(Arc::new(storage), server_key(), options, &log).expect(what);
         assert_eq!(state, write.state_before, "{what}");
         let messages = messages.0.lock().expect("no test panics with the lock");
         let told: Vec<_> = messages.iter().filter(|m| m.starts_with("torn batch")).collect();

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use super::super::{BATCH_ENTRIES_MAX, JournalWriter, Operation, Report, StorageFile};
+use wire::batch::BATCH_ENTRIES_MAX;
+
+use super::super::{JournalWriter, Operation, Report, StorageFile};
 use super::*;
 
 /// How a [`Faulty`] storage fails.
@@ -203,7 +205,8 @@ fn the_thread_reports_each_batch_in_order_and_ends() {
         let batch = batch_of(&mut state, commands);
         writer.commit(batch, Timestamp::new(1)).expect("it runs");
         match reports.recv_timeout(PATIENCE).expect("a report") {
-            Report::Committed { committed, batches, buffer } => {
+            Report::Committed { sealed, batches, buffer } => {
+                let committed = sealed.committed;
                 assert_eq!(batches, 1);
                 assert_eq!(committed.batch.get(), number as u64 + 1);
                 assert_eq!(committed.next_entry, state.next_entry());
@@ -217,7 +220,7 @@ fn the_thread_reports_each_batch_in_order_and_ends() {
     writer.commit(batch, Timestamp::new(2)).expect("it runs");
     writer.stop();
     assert!(
-        matches!(reports.recv(), Ok(Report::Committed { committed, .. }) if committed.batch.get() == 6)
+        matches!(reports.recv(), Ok(Report::Committed { sealed, .. }) if sealed.header.batch.get() == 6)
     );
     assert!(reports.recv().is_err(), "the thread has ended");
     assert_eq!(open(&storage, 600).expect("intact").1, state);
@@ -241,7 +244,8 @@ fn what_waits_is_written_together() {
     let (journal, _) = open(&storage, 1 << 20).expect("an empty directory");
     let mut reported = Vec::new();
     super::super::writer::write_all(journal, queue, |report| match report {
-        Report::Committed { committed, batches, .. } => {
+        Report::Committed { sealed, batches, .. } => {
+            let committed = sealed.committed;
             let entries = committed.next_entry.get();
             reported.push((committed.batch.get(), batches, entries, committed.time.get()));
         }

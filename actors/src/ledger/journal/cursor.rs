@@ -1,0 +1,335 @@
+//! Reading a journal batch by batch, beside whoever appends to it: nothing is locked, nothing repaired.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wire::batch::{BATCH_HEADER_BYTES, BatchHeader};
+use wire::merkle::{self, MerkleTree};
+use wire::{BatchNumber, Entry, EntryNumber, Receipt};
+
+use super::batch::{END_MARKER, Entries, batch_bytes, check_merkle_root, decode_header};
+use super::error::{Damage, IoFailure, OpenError, Operation, damaged};
+use super::scan::{Fault, Found, batch_at};
+use super::segment::{
+    SEGMENT_HEADER_BYTES, SegmentHeader, checked_len, is_unmade, open, parse_segment_name, read,
+    segment_name,
+};
+use super::storage::{Storage, StorageFile};
+use super::{Committed, SECTOR_BYTES};
+
+/// Where a batch stands in a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchPosition {
+    /// The first batch of the segment that it is in, which the segment's file is named after.
+    pub segment: BatchNumber,
+    /// Where it begins in that file, in bytes.
+    pub offset: u64,
+}
+
+impl BatchPosition {
+    /// The name of the file, in the data directory.
+    pub fn file(&self) -> String {
+        segment_name(self.segment)
+    }
+}
+
+/// A place between two batches, from which reading can go on later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalPlace {
+    /// Where the next batch stands, unless it stands in the next segment.
+    pub position: BatchPosition,
+    /// The batch before it.
+    pub last: Committed,
+}
+
+impl JournalPlace {
+    /// In front of the first batch.
+    pub const BEGIN: Self = Self {
+        position: BatchPosition {
+            segment: BatchNumber::new(1),
+            offset: SEGMENT_HEADER_BYTES as u64,
+        },
+        last: Committed::NOTHING,
+    };
+}
+
+/// A batch as it stands in a journal, intact: its checksums match, its entries can be decoded, and its
+/// seal, if it has one, is over them. Who has signed the seal is not looked at.
+#[derive(Clone, Debug)]
+pub struct StoredBatch {
+    /// Where it stands.
+    pub position: BatchPosition,
+    /// Its header.
+    pub header: BatchHeader,
+    /// Its entries, in order.
+    pub entries: Vec<Entry>,
+    /// The Merkle tree over them.
+    pub tree: MerkleTree,
+}
+
+impl StoredBatch {
+    fn new(position: BatchPosition, header: BatchHeader, bytes: &[u8]) -> Result<Self, Damage> {
+        let mut entries = Vec::with_capacity(header.entry_count as usize);
+        let mut leaves = Vec::with_capacity(header.entry_count as usize);
+        for encoded in Entries::of(&header, bytes) {
+            let encoded = encoded?;
+            leaves.push(merkle::leaf(encoded.bytes));
+            entries.push(encoded.entry);
+        }
+        let tree = MerkleTree::new(leaves);
+        check_merkle_root(&header, &tree)?;
+        Ok(Self { position, header, entries, tree })
+    }
+
+    /// The entry with this number, if it is in this batch.
+    pub fn entry(&self, number: EntryNumber) -> Option<&Entry> {
+        self.entries.get(self.header.index_of(number)? as usize)
+    }
+
+    /// The receipt for an entry. `None` if it is not in this batch, or nobody vouches for the batch.
+    pub fn receipt(&self, number: EntryNumber) -> Option<Receipt> {
+        self.header.seal.as_ref()?;
+        let index = self.header.index_of(number)?;
+        let entry = self.entries.get(index as usize)?.clone();
+        Some(Receipt::new(&self.header, index, self.tree.path(index)?, entry))
+    }
+}
+
+/// Reads the batch at a position, by itself: what it follows is not looked at.
+///
+/// # Errors
+/// [`OpenError`] if no batch that is intact stands there. [`OpenError::Damaged`] then names batch 0, as
+/// nobody knows which one it should be.
+pub fn read_batch(
+    storage: &dyn Storage,
+    position: BatchPosition,
+) -> Result<StoredBatch, OpenError> {
+    let (file, len) = open(storage, &position.file())?;
+    let fail = |what| damaged(&position.file(), position.offset, BatchNumber::default(), what);
+    let (header, bytes) =
+        read_whole(&*file, len, position)?.ok_or_else(|| fail(Damage::BatchHeader))?;
+    StoredBatch::new(position, header, &bytes).map_err(fail)
+}
+
+/// What stands behind the batches that were read.
+#[derive(Clone, Debug)]
+pub enum Walked {
+    /// A batch, which is intact and follows the one before.
+    Batch(Box<StoredBatch>),
+    /// Nothing: the journal ends here.
+    End,
+    /// The journal ends here, and behind its last batch stands the beginning of something that was not
+    /// finished, or is being written.
+    Unfinished(BatchPosition),
+}
+
+/// Reads the batches of a journal one after the other.
+///
+/// Each is checked as when the journal is opened: checksums, numbers, the hash of the header before,
+/// time, Merkle root; an unsealed one is damage behind a sealed one. Neither the seals' signatures nor
+/// the ledger's rules are looked at.
+pub struct BatchCursor {
+    storage: Arc<dyn Storage>,
+    place: JournalPlace,
+    /// A batch that was read is sealed, so all behind it must be.
+    sealed: bool,
+    segment: Option<OpenSegment>,
+}
+
+struct OpenSegment {
+    first: BatchNumber,
+    file: Box<dyn StorageFile>,
+}
+
+impl BatchCursor {
+    /// Begins at this place: [`JournalPlace::BEGIN`], or where another one has stopped.
+    pub const fn new(storage: Arc<dyn Storage>, place: JournalPlace) -> Self {
+        Self { storage, place, sealed: false, segment: None }
+    }
+
+    /// The place behind what was read.
+    pub const fn place(&self) -> &JournalPlace {
+        &self.place
+    }
+
+    /// The next batch, if its entries are in front of `durable`, the number of the entry behind the last
+    /// one that is known to be on disk. Nothing behind that is looked at: it may be half written.
+    ///
+    /// # Errors
+    /// [`OpenError`], also if there are fewer batches than are said to be durable. The cursor stays
+    /// where it is.
+    pub fn next(&mut self, durable: EntryNumber) -> Result<Option<StoredBatch>, OpenError> {
+        if self.place.last.next_entry >= durable {
+            return Ok(None);
+        }
+        match self.walk()? {
+            Walked::Batch(batch) => Ok(Some(*batch)),
+            Walked::End | Walked::Unfinished(_) => {
+                let missing = self.place.last.next_batch();
+                Err(OpenError::BatchesMissing { first: missing, last: missing })
+            }
+        }
+    }
+
+    /// The next batch, or what stands in its place. A journal that is being appended to may end with
+    /// something unfinished at any time.
+    ///
+    /// # Errors
+    /// [`OpenError`]. The cursor stays where it is.
+    pub fn walk(&mut self) -> Result<Walked, OpenError> {
+        let mut place = self.place;
+        // Each turn goes on to the next segment, of which there are finitely many.
+        loop {
+            if !self.open_segment(&place)? {
+                return self.end(&place, Walked::End);
+            }
+            match self.look(&place)? {
+                Look::Batch(header, bytes) => {
+                    let batch = self.accept(&place, header, &bytes)?;
+                    return Ok(Walked::Batch(Box::new(batch)));
+                }
+                Look::Unfinished => return self.end(&place, Walked::Unfinished(place.position)),
+                Look::Nothing if place.last.next_batch() == place.position.segment => {
+                    return self.end(&place, Walked::End);
+                }
+                Look::Nothing => {
+                    place.position = BatchPosition {
+                        segment: place.last.next_batch(),
+                        ..JournalPlace::BEGIN.position
+                    };
+                }
+            }
+        }
+    }
+
+    /// Opens the segment of the place, if it is not open. Says whether it is there.
+    fn open_segment(&mut self, place: &JournalPlace) -> Result<bool, OpenError> {
+        let first = place.position.segment;
+        if self.segment.as_ref().is_some_and(|segment| segment.first == first) {
+            return Ok(true);
+        }
+        let name = segment_name(first);
+        let begins_here = place.last.next_batch() == first;
+        let names = self.storage.list().map_err(IoFailure::of(Operation::List, "."))?;
+        if !names.contains(&name) {
+            let missing = OpenError::BatchesMissing { first, last: place.last.batch };
+            return if begins_here { Ok(false) } else { Err(missing) };
+        }
+        let (file, len) = open(&*self.storage, &name)?;
+        if begins_here && is_unmade(&*file, first, len)? {
+            return Ok(false);
+        }
+        let mut header = vec![0; SEGMENT_HEADER_BYTES.min(checked_len(&name, first, len)?)];
+        read(&*file, &name, &mut header)?;
+        let header = SegmentHeader::of_segment(first, &header)?;
+        if begins_here && header.previous_head != place.last.head {
+            return Err(damaged(&name, 0, first, Damage::SegmentChain));
+        }
+        self.segment = Some(OpenSegment { first, file });
+        Ok(true)
+    }
+
+    fn look(&self, place: &JournalPlace) -> Result<Look, OpenError> {
+        let OpenSegment { file, .. } = self.segment.as_ref().expect("the caller has opened it");
+        let (position, next) = (place.position, place.last.next_batch());
+        let name = position.file();
+        let len = file.len().map_err(IoFailure::of(Operation::Read, &name))?;
+        if position.offset > len {
+            let last = place.last.batch;
+            return Err(OpenError::BatchesMissing { first: position.segment, last });
+        }
+        if let Some((header, bytes)) = read_whole(&**file, len, position)? {
+            return Ok(Look::Batch(header, bytes));
+        }
+        // From the beginning of the sector, so that sectors are where they are in the file.
+        let start = position.offset / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
+        let at = checked_len(&name, next, position.offset - start)?;
+        let mut rest = vec![0; checked_len(&name, next, len - start)?];
+        file.read_exact_at(&mut rest, start).map_err(IoFailure::of(Operation::Read, &name))?;
+        match batch_at(&rest, at) {
+            // It was being written a moment ago.
+            Ok(Found::Batch { header, entries, .. }) => Ok(Look::Batch(header, entries.to_vec())),
+            Ok(Found::End) => Ok(Look::Nothing),
+            Ok(Found::Torn { .. }) => Ok(Look::Unfinished),
+            Err(Fault::Damaged(what)) => Err(damaged(&name, position.offset, next, what)),
+            Err(Fault::Newer(what)) => Err(OpenError::Newer { file: name, what }),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        place: &JournalPlace,
+        header: BatchHeader,
+        bytes: &[u8],
+    ) -> Result<StoredBatch, OpenError> {
+        let position = place.position;
+        let fail = |what| damaged(&position.file(), position.offset, place.last.next_batch(), what);
+        place.last.check_next(&header, true).map_err(fail)?;
+        if self.sealed && header.seal.is_none() {
+            return Err(fail(Damage::SealMissing));
+        }
+        let batch = StoredBatch::new(position, header, bytes).map_err(fail)?;
+        self.sealed |= batch.header.seal.is_some();
+        let offset = position.offset + batch_bytes(&batch.header) as u64;
+        self.place = JournalPlace {
+            position: BatchPosition { offset, ..position },
+            last: Committed::behind(&batch.header),
+        };
+        Ok(batch)
+    }
+
+    /// The journal ends at this place, unless a segment follows.
+    fn end(&self, place: &JournalPlace, end: Walked) -> Result<Walked, OpenError> {
+        let names = self.storage.list().map_err(IoFailure::of(Operation::List, "."))?;
+        let later = names.iter().filter_map(|name| parse_segment_name(name));
+        let Some(later) = later.filter(|first| *first > place.position.segment).min() else {
+            return Ok(end);
+        };
+        let next = place.last.next_batch();
+        match end {
+            Walked::Unfinished(BatchPosition { offset, .. }) => {
+                let what = Damage::BatchIncomplete;
+                Err(damaged(&place.position.file(), offset, next, what))
+            }
+            _ => Err(OpenError::BatchesMissing {
+                first: next,
+                last: BatchNumber::new(later.get() - 1),
+            }),
+        }
+    }
+}
+
+enum Look {
+    Batch(BatchHeader, Vec<u8>),
+    Nothing,
+    Unfinished,
+}
+
+/// The header and the entries' bytes of the batch at this position, if it is whole and matches its
+/// checksums.
+fn read_whole(
+    file: &dyn StorageFile,
+    len: u64,
+    position: BatchPosition,
+) -> Result<Option<(BatchHeader, Vec<u8>)>, OpenError> {
+    let name = position.file();
+    let left = len.saturating_sub(position.offset);
+    if left < BATCH_HEADER_BYTES as u64 {
+        return Ok(None);
+    }
+    let mut header = [0; BATCH_HEADER_BYTES];
+    file.read_exact_at(&mut header, position.offset)
+        .map_err(IoFailure::of(Operation::Read, &name))?;
+    let Ok(header) = decode_header(&header) else { return Ok(None) };
+    if left < batch_bytes(&header) as u64 {
+        return Ok(None);
+    }
+    let mut bytes = vec![0; batch_bytes(&header) - BATCH_HEADER_BYTES];
+    file.read_exact_at(&mut bytes, position.offset + BATCH_HEADER_BYTES as u64)
+        .map_err(IoFailure::of(Operation::Read, &name))?;
+    let entries_end = bytes.len() - END_MARKER.len();
+    let intact = bytes[entries_end..] == END_MARKER
+        && crc32c::crc32c(&bytes[..entries_end]) == header.entries_checksum;
+    bytes.truncate(entries_end);
+    Ok(intact.then_some((header, bytes)))
+}
