@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`messages`] | every message, with a table of who sends it to whom |
 //! | [`ledger`] | the money: pure rules, group commit, journal, snapshots |
+//! | [`archive`] | histories, old receipts, open orders that are kept |
 //! | [`registry`] | who is online and where |
 //! | [`session`] | one connection to the server |
 //! | [`server_link`] | the client's connection to the server |
@@ -11,6 +12,7 @@
 //! | [`reason`] | the system's errors in words for people |
 //! | [`wallet`] | the client's account: pays, takes payments |
 
+pub mod archive;
 mod later;
 pub mod ledger;
 #[cfg(test)]

@@ -1,0 +1,338 @@
+//! The Archive: the read side of the ledger. Histories, old receipts, and the open orders that clients have it
+//! keep.
+//!
+//! It follows the journal by itself and keeps an index of it, `index.redb`, which can be rebuilt at any time.
+//! Kept orders are in `open-orders.redb`; nothing else holds them. Nothing that the archive does or fails
+//! to do moves money.
+//!
+//! **Starting it.** It reads and writes files while it handles messages, so it needs a thread of its own:
+//!
+//! ```no_run
+//! # fn start(durable: wire::EntryNumber, storage: std::sync::Arc<dyn actors::ledger::journal::Storage>,
+//! #     log: slog::Logger) -> Result<(), actors::archive::ArchiveError> {
+//! use actix::{Actor, Arbiter};
+//! use actors::archive::Archive;
+//!
+//! let archive = Archive::open("data".as_ref(), storage, durable, &log)?;
+//! let arbiter = Arbiter::new();
+//! let archive = Archive::start_in_arbiter(&arbiter.handle(), |_| archive);
+//! # Ok(()) }
+//! ```
+//!
+//! It stops when nobody holds an address of it any more, or with its arbiter; in both cases nothing is lost.
+//! If it cannot be opened or dies, the ledger goes on, and whoever asks it is told
+//! [`ArchiveUnavailable::Gone`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | `record` | what the index remembers of an entry |
+//! | `index` | the file that finds things in the journal |
+//! | `reading` | following the journal |
+//! | `proofs` | batches that receipts are made of |
+//! | `queries` | questions under way |
+//! | `kept` | the file of open orders |
+//! | `database` | opening files, damaged ones too |
+
+mod database;
+mod error;
+mod index;
+mod kept;
+mod proofs;
+mod queries;
+mod reading;
+mod record;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use slog::{Logger, error, o};
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+use wire::secure::call::ORDERS_PER_CALL_MAX;
+use wire::{EntryNumber, Receipt, SignedOrder};
+
+pub use self::error::ArchiveError;
+use self::error::is_damage;
+use self::kept::KeptOrders;
+pub use self::kept::{OPEN_ORDERS_MAX, OPEN_ORDERS_PER_ACCOUNT_MAX};
+use self::queries::{Fault, Query, ReceiptSearch, Reply};
+use self::reading::Reading;
+use crate::ledger::journal::Storage;
+use crate::messages::{
+    ArchiveUnavailable, FindReceipts, HistoryPage, JournalGrew, KeepOrder, ReadHistory,
+    ReadOpenOrders,
+};
+
+/// The name of the index, in the data directory.
+pub const INDEX_FILE: &str = "index.redb";
+
+/// The name of the file of kept orders, in the data directory.
+pub const OPEN_ORDERS_FILE: &str = "open-orders.redb";
+
+/// Questions that may wait; one more is [`ArchiveUnavailable::Busy`]. The largest takes 20 KiB: 20 MiB.
+const QUERIES_WAITING_MAX: usize = 1024;
+
+/// Of those that wait, so many are worked at in turn, so that one that reads many batches does not hold up
+/// the others. Each may hold as many receipts as there are in a call: 1 MiB, 8 MiB in all.
+const QUERIES_IN_TURN_MAX: usize = 8;
+
+/// Orders that may wait to be kept with the next sync; one more is [`ArchiveUnavailable::Busy`]. One
+/// takes less than 1 KiB.
+const KEEPS_WAITING_MAX: usize = 1024;
+
+/// While more entries are not indexed yet, questions are [`ArchiveUnavailable::Busy`]: those who ask must
+/// not wait for longer than some seconds' work.
+const ENTRIES_BEHIND_MAX: u64 = 1 << 20;
+
+/// Messages in the mailbox before senders wait. Copies of the address each may add one more: what bounds
+/// the mailbox is that a session has one question under way.
+const MAILBOX_MESSAGES: usize = 1024;
+
+type Answer<T> = Result<T, ArchiveUnavailable>;
+
+/// The actor that remembers what happened. One per server.
+pub struct Archive {
+    /// `None` once it has failed for good.
+    reading: Option<Reading>,
+    /// `None` once it has failed for good.
+    kept: Option<KeptOrders>,
+    /// All entries in front of this one are durable, as far as anybody was told.
+    durable: EntryNumber,
+    queries: VecDeque<Waiting>,
+    keeps: Vec<(KeepOrder, Reply<()>)>,
+    turn_scheduled: bool,
+    log: Logger,
+}
+
+/// A question, and how far the index must go before it is answered.
+struct Waiting {
+    behind: EntryNumber,
+    query: Query,
+}
+
+impl Archive {
+    /// Opens the archive in `data_dir`, making its files if they are not there, over the journal in
+    /// `storage`, whose entries in front of `durable` are on disk. An index that is damaged, or of another
+    /// journal, is rebuilt once the actor runs.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]: the disk. The ledger can do without the archive.
+    pub fn open(
+        data_dir: &Path,
+        storage: Arc<dyn Storage>,
+        durable: EntryNumber,
+        log: &Logger,
+    ) -> Result<Self, ArchiveError> {
+        let log = log.new(o!("actor" => "archive"));
+        let kept = KeptOrders::open(&data_dir.join(OPEN_ORDERS_FILE), &log)?;
+        let reading = Reading::open(&data_dir.join(INDEX_FILE), storage, durable, &log)?;
+        Ok(Self {
+            reading: Some(reading),
+            kept: Some(kept),
+            durable,
+            queries: VecDeque::new(),
+            keeps: Vec::new(),
+            turn_scheduled: false,
+            log,
+        })
+    }
+
+    /// Answers `make`'s question once everything is indexed that anybody was told of until now.
+    fn ask<T: 'static>(
+        &mut self,
+        make: impl FnOnce(Reply<T>) -> Query,
+        ctx: &mut Context<Self>,
+    ) -> ResponseFuture<Answer<T>> {
+        let (reply, answer) = oneshot::channel();
+        match self.room_for_query() {
+            Ok(()) => {
+                self.queries.push_back(Waiting { behind: self.durable, query: make(reply) });
+                self.schedule_turn(ctx);
+            }
+            Err(unavailable) => {
+                let _ = reply.send(Err(unavailable));
+            }
+        }
+        answered(answer)
+    }
+
+    fn room_for_query(&self) -> Answer<()> {
+        let reading = self.reading.as_ref().ok_or(ArchiveUnavailable::Gone)?;
+        let behind = self.durable.get().saturating_sub(reading.index.next_entry().get());
+        if self.queries.len() >= QUERIES_WAITING_MAX || behind > ENTRIES_BEHIND_MAX {
+            return Err(ArchiveUnavailable::Busy);
+        }
+        Ok(())
+    }
+
+    /// Works as soon as the mailbox is empty, and lets others on this thread do so, too.
+    fn schedule_turn(&mut self, ctx: &mut Context<Self>) {
+        if !self.turn_scheduled {
+            self.turn_scheduled = true;
+            ctx.spawn(yield_now().into_actor(self).map(|(), archive, ctx| {
+                archive.turn_scheduled = false;
+                archive.turn();
+                if archive.has_work() {
+                    archive.schedule_turn(ctx);
+                }
+            }));
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let indexed = self.reading.as_ref().map(|reading| reading.index.next_entry());
+        !self.keeps.is_empty()
+            || !self.queries.is_empty()
+            || indexed.is_some_and(|indexed| indexed < self.durable)
+    }
+
+    /// Does one piece of each kind of work.
+    fn turn(&mut self) {
+        self.keep_orders();
+        if let Some(reading) = &mut self.reading {
+            match reading.catch_up(self.durable) {
+                Ok(()) => self.work_at_query(),
+                Err(Fault::Journal(error)) => self.give_up(&error),
+                Err(fault) => self.recover(fault),
+            }
+        }
+    }
+
+    /// Keeps all orders that wait, with one sync.
+    fn keep_orders(&mut self) {
+        let waiting = std::mem::take(&mut self.keeps);
+        let Some(kept) = self.kept.as_ref().filter(|_| !waiting.is_empty()) else { return };
+        let index = self.reading.as_ref().map(|reading| &reading.index);
+        // An order of which nothing is known is not decided.
+        let is_decided =
+            |payer, id| index.is_some_and(|index| matches!(index.decision(payer, id), Ok(Some(_))));
+        match kept.keep(waiting.iter().map(|(order, _)| order), is_decided) {
+            Ok(kept) => {
+                for ((_, reply), kept) in waiting.into_iter().zip(kept) {
+                    // Whoever asked may have gone meanwhile.
+                    let _ = reply.send(if kept { Ok(()) } else { Err(ArchiveUnavailable::Busy) });
+                }
+            }
+            Err(error) => self.recover(Fault::Kept(error)),
+        }
+    }
+
+    /// Works at one question whose entries are indexed. If it is not done, the others that are in turn
+    /// come before it.
+    fn work_at_query(&mut self) {
+        let Some(reading) = &mut self.reading else { return };
+        let indexed = reading.index.next_entry();
+        let mut in_turn = self.queries.iter().take(QUERIES_IN_TURN_MAX);
+        let place = in_turn.position(|waiting| waiting.behind <= indexed);
+        let Some(waiting) = place.and_then(|place| self.queries.remove(place)) else { return };
+        let Waiting { behind, query } = waiting;
+        match query.work(reading, self.kept.as_ref()) {
+            Ok(None) => {}
+            Ok(Some(query)) => {
+                let last = self.queries.len().min(QUERIES_IN_TURN_MAX - 1);
+                self.queries.insert(last, Waiting { behind, query });
+            }
+            // One bad batch is no reason to refuse those who ask for others.
+            Err(fault @ Fault::Journal(_)) => {
+                error!(self.log, "a receipt cannot be made"; "error" => %fault);
+            }
+            Err(fault) => self.recover(fault),
+        }
+    }
+
+    /// Does without what has failed, or with another one in its place.
+    fn recover(&mut self, fault: Fault) {
+        match (fault, &mut self.reading) {
+            (Fault::Kept(error), _) => {
+                error!(self.log, "open orders are kept no more"; "error" => %error);
+                self.kept = None;
+            }
+            (Fault::Index(error), Some(reading)) if is_damage(&error) => {
+                match reading.rebuild(&error, &self.log) {
+                    Ok(true) => self.queries.clear(),
+                    Ok(false) => self.give_up(&error),
+                    Err(error) => self.give_up(&error),
+                }
+            }
+            (fault, _) => self.give_up(&fault),
+        }
+    }
+
+    fn give_up(&mut self, error: &dyn std::fmt::Display) {
+        error!(self.log, "the archive answers nobody until the next start"; "error" => %error);
+        self.reading = None;
+        self.queries.clear();
+    }
+}
+
+fn answered<T: 'static>(answer: oneshot::Receiver<Answer<T>>) -> ResponseFuture<Answer<T>> {
+    // A question that is dropped is not answered.
+    Box::pin(async { answer.await.unwrap_or(Err(ArchiveUnavailable::Gone)) })
+}
+
+impl Actor for Archive {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
+        self.schedule_turn(ctx);
+    }
+}
+
+impl Handler<JournalGrew> for Archive {
+    type Result = ();
+
+    fn handle(&mut self, JournalGrew(next_entry): JournalGrew, ctx: &mut Self::Context) {
+        self.durable = self.durable.max(next_entry);
+        self.schedule_turn(ctx);
+    }
+}
+
+impl Handler<FindReceipts> for Archive {
+    type Result = ResponseFuture<Answer<Vec<Option<Receipt>>>>;
+
+    fn handle(&mut self, find: FindReceipts, ctx: &mut Self::Context) -> Self::Result {
+        if find.sought.len() > ORDERS_PER_CALL_MAX {
+            return Box::pin(async { Err(ArchiveUnavailable::Busy) });
+        }
+        self.ask(|reply| Query::Receipts(ReceiptSearch::new(find), reply), ctx)
+    }
+}
+
+impl Handler<ReadHistory> for Archive {
+    type Result = ResponseFuture<Answer<HistoryPage>>;
+
+    fn handle(&mut self, read: ReadHistory, ctx: &mut Self::Context) -> Self::Result {
+        self.ask(|reply| Query::History(read, reply), ctx)
+    }
+}
+
+impl Handler<ReadOpenOrders> for Archive {
+    type Result = ResponseFuture<Answer<Vec<SignedOrder>>>;
+
+    fn handle(&mut self, read: ReadOpenOrders, ctx: &mut Self::Context) -> Self::Result {
+        self.ask(|reply| Query::OpenOrders(read, reply), ctx)
+    }
+}
+
+impl Handler<KeepOrder> for Archive {
+    type Result = ResponseFuture<Answer<()>>;
+
+    fn handle(&mut self, keep: KeepOrder, ctx: &mut Self::Context) -> Self::Result {
+        let (reply, answer) = oneshot::channel();
+        if self.kept.is_none() {
+            let _ = reply.send(Err(ArchiveUnavailable::Gone));
+        } else if self.keeps.len() >= KEEPS_WAITING_MAX {
+            let _ = reply.send(Err(ArchiveUnavailable::Busy));
+        } else {
+            self.keeps.push((keep, reply));
+            self.schedule_turn(ctx);
+        }
+        answered(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Orders that their payers have the server keep until they are decided or expire. They move nothing.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, Table,
+    TableDefinition, WriteTransaction,
+};
+use slog::{Logger, error};
+use wire::order::{ORDER_VALIDITY_MS_MAX, SIGNED_ORDER_BYTES_MAX};
+use wire::{AccountId, OrderId, SignedOrder, Timestamp, codec};
+
+use super::database;
+use super::error::{ArchiveError, corrupted};
+use crate::messages::KeepOrder;
+
+/// So many orders of one account are kept: as many payments as a person has open, and then some. Nothing
+/// is made of more, in 36 KiB.
+pub const OPEN_ORDERS_PER_ACCOUNT_MAX: usize = 64;
+
+/// So many orders of all accounts are kept: 0.8 GiB of disk at some 800 bytes each.
+pub const OPEN_ORDERS_MAX: u64 = 1 << 20;
+
+/// An order is kept no longer than this, whatever it says itself, or those of one who lies would stay for
+/// ever. No honest one is valid for longer than half of it when it is signed.
+const KEPT_MS_MAX: u64 = 2 * ORDER_VALIDITY_MS_MAX;
+
+/// So many expired orders are removed with each commit at most: more than a commit adds.
+const REMOVED_PER_COMMIT_MAX: usize = 2 * super::KEEPS_WAITING_MAX;
+
+/// Pages that are kept in memory.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// An account and the bytes of an id.
+type OrderKey = (u64, &'static [u8; 16]);
+/// Until when an order is kept, and the encoded [`SignedOrder`].
+type KeptOrder = (u64, &'static [u8]);
+/// Until when an order is kept, and its [`OrderKey`].
+type ExpiryKey = (u64, u64, &'static [u8; 16]);
+
+const ORDERS: TableDefinition<OrderKey, KeptOrder> = TableDefinition::new("orders");
+const EXPIRY: TableDefinition<ExpiryKey, ()> = TableDefinition::new("expiry");
+
+/// The file of kept orders.
+pub(super) struct KeptOrders {
+    database: Database,
+}
+
+impl KeptOrders {
+    /// Opens the file, or makes an empty one. A damaged one is renamed, not removed: nothing else holds
+    /// what is in it.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub(super) fn open(path: &Path, log: &Logger) -> Result<Self, ArchiveError> {
+        let load = || database::open(path, CACHE_BYTES, Self::load);
+        database::open_or_replace(path, load, |error| {
+            let aside = aside(path);
+            error!(log, "the file of open orders is damaged and put aside: none is kept any more";
+                "file" => %path.display(), "aside" => %aside.display(), "error" => %error);
+            fs::rename(path, &aside)
+        })
+    }
+
+    fn load(database: Database) -> Result<Self, redb::Error> {
+        let transaction = database.begin_write()?;
+        drop(Tables::open(&transaction)?);
+        transaction.commit()?;
+        Ok(Self { database })
+    }
+
+    /// Keeps these, durably, and says for each whether there was room. `is_decided` is asked when there is
+    /// none.
+    ///
+    /// # Errors
+    /// What the database says; then nobody knows which are kept.
+    pub(super) fn keep<'k>(
+        &self,
+        orders: impl IntoIterator<Item = &'k KeepOrder>,
+        is_decided: impl Fn(AccountId, OrderId) -> bool,
+    ) -> Result<Vec<bool>, redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let mut tables = Tables::open(&transaction)?;
+        let mut kept = Vec::new();
+        let mut removable = REMOVED_PER_COMMIT_MAX;
+        for order in orders {
+            tables.remove_expired(order.now, &mut removable)?;
+            kept.push(tables.keep(order, &is_decided)?);
+        }
+        drop(tables);
+        transaction.commit()?;
+        Ok(kept)
+    }
+
+    /// What is kept of this account and valid at `now`, the one that expires first in front.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(super) fn of_account(
+        &self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<Vec<SignedOrder>, redb::Error> {
+        let orders = self.database.begin_read()?.open_table(ORDERS)?;
+        let mut found = Vec::new();
+        for kept in orders.range(all_of(account))? {
+            let (_, kept) = kept?;
+            let order = decode(kept.value().1)?;
+            found.extend((order.order.id.not_after() >= now).then_some(order));
+        }
+        Ok(found)
+    }
+}
+
+struct Tables<'t> {
+    orders: Table<'t, OrderKey, KeptOrder>,
+    expiry: Table<'t, ExpiryKey, ()>,
+}
+
+impl<'t> Tables<'t> {
+    fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        let (orders, expiry) = (transaction.open_table(ORDERS)?, transaction.open_table(EXPIRY)?);
+        Ok(Self { orders, expiry })
+    }
+
+    fn keep(
+        &mut self,
+        KeepOrder { account, order, now }: &KeepOrder,
+        is_decided: impl Fn(AccountId, OrderId) -> bool,
+    ) -> Result<bool, redb::Error> {
+        let id = order.order().id;
+        if id.not_after() < *now {
+            // It may be forgotten at once.
+            return Ok(true);
+        }
+        self.remove(*account, id.as_bytes())?;
+        if self.orders.range(all_of(*account))?.count() >= OPEN_ORDERS_PER_ACCOUNT_MAX {
+            self.remove_decided(*account, is_decided)?;
+        }
+        let full = self.orders.range(all_of(*account))?.count() >= OPEN_ORDERS_PER_ACCOUNT_MAX
+            || self.orders.len()? >= OPEN_ORDERS_MAX;
+        if full {
+            return Ok(false);
+        }
+        let until = id.not_after().get().min(now.get().saturating_add(KEPT_MS_MAX));
+        let mut bytes = Vec::with_capacity(SIGNED_ORDER_BYTES_MAX);
+        codec::encode_into(order.signed(), &mut bytes);
+        self.orders.insert((account.get(), id.as_bytes()), (until, bytes.as_slice()))?;
+        self.expiry.insert((until, account.get(), id.as_bytes()), ())?;
+        Ok(true)
+    }
+
+    fn remove_expired(&mut self, now: Timestamp, removable: &mut usize) -> Result<(), redb::Error> {
+        while *removable > 0 {
+            let first = self.expiry.first()?.map(|(key, _)| {
+                let (until, account, id) = key.value();
+                (until, AccountId::new(account), *id)
+            });
+            let Some((_, account, id)) = first.filter(|(until, ..)| *until < now.get()) else {
+                break;
+            };
+            self.remove(account, &id)?;
+            *removable -= 1;
+        }
+        Ok(())
+    }
+
+    fn remove_decided(
+        &mut self,
+        account: AccountId,
+        is_decided: impl Fn(AccountId, OrderId) -> bool,
+    ) -> Result<(), redb::Error> {
+        let mut decided = Vec::new();
+        for kept in self.orders.range(all_of(account))? {
+            let (_, kept) = kept?;
+            let id = decode(kept.value().1)?.order.id;
+            decided.extend(is_decided(account, id).then_some(id));
+        }
+        decided.into_iter().try_for_each(|id| self.remove(account, id.as_bytes()))
+    }
+
+    fn remove(&mut self, account: AccountId, id: &[u8; 16]) -> Result<(), redb::Error> {
+        let removed = self.orders.remove((account.get(), id))?;
+        let until = removed.map(|kept| kept.value().0);
+        if let Some(until) = until {
+            self.expiry.remove((until, account.get(), id))?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys of all orders of an account.
+fn all_of(account: AccountId) -> RangeInclusive<OrderKey> {
+    (account.get(), &[0; 16])..=(account.get(), &[u8::MAX; 16])
+}
+
+fn decode(bytes: &[u8]) -> Result<SignedOrder, redb::Error> {
+    let order = codec::decode_exact::<SIGNED_ORDER_BYTES_MAX, SignedOrder>(bytes);
+    order.map_err(|_| corrupted("a kept order cannot be read"))
+}
+
+fn aside(path: &Path) -> PathBuf {
+    path.with_added_extension("damaged")
+}

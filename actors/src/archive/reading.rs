@@ -1,0 +1,92 @@
+//! Following the journal.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use slog::{Logger, info, warn};
+use wire::EntryNumber;
+
+use super::error::ArchiveError;
+use super::index::{Index, Mark};
+use super::proofs::Proofs;
+use super::queries::Fault;
+use crate::ledger::journal::{BatchCursor, JournalPlace, Storage, read_batch};
+
+/// Entries that are indexed at once, or one batch: at some 10 µs for a signed one, a tenth of a second.
+const ENTRIES_AT_ONCE: usize = 1 << 13;
+
+/// The index, and the journal that it follows.
+pub(super) struct Reading {
+    pub(super) index: Index,
+    pub(super) proofs: Proofs,
+    cursor: BatchCursor,
+    storage: Arc<dyn Storage>,
+    /// It was rebuilt since the start: doing it again would not help.
+    rebuilt: bool,
+}
+
+impl Reading {
+    /// Opens the index at `path`, empties it if it is of another journal than the one in `storage`, whose
+    /// entries in front of `durable` are on disk, and goes on where it ends.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub(super) fn open(
+        path: &Path,
+        storage: Arc<dyn Storage>,
+        durable: EntryNumber,
+        log: &Logger,
+    ) -> Result<Self, ArchiveError> {
+        let mut index = Index::open(path, log)?;
+        if index.mark().is_some_and(|mark| !is_of_journal(mark, &*storage, durable)) {
+            warn!(log, "the index is of another journal: it is rebuilt"; "file" => %path.display());
+            index.reset(log)?;
+        }
+        info!(log, "index opened"; "entries" => index.next_entry().get(),
+            "behind" => durable.get().saturating_sub(index.next_entry().get()));
+        let proofs = Proofs::new(Arc::clone(&storage));
+        let cursor = BatchCursor::new(Arc::clone(&storage), index.place());
+        Ok(Self { index, proofs, cursor, storage, rebuilt: false })
+    }
+
+    /// Indexes some of what the journal holds in front of `durable`.
+    ///
+    /// # Errors
+    /// [`Fault`]; then the index may lack what was read.
+    pub(super) fn catch_up(&mut self, durable: EntryNumber) -> Result<(), Fault> {
+        let mut batches = Vec::new();
+        let mut entries = 0;
+        while entries < ENTRIES_AT_ONCE
+            && let Some(batch) = self.cursor.next(durable)?
+        {
+            entries += batch.entries.len();
+            batches.push(batch);
+        }
+        Ok(self.index.add(&batches, *self.cursor.place())?)
+    }
+
+    /// Begins again with an empty index, since this one is damaged. Says whether it has: once is enough.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub(super) fn rebuild(
+        &mut self,
+        damage: &redb::Error,
+        log: &Logger,
+    ) -> Result<bool, ArchiveError> {
+        if std::mem::replace(&mut self.rebuilt, true) {
+            return Ok(false);
+        }
+        warn!(log, "damaged index: it is rebuilt from the journal"; "error" => %damage);
+        self.index.reset(log)?;
+        self.cursor = BatchCursor::new(Arc::clone(&self.storage), JournalPlace::BEGIN);
+        Ok(true)
+    }
+}
+
+/// Whether the journal holds the last batch that the index knows, where it knows it.
+fn is_of_journal(mark: &Mark, storage: &dyn Storage, durable: EntryNumber) -> bool {
+    let known = &mark.place.last;
+    known.next_entry <= durable
+        && read_batch(storage, mark.last).is_ok_and(|batch| batch.header.head() == known.head)
+}

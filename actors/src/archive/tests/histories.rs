@@ -1,0 +1,96 @@
+//! What happened to an account, page by page.
+
+use wire::secure::{HistoryEvent, HistoryItem};
+
+use super::*;
+
+/// One entry of each kind.
+fn book() -> (Book, [SignedOrder; 3]) {
+    let orders = [order(ALICE, BOB, 10, 1), order(ALICE, OTTO, 20, 1), order(BOB, ALICE, 30, 1)];
+    let [to_bob, to_otto, too_much] = orders.clone();
+    let mut book = Book::new();
+    book.write(&openings());
+    book.write(&[paid(ALICE, BOB, to_bob), paid_by_text(OTTO, BOB, 5)]);
+    book.begin_segment();
+    book.write(&[paid_by_text(OTTO, OTTO, 1)]);
+    book.write(&[refused(BOB, too_much), paid(ALICE, OTTO, to_otto), key_changed(BOB)]);
+    (book, orders)
+}
+
+#[actix::test]
+async fn every_kind_of_entry_is_told_to_whom_it_concerns() {
+    let ((book, [to_bob, to_otto, too_much]), dir) = (book(), Dir::new());
+    let archive = dir.start(&book);
+    let item = |number, batch, event| HistoryItem {
+        number: EntryNumber::new(number),
+        time: at(batch),
+        event,
+    };
+    let amount = Amount::new;
+    let opened = |number| item(number, 1, HistoryEvent::Opened { grant: amount(1000) });
+
+    let (payer, payee) = (name(ALICE), name(BOB));
+    let (first, second) = (to_bob.order.id, to_otto.order.id);
+    let paid = |payee, credits, order| HistoryEvent::Paid { payee, amount: amount(credits), order };
+    let received =
+        |payer, credits, order| HistoryEvent::Received { payer, amount: amount(credits), order };
+    let refused = HistoryEvent::Refused {
+        payee: payer.clone(),
+        amount: amount(30),
+        order: too_much.order.id,
+        refusal: Refusal::InsufficientBalance,
+    };
+    assert_eq!(
+        archive.history(ALICE, None, 10).await.items,
+        [item(8, 4, paid(name(OTTO), 20, second)), item(4, 2, paid(payee, 10, first)), opened(0)]
+    );
+    assert_eq!(
+        archive.history(BOB, None, 10).await.items,
+        [
+            item(9, 4, HistoryEvent::KeyChanged { key: public_key(&new_key()) }),
+            item(7, 4, refused),
+            item(5, 2, received(name(OTTO), 5, None)),
+            item(4, 2, received(payer, 10, Some(first))),
+            opened(1),
+        ]
+    );
+    assert_eq!(archive.history(MALLORY, None, 10).await.items, [opened(3)]);
+    assert_eq!(archive.history(OTTO, None, 10).await.items, [], "open accounts have no history");
+    assert_eq!(archive.history(AccountId::new(77), None, 10).await.items, []);
+}
+
+#[actix::test]
+async fn pages_fit_together() {
+    let ((book, _), dir) = (book(), Dir::new());
+    let archive = dir.start(&book);
+    let whole = archive.history(BOB, None, 1000).await;
+    assert_eq!((whole.items.len(), whole.more), (5, false));
+    for limit in 1..=6 {
+        let (mut items, mut before) = (Vec::new(), None);
+        loop {
+            let page = archive.history(BOB, before, limit).await;
+            assert!(page.items.len() <= limit as usize);
+            before = page.items.last().map(|item| item.number.get());
+            items.extend(page.items);
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(items, whole.items, "{limit} a page");
+    }
+    let nothing = archive.history(BOB, None, 0).await;
+    assert_eq!((nothing.items.len(), nothing.more), (0, true));
+    let before_all = archive.history(BOB, Some(1), 10).await;
+    assert_eq!((before_all.items.len(), before_all.more), (0, false));
+}
+
+/// The story: a client asks for a page of four thousand million items.
+#[actix::test]
+async fn a_page_is_bounded_whatever_is_asked_for() {
+    let dir = Dir::new();
+    let mut book = Book::new();
+    book.write(&openings());
+    book.write(&vec![paid_by_text(OTTO, BOB, 1); 1200]);
+    let page = dir.start(&book).history(BOB, None, u32::MAX).await;
+    assert_eq!((page.items.len(), page.more), (1000, true));
+}

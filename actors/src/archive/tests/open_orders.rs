@@ -1,0 +1,114 @@
+//! Orders that are kept.
+
+use std::fs;
+
+use wire::order::ORDER_VALIDITY_MS_MAX;
+
+use super::*;
+
+fn book() -> Book {
+    let mut book = Book::new();
+    book.write(&openings());
+    book
+}
+
+/// The story: a client loses its machine between signing and settling, and the restored one must find
+/// what it has signed.
+#[actix::test]
+async fn kept_orders_outlive_the_process() {
+    let (book, dir) = (book(), Dir::new());
+    let [late, early] = [order(ALICE, BOB, 1, 900), order(ALICE, BOB, 2, 800)];
+    let archive = dir.start(&book);
+    for order in [&late, &early, &late] {
+        assert_eq!(archive.keep(ALICE, order.clone(), 0).await, Ok(()));
+    }
+    assert_eq!(archive.open_orders(ALICE, 0).await, [early.clone(), late.clone()]);
+    assert_eq!(archive.open_orders(BOB, 0).await, [], "they are nobody else's");
+    archive.stop().await;
+    fs::remove_file(dir.index()).expect("the index is there");
+    let archive = dir.start(&book);
+    assert_eq!(archive.open_orders(ALICE, 800).await, [early, late.clone()]);
+    assert_eq!(archive.open_orders(ALICE, 801).await, [late]);
+}
+
+#[actix::test]
+async fn decided_ones_are_not_open() {
+    let (mut book, dir) = (book(), Dir::new());
+    let orders: Vec<_> = (1..=3).map(|amount| order(ALICE, BOB, amount, 500)).collect();
+    let archive = dir.start(&book);
+    for order in &orders {
+        assert_eq!(archive.keep(ALICE, order.clone(), 0).await, Ok(()));
+    }
+    book.write(&[paid(ALICE, BOB, orders[0].clone()), refused(ALICE, orders[2].clone())]);
+    archive.0.do_send(JournalGrew(book.durable()));
+    assert_eq!(archive.open_orders(ALICE, 0).await, orders[1..2]);
+}
+
+#[actix::test]
+async fn an_account_keeps_so_many_and_room_is_made_of_expired_and_decided_ones() {
+    let (mut book, dir) = (book(), Dir::new());
+    let archive = dir.start(&book);
+    let most = OPEN_ORDERS_PER_ACCOUNT_MAX as u64;
+    let orders: Vec<_> = (1..=most).map(|amount| order(ALICE, BOB, amount, 100 + amount)).collect();
+    for order in &orders {
+        assert_eq!(archive.keep(ALICE, order.clone(), 0).await, Ok(()));
+    }
+    let more = |amount| order(ALICE, BOB, amount, 500);
+    assert_eq!(archive.keep(ALICE, more(1000), 0).await, Err(ArchiveUnavailable::Busy));
+    assert_eq!(archive.keep(ALICE, orders[5].clone(), 0).await, Ok(()), "it is there already");
+    assert_eq!(archive.keep(BOB, order(BOB, ALICE, 1, 100), 0).await, Ok(()), "bob has room");
+
+    // The first one has expired.
+    assert_eq!(archive.keep(ALICE, more(1001), 102).await, Ok(()));
+    assert_eq!(archive.keep(ALICE, more(1002), 102).await, Err(ArchiveUnavailable::Busy));
+    book.write(&[paid(ALICE, BOB, orders[30].clone())]);
+    archive.0.do_send(JournalGrew(book.durable()));
+    assert_eq!(archive.numbers(BOB).await.len(), 2, "it is decided");
+    assert_eq!(archive.keep(ALICE, more(1003), 102).await, Ok(()));
+    assert_eq!(archive.open_orders(ALICE, 102).await.len(), OPEN_ORDERS_PER_ACCOUNT_MAX);
+}
+
+/// The story: somebody opens account after account and has orders kept that expire in the year 9999.
+#[actix::test]
+async fn nothing_is_kept_for_ever() {
+    let (book, dir) = (book(), Dir::new());
+    let archive = dir.start(&book);
+    let far = order(ALICE, BOB, 1, 1000 * ORDER_VALIDITY_MS_MAX);
+    assert_eq!(archive.keep(ALICE, far.clone(), 0).await, Ok(()));
+    let kept = 2 * ORDER_VALIDITY_MS_MAX;
+    let other = |now| order(BOB, ALICE, now, now);
+    assert_eq!(archive.keep(BOB, other(kept), kept).await, Ok(()));
+    assert_eq!(archive.open_orders(ALICE, kept).await, [far]);
+    assert_eq!(archive.keep(BOB, other(kept + 1), kept + 1).await, Ok(()));
+    assert_eq!(archive.open_orders(ALICE, kept + 1).await, []);
+}
+
+#[actix::test]
+async fn many_at_once_are_kept_and_one_too_many_is_told() {
+    let (book, dir) = (book(), Dir::new());
+    let archive = dir.start(&book);
+    let keep = KeepOrder {
+        account: ALICE,
+        order: order(ALICE, BOB, 1, 500).verify().expect("signed"),
+        now: at(0),
+    };
+    let asked = (0..=KEEPS_WAITING_MAX).map(|_| archive.0.send(keep.clone()));
+    let answers = futures_util::future::join_all(asked).await;
+    let busy = answers.iter().filter(|answer| matches!(answer, Ok(Err(ArchiveUnavailable::Busy))));
+    assert_eq!(busy.count(), 1);
+    assert_eq!(archive.open_orders(ALICE, 0).await.len(), 1);
+}
+
+/// The story: the disk garbles the file. Nothing else holds the orders, so it is not thrown away.
+#[actix::test]
+async fn a_damaged_file_is_put_aside() {
+    let (book, dir) = (book(), Dir::new());
+    let garbage = vec![0xA5; 10_000];
+    fs::write(dir.open_orders(), &garbage).expect("written");
+    let archive = dir.start(&book);
+    let kept = order(ALICE, BOB, 1, 500);
+    assert_eq!(archive.keep(ALICE, kept.clone(), 0).await, Ok(()));
+    assert_eq!(archive.open_orders(ALICE, 0).await, [kept]);
+    let aside = dir.0.path().join("open-orders.redb.damaged");
+    assert_eq!(fs::read(aside).expect("it is there"), garbage);
+}
