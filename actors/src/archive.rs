@@ -126,7 +126,7 @@ impl Archive {
         log: &Logger,
     ) -> Result<Self, ArchiveError> {
         let log = log.new(o!("actor" => "archive"));
-        let kept = KeptOrders::open(&data_dir.join(OPEN_ORDERS_FILE), &log)?;
+        let kept = KeptOrders::open(&data_dir.join(OPEN_ORDERS_FILE), OPEN_ORDERS_MAX, &log)?;
         let reading = Reading::open(&data_dir.join(INDEX_FILE), storage, durable, &log)?;
         Ok(Self {
             reading: Some(reading),

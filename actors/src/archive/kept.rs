@@ -46,16 +46,18 @@ const EXPIRY: TableDefinition<ExpiryKey, ()> = TableDefinition::new("expiry");
 /// The file of kept orders.
 pub(super) struct KeptOrders {
     database: Database,
+    /// As many are kept at most.
+    most: u64,
 }
 
 impl KeptOrders {
-    /// Opens the file, or makes an empty one. A damaged one is renamed, not removed: nothing else holds
-    /// what is in it.
+    /// Opens the file, or makes an empty one, for `most` orders. A damaged one is renamed, not removed:
+    /// nothing else holds what is in it.
     ///
     /// # Errors
     /// [`ArchiveError`].
-    pub(super) fn open(path: &Path, log: &Logger) -> Result<Self, ArchiveError> {
-        let load = || database::open(path, CACHE_BYTES, Self::load);
+    pub(super) fn open(path: &Path, most: u64, log: &Logger) -> Result<Self, ArchiveError> {
+        let load = || database::open(path, CACHE_BYTES, |database| Self::load(database, most));
         database::open_or_replace(path, load, |error| {
             let aside = aside(path);
             error!(log, "the file of open orders is damaged and put aside: none is kept any more";
@@ -64,11 +66,11 @@ impl KeptOrders {
         })
     }
 
-    fn load(database: Database) -> Result<Self, redb::Error> {
+    fn load(database: Database, most: u64) -> Result<Self, redb::Error> {
         let transaction = database.begin_write()?;
         drop(Tables::open(&transaction)?);
         transaction.commit()?;
-        Ok(Self { database })
+        Ok(Self { database, most })
     }
 
     /// Keeps these, durably, and says for each whether there was room. `is_decided` is asked when there is
@@ -87,7 +89,7 @@ impl KeptOrders {
         let mut removable = REMOVED_PER_COMMIT_MAX;
         for order in orders {
             tables.remove_expired(order.now, &mut removable)?;
-            kept.push(tables.keep(order, &is_decided)?);
+            kept.push(tables.keep(order, self.most, &is_decided)?);
         }
         drop(tables);
         transaction.commit()?;
@@ -128,6 +130,7 @@ impl<'t> Tables<'t> {
     fn keep(
         &mut self,
         KeepOrder { account, order, now }: &KeepOrder,
+        most: u64,
         is_decided: impl Fn(AccountId, OrderId) -> bool,
     ) -> Result<bool, redb::Error> {
         let id = order.order().id;
@@ -140,7 +143,7 @@ impl<'t> Tables<'t> {
             self.remove_decided(*account, is_decided)?;
         }
         let full = self.orders.range(all_of(*account))?.count() >= OPEN_ORDERS_PER_ACCOUNT_MAX
-            || self.orders.len()? >= OPEN_ORDERS_MAX;
+            || self.orders.len()? >= most;
         if full {
             return Ok(false);
         }

@@ -94,8 +94,8 @@ struct Located {
 
 impl ReceiptSearch {
     pub(super) fn new(FindReceipts { account, sought }: FindReceipts) -> Self {
-        let found = vec![None; sought.len()];
-        Self { account, sought, left: None, found }
+        // The answer takes more memory than the question, which may have to wait.
+        Self { account, sought, left: None, found: Vec::new() }
     }
 
     /// Does one piece: finds out where the entries are, the first time, and reads one batch of the journal.
@@ -111,7 +111,10 @@ impl ReceiptSearch {
         let Self { account, sought, left, found } = self;
         let left = match left {
             Some(left) => left,
-            None => left.insert(locate(sought, index)?),
+            None => {
+                found.resize(sought.len(), None);
+                left.insert(locate(sought, index)?)
+            }
         };
         if let Some(mut next) = left.pop()
             && let Some(at) = index.batch_of(next.entry)?

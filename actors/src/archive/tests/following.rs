@@ -210,3 +210,51 @@ async fn its_files_are_its_owners_alone() {
         assert_eq!(mode & 0o777, 0o600, "{}", file.display());
     }
 }
+
+fn change_index(
+    dir: &Dir,
+    change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+) {
+    let index = redb::Database::open(dir.index()).expect("it is closed");
+    let transaction = index.begin_write().expect("a transaction");
+    change(&transaction).expect("changed");
+    transaction.commit().expect("committed");
+}
+
+/// The story: the index says that an order was decided by the entry that decided another one.
+#[actix::test]
+async fn the_index_is_not_believed_about_orders() {
+    let (dir, book) = (Dir::new(), book());
+    let archive = dir.start(&book);
+    assert_whole(&archive).await;
+    archive.stop().await;
+    let order = order(ALICE, BOB, 1, 1);
+    change_index(&dir, |transaction| {
+        let orders: redb::TableDefinition<(u64, &[u8; 16]), u64> =
+            redb::TableDefinition::new("orders");
+        let key = (ALICE.get(), order.order.id.as_bytes());
+        transaction.open_table(orders)?.insert(key, 5)?;
+        Ok(())
+    });
+    let archive = dir.start(&book);
+    assert_eq!(archive.receipts(ALICE, vec![by_order(ALICE, &order)]).await, [None]);
+}
+
+/// The story: the damage is found while the server runs.
+#[actix::test]
+async fn a_damaged_index_is_rebuilt_while_it_runs() {
+    let (dir, book) = (Dir::new(), book());
+    let archive = dir.start(&book);
+    assert_whole(&archive).await;
+    archive.stop().await;
+    change_index(&dir, |transaction| {
+        let history: redb::TableDefinition<(u64, u64), &[u8]> =
+            redb::TableDefinition::new("history");
+        transaction.open_table(history)?.insert((BOB.get(), 5), &b"garbage"[..])?;
+        Ok(())
+    });
+    let archive = dir.start(&book);
+    let read = ReadHistory { account: BOB, before: None, limit: 9 };
+    assert_eq!(archive.ask(read).await, Err(ArchiveUnavailable::Gone));
+    assert_whole(&archive).await;
+}

@@ -99,6 +99,24 @@ async fn many_at_once_are_kept_and_one_too_many_is_told() {
     assert_eq!(archive.open_orders(ALICE, 0).await.len(), 1);
 }
 
+/// The story: ten thousand accounts are opened, and each has 64 orders kept, until the disk is full.
+#[test]
+fn all_accounts_together_keep_so_many() {
+    let dir = Dir::new();
+    let kept = KeptOrders::open(&dir.open_orders(), 2, &no_log()).expect("it opens");
+    let keep = |account, other, amount, now| {
+        let order = order(account, other, amount, 100).verify().expect("signed");
+        KeepOrder { account, order, now: at(now) }
+    };
+    let orders = [keep(ALICE, BOB, 1, 0), keep(BOB, ALICE, 1, 0), keep(MALLORY, BOB, 1, 0)];
+    assert_eq!(kept.keep(&orders, |_, _| false).expect("kept"), [true, true, false]);
+    let orders = [keep(BOB, ALICE, 1, 0), keep(ALICE, BOB, 2, 0)];
+    assert_eq!(kept.keep(&orders, |_, _| false).expect("kept"), [true, false]);
+    let later = KeepOrder { now: at(101), ..orders[0].clone() };
+    assert_eq!(kept.keep([&later], |_, _| false).expect("kept"), [true]);
+    assert_eq!(kept.of_account(ALICE, at(0)).expect("read"), [], "room was made of what expired");
+}
+
 /// The story: the disk garbles the file. Nothing else holds the orders, so it is not thrown away.
 #[actix::test]
 async fn a_damaged_file_is_put_aside() {
