@@ -43,6 +43,22 @@ async fn an_answer_holds_what_anybody_was_told_before() {
     }
 }
 
+/// The story: so much has happened that it is indexed piece by piece, and the answer comes between.
+#[actix::test]
+async fn an_answer_waits_for_all_pieces() {
+    let dir = Dir::new();
+    let mut book = Book::new();
+    book.write(&openings());
+    let archive = dir.start(&book);
+    assert_eq!(archive.numbers(BOB).await, [1]);
+    for _ in 0..3 {
+        book.write(&vec![paid_by_text(OTTO, OTTO, 1); 8192]);
+    }
+    let last = book.write(&[pay(1)]).get();
+    archive.0.do_send(JournalGrew(book.durable()));
+    assert_eq!(archive.numbers(BOB).await, [last, 1]);
+}
+
 /// The story: the index shows what a crash takes back.
 #[actix::test]
 async fn nothing_is_read_that_is_not_durable() {
@@ -155,6 +171,19 @@ async fn the_index_of_another_journal_is_not_believed() {
     assert_eq!(archive.numbers(BOB).await, [6, 4, 1]);
     let gone = by_order(ALICE, &order(ALICE, BOB, 2, 1));
     assert_eq!(archive.receipts(ALICE, vec![gone]).await, [None]);
+}
+
+/// The story: the machine stops, the disk keeps the index and not the journal's last batch, and what is
+/// left of that batch still stands there to be read.
+#[actix::test]
+async fn an_index_that_is_ahead_of_the_journal_is_not_believed() {
+    let (dir, book) = (Dir::new(), book());
+    let archive = dir.start(&book);
+    assert_whole(&archive).await;
+    archive.stop().await;
+    let (storage, durable) = (Arc::new(book.storage.clone()), EntryNumber::new(5));
+    let archive = Archive::open(dir.0.path(), storage, durable, &no_log()).expect("it opens");
+    assert_eq!(Running(archive.start()).numbers(BOB).await, [4, 1]);
 }
 
 /// The story: an old part of the journal goes bad. Whoever needs it is told; nobody else suffers.

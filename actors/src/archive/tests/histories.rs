@@ -80,8 +80,11 @@ async fn pages_fit_together() {
     }
     let nothing = archive.history(BOB, None, 0).await;
     assert_eq!((nothing.items.len(), nothing.more), (0, true));
-    let before_all = archive.history(BOB, Some(1), 10).await;
-    assert_eq!((before_all.items.len(), before_all.more), (0, false));
+    for before in [0, 1] {
+        let before_all = archive.history(BOB, Some(before), 10).await;
+        assert_eq!((before_all.items.len(), before_all.more), (0, false));
+    }
+    assert_eq!(archive.history(BOB, Some(u64::MAX), 1000).await, whole);
 }
 
 /// The story: a client asks for a page of four thousand million items.
