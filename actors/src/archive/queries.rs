@@ -109,12 +109,11 @@ impl ReceiptSearch {
         proofs: &mut Proofs,
     ) -> Result<Option<Vec<Option<Receipt>>>, Fault> {
         let Self { account, sought, left, found } = self;
-        let left = match left {
-            Some(left) => left,
-            None => {
-                found.resize(sought.len(), None);
-                left.insert(locate(sought, index)?)
-            }
+        let left = if let Some(left) = left {
+            left
+        } else {
+            found.resize(sought.len(), None);
+            left.insert(locate(sought, index)?)
         };
         if let Some(mut next) = left.pop()
             && let Some(at) = index.batch_of(next.entry)?
