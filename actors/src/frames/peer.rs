@@ -1,9 +1,15 @@
 //! The other end of a link, played by a test.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::time::timeout;
 use wire::secure::{FrameReader, frame};
+
+/// Longer than any time-out of a link.
+const CLOSES_WITHIN: Duration = Duration::from_secs(100);
 
 /// The test's end of a link.
 pub(crate) struct Peer {
@@ -41,7 +47,8 @@ impl Peer {
     /// Asserts that the link closes without another word.
     pub(crate) async fn ends(mut self) {
         let mut rest = Vec::new();
-        self.stream.read_to_end(&mut rest).await.expect("it closes");
+        let closed = timeout(CLOSES_WITHIN, self.stream.read_to_end(&mut rest)).await;
+        closed.expect("it closes in time").expect("a duplex stream does not break");
         assert_eq!(rest, b"");
     }
 }

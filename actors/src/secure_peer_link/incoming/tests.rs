@@ -136,6 +136,18 @@ async fn the_wallet_sees_who_pays_and_what_for() {
 }
 
 #[actix::test]
+async fn the_longest_order_and_the_longest_memo_fit() {
+    let (mut order, memo) = order_with_memo(1, &"x".repeat(MEMO_BYTES_MAX));
+    let longest = "\u{20000}".repeat(32);
+    order.order.payer = longest.parse().expect("a name");
+    order.order.payee = longest.parse().expect("a name");
+    let (mut payer, mut offers) = start(Ok(PayeeAnswer::Unknown)).await;
+    payer.says(&PayerFrame::Offer { order, memo: Some(memo) }).await;
+    assert_eq!(payer.hears::<PayeeFrame>().await, answer(1, PayeeAnswer::Unknown));
+    assert_eq!(offers.next().await.order.order.payer, longest.parse().expect("a name"));
+}
+
+#[actix::test]
 async fn what_is_not_the_payers_own_does_not_reach_the_wallet() {
     let mut of_others = order(1);
     of_others.order.payer_key = PAYEE;
@@ -216,9 +228,12 @@ async fn a_payer_that_reads_no_answers_ends() {
     let frame = framed(&PayerFrame::Offer { order: of_others, memo: None });
     let begun = Instant::now();
     let mut sent = 0_usize;
-    while payer.stream.write_all(&frame).await.is_ok() {
-        sent += 1;
-    }
+    let flood = async {
+        while sent < 10_000 && payer.stream.write_all(&frame).await.is_ok() {
+            sent += 1;
+        }
+    };
+    timeout(Duration::from_mins(1), flood).await.expect("the link closes");
     assert_eq!(begun.elapsed().as_secs(), 10 + 1, "a second is left for the farewell");
     // What waits in both directions of the stream, and at the link.
     let answer = framed(&answer(1, declined("this link's key is not the payer's"))).len();
