@@ -9,10 +9,12 @@
 //! | [`session`] | one connection to the server |
 //! | [`server_link`] | the client's connection to the server |
 //! | [`peer_link`] | one connection between two clients |
+//! | [`secure_server_link`], [`secure_peer_link`] | the same two over the secure protocol |
 //! | [`reason`] | the system's errors in words for people |
 //! | [`wallet`] | the client's account: pays, takes payments |
 
 pub mod archive;
+mod frames;
 mod later;
 pub mod ledger;
 #[cfg(test)]
@@ -22,6 +24,8 @@ pub mod reason;
 pub mod messages;
 pub mod peer_link;
 pub mod registry;
+pub mod secure_peer_link;
+pub mod secure_server_link;
 pub mod server_link;
 pub mod session;
 pub mod wallet;

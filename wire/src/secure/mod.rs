@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`frame`] | lengths, bounds, encoding and decoding |
+//! | [`reader`] | from a stream's bytes to frames: [`FrameReader`] |
 //! | [`hello`] | the first frame of each side: versions and limits |
 //! | [`call`] | what a client asks: [`Request`], [`Call`] |
 //! | [`answer`] | what the server says: [`ServerFrame`], [`Answer`], [`Event`] |
@@ -19,6 +20,7 @@ pub mod frame;
 pub mod hello;
 pub mod peer;
 pub mod problem;
+pub mod reader;
 
 pub use answer::{
     AccountInfo, Answer, Event, HistoryEvent, HistoryItem, OnlinePeer, OrderAnswer, OrderStatus,
@@ -29,3 +31,4 @@ pub use frame::{FRAME_BYTES_MAX, FrameError};
 pub use hello::{Hello, Limits, PROTOCOL_VERSION, Welcome};
 pub use peer::{PayeeAnswer, PayeeFrame, PayerFrame};
 pub use problem::{OrderProblem, Problem, Retry};
+pub use reader::FrameReader;
