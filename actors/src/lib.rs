@@ -6,14 +6,17 @@
 //! | [`ledger`] | the money: pure rules, group commit, journal, snapshots |
 //! | [`archive`] | histories, old receipts, open orders that are kept |
 //! | [`registry`] | who is online and where |
-//! | [`session`] | one connection to the server |
+//! | [`session`] | one connection to the server, text protocol |
+//! | [`secure_session`] | one connection to the server, secure protocol |
 //! | [`server_link`] | the client's connection to the server |
 //! | [`peer_link`] | one connection between two clients |
 //! | [`secure_server_link`], [`secure_peer_link`] | the same two over the secure protocol |
 //! | [`reason`] | the system's errors in words for people |
+//! | [`verifier`] | signatures of orders, checked many at once |
 //! | [`wallet`] | the client's account: pays, takes payments |
 
 pub mod archive;
+mod connection;
 mod frames;
 mod later;
 pub mod ledger;
@@ -26,6 +29,8 @@ pub mod peer_link;
 pub mod registry;
 pub mod secure_peer_link;
 pub mod secure_server_link;
+pub mod secure_session;
 pub mod server_link;
 pub mod session;
+pub mod verifier;
 pub mod wallet;

@@ -16,10 +16,10 @@
 //! | `SecureSession` | [`LogInKeyed`] | Registry | – |
 //! | `SecureSession` | [`ReadOnline`] | Registry | [`OnlinePage`] |
 //! | `SecureSession` | [`FindOnline`] | Registry | `Option<SocketAddr>` |
-//! | `SecureSession` | [`WatchNames`] | Registry | `Vec<OnlinePeer>` |
+//! | `SecureSession` | [`WatchNames`] | Registry | `Result<Vec<OnlinePeer>, WatchRefusal>` |
 //! | `SecureSession` | [`NotifyParties`] | Registry | – |
 //! | `SecureSession` | [`RetireKey`] | Registry | – |
-//! | `SecureSession` | [`VerifyOrders`] | Verifier | `Vec<Result<VerifiedOrder, InvalidSignature>>` |
+//! | `SecureSession` | [`VerifyOrders`] | Verifier | `Result<Verdicts, VerifierBusy>` |
 //! | `SecureSession` | [`SubmitForReceipts`] | Ledger | `Result<Vec<Settlement>, LedgerUnavailable>` |
 //! | `SecureSession` | [`FindReceipts`] | Archive | `Result<Vec<Option<Receipt>>, ArchiveUnavailable>` |
 //! | `SecureSession` | [`ReadHistory`] | Archive | `Result<HistoryPage, ArchiveUnavailable>` |
@@ -214,12 +214,23 @@ pub struct FindOnline(pub Username);
 /// `SecureSession` → Registry: tell me when somebody of these comes on the list. Takes the place of what
 /// the session watched before. The reply says who is there already.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Vec<OnlinePeer>")]
+#[rtype(result = "Result<Vec<OnlinePeer>, WatchRefusal>")]
 pub struct WatchNames {
-    /// Who asks; must be logged in, or nothing is watched.
+    /// Who asks.
     pub session: SessionId,
     /// Whom to watch: at most [`WATCHED_NAMES_MAX`](wire::secure::call::WATCHED_NAMES_MAX).
     pub names: Vec<Username>,
+}
+
+/// Why nobody is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WatchRefusal {
+    /// The session is not logged in (any more).
+    #[error("not logged in")]
+    NotLoggedIn,
+    /// All sessions together watch as many names as they may.
+    #[error("too many names are watched")]
+    Full,
 }
 
 /// `SecureSession` → Registry: tell these accounts' sessions, where they are online.
@@ -231,13 +242,31 @@ pub struct NotifyParties(pub Vec<(Username, Event)>);
 /// must be told.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub struct RetireKey(pub Username);
+pub struct RetireKey {
+    /// The account's name.
+    pub name: Username,
+    /// The key that is the account's no more.
+    pub key: PublicKey,
+}
 
-/// `SecureSession` → Verifier: have the payers signed these? At most
-/// [`ORDERS_PER_CALL_MAX`](wire::secure::call::ORDERS_PER_CALL_MAX).
+/// `SecureSession` → Verifier: have the payers signed these?
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
-#[rtype(result = "Vec<Result<VerifiedOrder, InvalidSignature>>")]
-pub struct VerifyOrders(pub Vec<SignedOrder>);
+#[rtype(result = "Result<Verdicts, VerifierBusy>")]
+pub struct VerifyOrders {
+    /// At most [`ORDERS_PER_CALL_MAX`](wire::secure::call::ORDERS_PER_CALL_MAX).
+    pub orders: Vec<SignedOrder>,
+    /// Whether to check them apart from those of others: the session has submitted one before that its
+    /// payer had not signed.
+    pub apart: bool,
+}
+
+/// One verdict for each order, in order.
+pub type Verdicts = Vec<Result<VerifiedOrder, InvalidSignature>>;
+
+/// As many orders wait to be checked as may; nothing of what was asked is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the verifier is busy")]
+pub struct VerifierBusy;
 
 /// `SecureSession` → Ledger: like [`Submit`], for whoever wants receipts.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]

@@ -144,3 +144,9 @@ pub(crate) fn order(payer: (&str, u8), payee: (&str, Access), amount: u64, nonce
 pub(crate) fn keyed(number: u8) -> Access {
     Access::Keyed(public_key(&key(number)))
 }
+
+/// An order from one keyed account to another, each with its name and its key's number; `nonce` is in its
+/// id.
+pub(crate) fn keyed_order(nonce: u8, payer: (&str, u8), payee: (&str, u8), amount: u64) -> Order {
+    order(payer, (payee.0, keyed(payee.1)), amount, nonce)
+}

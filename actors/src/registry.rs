@@ -1,22 +1,30 @@
 //! The Registry: who is online and where.
 //!
-//! Which names exist is the ledger's knowledge; the registry asks it at each log-in. Every session
-//! says goodbye when it ends, however it ends, so nobody stays on the list who is gone.
+//! Which names exist is the ledger's knowledge; the registry asks it at each log-in of a text
+//! session. A secure session has asked it already, and its peer has shown the account's key. Every
+//! session says goodbye when it ends, however it ends, so nobody stays on the list who is gone.
+
+mod watches;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
 use slog::{Logger, debug, o};
+use wire::secure::call::PAGE_ITEMS_MAX;
+use wire::secure::{Event, OnlinePeer};
 use wire::text::reply::write_list_line;
-use wire::{Access, AccountId, P2pPort, Username};
+use wire::{Access, AccountId, P2pPort, PublicKey, Username};
 
+use self::watches::Watches;
 use crate::ledger::state::{Command, Outcome};
 use crate::messages::{
-    LedgerUnavailable, ListOnline, LogIn, LogInRefusal, LogOut, NotifyAccounts, OnlineList,
-    SessionId, SessionNotice, Submit,
+    FindOnline, LedgerUnavailable, ListOnline, LogIn, LogInKeyed, LogInRefusal, LogOut,
+    NotifyAccounts, NotifyParties, OnlineList, OnlinePage, ReadOnline, RetireKey, SessionId,
+    SessionNotice, Submit, WatchNames, WatchRefusal,
 };
 
 /// The actor that knows who is online. One per server.
@@ -29,6 +37,7 @@ pub struct Registry {
     logging_in: HashMap<SessionId, usize>,
     /// The list as it was last written, until somebody comes or goes.
     list: Option<OnlineList>,
+    watches: Watches,
     log: Logger,
 }
 
@@ -37,8 +46,26 @@ pub struct Registry {
 struct Presence {
     session: SessionId,
     attempt: u64,
-    address: SocketAddr,
+    /// The key that the session's peer holds; `None` for an open account.
+    key: Option<PublicKey>,
+    /// Where peers reach it; `None` if it is not on the list.
+    address: Option<SocketAddr>,
     notices: WeakRecipient<SessionNotice>,
+}
+
+impl Presence {
+    /// As others see it, if they do.
+    fn listed(&self, name: &Username) -> Option<OnlinePeer> {
+        let address = self.address?;
+        Some(OnlinePeer { name: name.clone(), key: self.key, address })
+    }
+
+    /// Tells the session, if it is still there.
+    fn tell(&self, notice: SessionNotice) {
+        if let Some(notices) = self.notices.upgrade() {
+            notices.do_send(notice);
+        }
+    }
 }
 
 impl Registry {
@@ -50,32 +77,56 @@ impl Registry {
             by_session: HashMap::new(),
             logging_in: HashMap::new(),
             list: None,
+            watches: Watches::default(),
             log: log.new(o!("actor" => "registry")),
         }
     }
 
-    fn come_online(&mut self, log_in: LogIn) {
-        let LogIn { session, attempt, name, address, notices } = log_in;
+    fn come_online(&mut self, name: &Username, presence: Presence) {
+        let session = presence.session;
+        let before = self.find(name).and_then(|known| known.listed(name));
         self.list = None;
-        self.leave(session);
-        debug!(self.log, "on the list"; "user" => %name, "address" => %address);
-        let presence = Presence { session, attempt, address, notices };
+        if self.by_session.get(&session) != Some(name) {
+            self.leave(session);
+        }
+        debug!(self.log, "online"; "user" => %name, "address" => ?presence.address);
+        let listed = presence.listed(name);
         self.by_session.insert(session, name.clone());
-        if let Some(replaced) = self.online.insert(name.clone(), presence) {
+        let replaced = self.online.insert(name.clone(), presence);
+        if let Some(replaced) = replaced.filter(|replaced| replaced.session != session) {
             self.by_session.remove(&replaced.session);
+            self.watches.remove(replaced.session);
             debug!(self.log, "an earlier log-in is replaced"; "user" => %name,
-                "address" => %replaced.address);
-            if let Some(notices) = replaced.notices.upgrade() {
-                notices.do_send(SessionNotice::Replaced { attempt: replaced.attempt });
-            }
+                "address" => ?replaced.address);
+            replaced.tell(SessionNotice::Replaced { attempt: replaced.attempt });
+        }
+        if let Some(peer) = listed
+            && before.as_ref() != Some(&peer)
+        {
+            self.tell_watchers(&peer);
         }
     }
 
     fn leave(&mut self, session: SessionId) {
         if let Some(name) = self.by_session.remove(&session) {
             self.online.remove(&name);
+            self.watches.remove(session);
             self.list = None;
-            debug!(self.log, "off the list"; "user" => %name);
+            debug!(self.log, "offline"; "user" => %name);
+        }
+    }
+
+    fn find(&self, name: &Username) -> Option<&Presence> {
+        self.online.get(name)
+    }
+
+    /// Tells whoever watches this name that it has come on the list.
+    fn tell_watchers(&self, peer: &OnlinePeer) {
+        for session in self.watches.watchers(&peer.name) {
+            let watcher = self.by_session.get(&session).and_then(|name| self.find(name));
+            if let Some(watcher) = watcher {
+                watcher.tell(SessionNotice::Event(Event::PeerOnline(peer.clone())));
+            }
         }
     }
 
@@ -93,12 +144,15 @@ impl Registry {
 
     fn write_list(&self) -> OnlineList {
         let mut lines = String::new();
+        let mut count = 0;
         for (name, presence) in &self.online {
-            let port = P2pPort::try_from(presence.address.port())
+            let Some(address) = presence.address else { continue };
+            let port = P2pPort::try_from(address.port())
                 .expect("the session has parsed the port of its log-in");
-            write_list_line(name, presence.address.ip(), port, &mut lines);
+            write_list_line(name, address.ip(), port, &mut lines);
+            count += 1;
         }
-        OnlineList { count: self.online.len(), lines: Arc::from(lines) }
+        OnlineList { count, lines: Arc::from(lines) }
     }
 }
 
@@ -117,7 +171,10 @@ impl Handler<LogIn> for Registry {
             let still_there = registry.end_logging_in(session);
             let account = open_account(found)?;
             if still_there {
-                registry.come_online(log_in);
+                let LogIn { session, attempt, name, address, notices } = log_in;
+                let address = Some(address);
+                let presence = Presence { session, attempt, key: None, address, notices };
+                registry.come_online(&name, presence);
             } else {
                 debug!(registry.log, "a session ended while it logged in"; "user" => %log_in.name);
             }
@@ -162,11 +219,88 @@ impl Handler<NotifyAccounts> for Registry {
 
     fn handle(&mut self, NotifyAccounts(lines): NotifyAccounts, _: &mut Self::Context) {
         for (name, line) in lines {
-            let notices = self.online.get(&name).and_then(|presence| presence.notices.upgrade());
-            if let Some(notices) = notices {
-                notices.do_send(SessionNotice::Line(line));
+            if let Some(presence) = self.find(&name) {
+                presence.tell(SessionNotice::Line(line));
             }
         }
+    }
+}
+
+impl Handler<LogInKeyed> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, log_in: LogInKeyed, _: &mut Self::Context) {
+        let LogInKeyed { session, attempt, name, key, address, notices } = log_in;
+        let presence = Presence { session, attempt, key: Some(key), address, notices };
+        self.come_online(&name, presence);
+    }
+}
+
+impl Handler<ReadOnline> for Registry {
+    type Result = OnlinePage;
+
+    fn handle(
+        &mut self,
+        ReadOnline { after, limit }: ReadOnline,
+        _: &mut Self::Context,
+    ) -> OnlinePage {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut listed = self
+            .online
+            .range((begin, Bound::Unbounded))
+            .filter_map(|(name, presence)| presence.listed(name));
+        let limit = usize::try_from(limit.min(PAGE_ITEMS_MAX)).unwrap_or(usize::MAX);
+        let peers = listed.by_ref().take(limit).collect();
+        OnlinePage { peers, more: listed.next().is_some() }
+    }
+}
+
+impl Handler<FindOnline> for Registry {
+    type Result = Option<SocketAddr>;
+
+    fn handle(&mut self, FindOnline(name): FindOnline, _: &mut Self::Context) -> Self::Result {
+        self.find(&name)?.address
+    }
+}
+
+impl Handler<WatchNames> for Registry {
+    type Result = Result<Vec<OnlinePeer>, WatchRefusal>;
+
+    fn handle(
+        &mut self,
+        WatchNames { session, names }: WatchNames,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        if !self.by_session.contains_key(&session) {
+            return Err(WatchRefusal::NotLoggedIn);
+        }
+        let names = self.watches.watch(session, names)?;
+        Ok(names.iter().filter_map(|name| self.find(name)?.listed(name)).collect())
+    }
+}
+
+impl Handler<NotifyParties> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, NotifyParties(events): NotifyParties, _: &mut Self::Context) {
+        for (name, event) in events {
+            if let Some(presence) = self.find(&name) {
+                presence.tell(SessionNotice::Event(event));
+            }
+        }
+    }
+}
+
+impl Handler<RetireKey> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, RetireKey { name, key }: RetireKey, _: &mut Self::Context) {
+        // Somebody may have logged in with the new key already.
+        let Some(presence) = self.find(&name).filter(|presence| presence.key == Some(key)) else {
+            return;
+        };
+        presence.tell(SessionNotice::KeyRetired);
+        self.leave(presence.session);
     }
 }
 

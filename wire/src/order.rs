@@ -190,27 +190,65 @@ impl SignedOrder {
         orders: Vec<Self>,
         random: impl CryptoRng,
     ) -> Vec<Result<VerifiedOrder, InvalidSignature>> {
-        let (items, hashes): (Vec<_>, Vec<_>) = orders.iter().map(Self::batch_item).unzip();
-        let mut batch = batch::Verifier::new();
-        for item in &items {
-            batch.queue(item.clone());
-        }
-        let all_valid = batch.verify(random).is_ok();
-        let verdicts = orders.into_iter().zip(items).zip(hashes).map(|((signed, item), hash)| {
-            if all_valid || item.verify_single().is_ok() {
-                Ok(VerifiedOrder { signed, hash })
-            } else {
-                Err(InvalidSignature)
-            }
+        Self::verify_groups(vec![orders], random).pop().unwrap_or_default()
+    }
+
+    /// Checks the orders of several senders, all at once; if one of them is wrong, sender by sender,
+    /// so that only a sender with a wrong one has them checked one by one. The verdicts are the same.
+    ///
+    /// `random` must be unpredictable for whoever made the signatures.
+    pub fn verify_groups(
+        groups: Vec<Vec<Self>>,
+        mut random: impl CryptoRng,
+    ) -> Vec<Vec<Result<VerifiedOrder, InvalidSignature>>> {
+        let groups: Vec<Vec<Candidate>> = groups
+            .into_iter()
+            .map(|orders| orders.into_iter().map(Candidate::new).collect())
+            .collect();
+        let all_valid = are_valid(groups.iter().flatten(), &mut random);
+        let several = groups.len() > 1;
+        let verdicts = groups.into_iter().map(|group| {
+            let valid = all_valid || (several && are_valid(&group, &mut random));
+            group.into_iter().map(|candidate| candidate.verdict(valid)).collect()
         });
         verdicts.collect()
     }
+}
 
-    fn batch_item(&self) -> (batch::Item, OrderHash) {
-        let bytes = self.order.to_bytes();
-        let item = self.signature.batch_item(&self.order.payer_key, Domain::Order, &bytes);
-        (item, hash(&bytes))
+/// An order whose signature is to be checked along with others.
+struct Candidate {
+    signed: SignedOrder,
+    hash: OrderHash,
+    item: batch::Item,
+}
+
+impl Candidate {
+    fn new(signed: SignedOrder) -> Self {
+        let bytes = signed.order.to_bytes();
+        let item = signed.signature.batch_item(&signed.order.payer_key, Domain::Order, &bytes);
+        Self { hash: hash(&bytes), signed, item }
     }
+
+    /// `valid` if it is known to be; otherwise it is checked alone.
+    fn verdict(self, valid: bool) -> Result<VerifiedOrder, InvalidSignature> {
+        if valid || self.item.verify_single().is_ok() {
+            Ok(VerifiedOrder { signed: self.signed, hash: self.hash })
+        } else {
+            Err(InvalidSignature)
+        }
+    }
+}
+
+/// Whether all of them are.
+fn are_valid<'a>(
+    candidates: impl IntoIterator<Item = &'a Candidate>,
+    random: impl CryptoRng,
+) -> bool {
+    let mut batch = batch::Verifier::new();
+    for candidate in candidates {
+        batch.queue(candidate.item.clone());
+    }
+    batch.verify(random).is_ok()
 }
 
 impl VerifiedOrder {

@@ -1,3 +1,5 @@
+mod keyed;
+
 use wire::PublicKey;
 
 use super::*;

@@ -1,25 +1,13 @@
 //! The reading half of a session: from a stream's bytes to batches of requests.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::AsyncRead;
 use tokio::time::timeout;
 use wire::text::{Framer, InvalidRequest, TextRequest, Violation};
 
-/// The most bytes that are read at once. The shortest request takes one byte, so one read yields at
-/// most as many requests, whose replies (24 bytes each, a list excepted) take at most 1.5 MiB.
-const READ_BYTES_MAX: usize = 64 << 10;
-
-thread_local! {
-    /// All sessions of a thread read through one buffer: an idle one keeps nothing but the request
-    /// that it has begun.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
-}
+use crate::connection::{self, DRAIN_BYTES_MAX};
 
 /// Reads requests off a stream.
 #[derive(Debug)]
@@ -92,43 +80,15 @@ impl<R: AsyncRead + Unpin> TextInput<R> {
     ) -> Result<(), InputEnd> {
         let Self { stream, framer, .. } = self;
         let mut take = |request: &str| requests.push(TextRequest::parse(request));
-        poll_fn(|cx| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                let mut buffer = ReadBuf::new(scratch);
-                if let Err(error) = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)) {
-                    return Poll::Ready(Err(InputEnd::Broken(error)));
-                }
-                let fed = match buffer.filled() {
-                    [] => framer.end(&mut take),
-                    bytes => framer.feed(bytes, &mut take),
-                };
-                let end = if buffer.filled().is_empty() { Err(InputEnd::Closed) } else { Ok(()) };
-                Poll::Ready(fed.map_err(InputEnd::Violation).and(end))
-            })
-        })
-        .await
+        let fed = connection::read(stream, |bytes| match bytes {
+            [] => framer.end(&mut take).map_err(InputEnd::Violation).and(Err(InputEnd::Closed)),
+            bytes => framer.feed(bytes, &mut take).map_err(InputEnd::Violation),
+        });
+        fed.await.map_err(InputEnd::Broken)?
     }
 
-    /// Reads what still comes and throws it away, so that the peer gets to read the last reply
-    /// instead of a reset. Bounded by `bytes_max`; the caller bounds the time.
-    pub(super) async fn drain(&mut self, mut bytes_max: usize) {
-        while let Ok(read) = self.discard().await
-            && read > 0
-            && bytes_max > read
-        {
-            bytes_max -= read;
-        }
-    }
-
-    async fn discard(&mut self) -> io::Result<usize> {
-        let stream = &mut self.stream;
-        poll_fn(|cx| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                let mut buffer = ReadBuf::new(scratch);
-                ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
-                Poll::Ready(Ok(buffer.filled().len()))
-            })
-        })
-        .await
+    /// Reads what still comes and throws it away.
+    pub(super) async fn drain(&mut self) {
+        connection::drain(&mut self.stream, DRAIN_BYTES_MAX).await;
     }
 }

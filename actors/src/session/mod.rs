@@ -7,8 +7,7 @@
 
 mod conversation;
 mod input;
-mod log_budget;
-mod session_log;
+mod report_log;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,36 +25,16 @@ use wire::text::InvalidRequest;
 pub use self::conversation::TextRules;
 use self::conversation::{Conversation, Next, Round};
 use self::input::{Input, InputEnd, TextInput};
-use self::session_log::SessionLog;
+use crate::connection::connection_log::ConnectionLog;
+use crate::connection::{
+    DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
+    STOP_GRACE, log_in_patience,
+};
 use crate::ledger::state::Outcome;
 use crate::messages::{
     LedgerUnavailable, ListOnline, LogIn, LogOut, NotifyAccounts, OnlineList, SessionId,
     SessionNotice, Submit,
 };
-
-/// Answers are written when they take this much, even if requests are left: enough for one write to
-/// be worth it, and what a session buffers stays at one list beyond it.
-const OUTPUT_BYTES_FLUSH: usize = 64 << 10;
-
-/// The most bytes of notices that wait for a peer that does not read: some 4,000 of them.
-const NOTICE_BYTES_MAX: usize = 64 << 10;
-
-/// How long a session that is not logged in may be silent. One that is logged in may be so as long as
-/// it likes; TCP keep-alive ends the ones whose peer is gone.
-const LOG_IN_TIMEOUT: Duration = Duration::from_mins(10);
-
-/// The same while the server has few places left: connections that do nothing must not keep others
-/// away. Each session looks at the clock as often.
-const LOG_IN_TIMEOUT_CROWDED: Duration = Duration::from_secs(10);
-
-/// What is read and thrown away when a session closes, so that the peer gets to read the last reply
-/// instead of a reset: what is there already, or, from a peer that sends no text protocol and may be
-/// in the middle of it, what comes within a second.
-const DRAIN_BYTES_MAX: usize = 4 << 20;
-const DRAIN_TIME_VIOLATION: Duration = Duration::from_secs(1);
-
-/// How long the system may take to show what a peer had sent before the server stopped.
-const STOP_GRACE: Duration = Duration::from_millis(50);
 
 /// Whom a session talks to.
 #[derive(Clone, Debug)]
@@ -109,7 +88,7 @@ pub struct Session<S> {
     /// This session's own, so that waiting for it takes no lock that others take.
     stop: CancellationToken,
     crowded: Arc<AtomicBool>,
-    log: SessionLog,
+    log: ConnectionLog,
     _farewell: Farewell,
 }
 
@@ -148,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             drain_time: Duration::ZERO,
             stop: settings.stop.child_token(),
             crowded: Arc::clone(&settings.crowded),
-            log: SessionLog::new(log.new(o!("session" => id.0, "peer" => peer))),
+            log: ConnectionLog::new(log.new(o!("session" => id.0, "peer" => peer))),
             _farewell: Farewell { id, log_out: peers.log_out.clone() },
             peers,
         }
@@ -182,8 +161,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let silent = self.heard_at.elapsed();
         let logged_in = self.conversation.user().is_some();
         let crowded = self.crowded.load(Ordering::Relaxed);
-        let patience = if crowded { LOG_IN_TIMEOUT_CROWDED } else { LOG_IN_TIMEOUT };
-        if !logged_in && silent >= patience {
+        if !logged_in && silent >= log_in_patience(crowded) {
             info!(self.log.now(), "not logged in and silent for too long, closing"; "crowded" => crowded);
             return match self.phase {
                 Phase::Reading => self.stop.cancel(),
@@ -249,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             let result = result.unwrap_or(Err(LedgerUnavailable::Stopping.into()));
             match result {
                 Ok(account) => {
-                    session.log.logged_in(&name, account, address);
+                    session.log.logged_in(&name, account, Some(address));
                 }
                 Err(refusal) => session.log.warning(&format!("log-in refused: {refusal}")),
             }
@@ -294,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             self.peers.notify.do_send(NotifyAccounts(answered.notices));
         }
         for report in answered.reports {
-            self.log.report(&report);
+            self.log.limited(|log| report_log::write(&report, log));
         }
     }
 
@@ -346,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let close = async move {
             // What the peer misses of it now, it did not want to read.
             if output.shutdown().await.is_ok() {
-                let _ = timeout(drain_time, input.drain(DRAIN_BYTES_MAX)).await;
+                let _ = timeout(drain_time, input.drain()).await;
             }
         };
         ctx.spawn(close.into_actor(self).map(|(), _, ctx| ctx.stop()));
@@ -392,19 +370,6 @@ impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for Session<S> 
                 }
             }
         }
-    }
-}
-
-/// Takes the session off the list when it ends, be it by a panic.
-#[derive(Debug)]
-struct Farewell {
-    id: SessionId,
-    log_out: Recipient<LogOut>,
-}
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        self.log_out.do_send(LogOut(self.id));
     }
 }
 

@@ -3,6 +3,7 @@ use wire::text::{Dialect, TextPayment};
 use wire::{AccountId, Amount, PublicKey, Refusal};
 
 use super::*;
+use crate::connection::LOG_IN_TIMEOUT;
 use crate::ledger::state::Command;
 use crate::messages::LogInRefusal;
 use crate::probe::{Received, gone, no_log, probe};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use super::Answer;
+use crate::order::SIGNED_ORDER_BYTES_MAX;
 use crate::text::TextPayment;
 use crate::{EntryNumber, OrderId, P2pPort, SignedKeyChange, SignedOrder, Username};
 
@@ -16,6 +17,11 @@ pub const PAGE_ITEMS_MAX: u32 = 1000;
 
 /// The most names that one session watches.
 pub const WATCHED_NAMES_MAX: usize = 256;
+
+/// The longest request, without its length: [`ORDERS_PER_CALL_MAX`] orders of
+/// [`SIGNED_ORDER_BYTES_MAX`], and something for what stands around
+/// them. A server makes no room for more than this.
+pub const REQUEST_BYTES_MAX: usize = ORDERS_PER_CALL_MAX * SIGNED_ORDER_BYTES_MAX + 64;
 
 /// Which answer belongs to which request. Chosen by the client, which does not use one again while it
 /// is under way.
@@ -103,7 +109,8 @@ pub enum Call {
     },
     /// Which orders of mine are kept and not decided? → [`Answer::OpenOrders`]
     ReadOpenOrders,
-    /// Put another key in the place of mine. The connection ends behind the answer.
+    /// Put another key in the place of mine. The connection ends behind the answer, if it is done or
+    /// if the signatures are not valid.
     /// → [`Answer::KeyChanged`]
     ChangeKey {
         /// Signed by both keys.

@@ -54,7 +54,11 @@ impl Hello {
     }
 }
 
-/// The server's first frame, if it takes the client.
+/// The longest [`Hello`], without its length: room for what later versions may add.
+pub const HELLO_BYTES_MAX: usize = 64;
+
+/// The server's first frame, if it takes the client. On the wire it is a
+/// `Result<Welcome, Problem>`: with a problem, the connection ends behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
     /// [`magic::SERVER`].

@@ -13,6 +13,7 @@
 //! | [`answer`] | what the server says: [`ServerFrame`], [`Answer`], [`Event`] |
 //! | [`problem`] | why not: [`Problem`], [`OrderProblem`], each with a code and [`Retry`] |
 //! | [`peer`] | what payer and payee say to each other |
+//! | [`reader`] | from a stream's bytes to frames: [`FrameReader`] |
 
 pub mod answer;
 pub mod call;
@@ -26,9 +27,12 @@ pub use answer::{
     AccountInfo, Answer, Event, HistoryEvent, HistoryItem, OnlinePeer, OrderAnswer, OrderStatus,
     OwnAccount, Response, ServerFrame,
 };
-pub use call::{Call, Correlation, OrderRef, Request};
+pub use call::{Call, Correlation, OrderRef, REQUEST_BYTES_MAX, Request};
 pub use frame::{FRAME_BYTES_MAX, FrameError};
-pub use hello::{Hello, Limits, PROTOCOL_VERSION, Welcome};
+pub use hello::{HELLO_BYTES_MAX, Hello, Limits, PROTOCOL_VERSION, Welcome};
 pub use peer::{PayeeAnswer, PayeeFrame, PayerFrame};
 pub use problem::{OrderProblem, Problem, Retry};
 pub use reader::FrameReader;
+
+#[cfg(test)]
+mod golden;

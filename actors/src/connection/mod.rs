@@ -1,0 +1,98 @@
+//! What the two kinds of sessions have in common: how a connection is read, watched and left.
+
+pub(crate) mod connection_log;
+mod log_budget;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::messages::{LogOut, SessionId};
+
+/// The most bytes that are read at once. The shortest text request takes one byte, so one read
+/// yields at most as many, whose replies (24 bytes each, a list excepted) take at most 1.5 MiB. A
+/// secure session takes as many of the calls in it as may be under way.
+pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
+
+/// Answers are written when they take this much, even if requests are left: enough for one write to
+/// be worth it, and what a session buffers stays at one list or page beyond it.
+pub(crate) const OUTPUT_BYTES_FLUSH: usize = 64 << 10;
+
+/// The most bytes of what nobody asked for that wait for a peer that does not read: some 4,000
+/// lines, or 500 events.
+pub(crate) const NOTICE_BYTES_MAX: usize = 64 << 10;
+
+/// How long a session that is not logged in may be silent. One that is logged in may be so as long
+/// as it likes; TCP keep-alive ends the ones whose peer is gone.
+pub(crate) const LOG_IN_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The same while the server has few places left: connections that do nothing must not keep others
+/// away. Each session looks at the clock as often.
+pub(crate) const LOG_IN_TIMEOUT_CROWDED: Duration = Duration::from_secs(10);
+
+/// What is read and thrown away when a session closes, so that the peer gets to read the last reply
+/// instead of a reset: what is there already, or, from a peer that does not speak the protocol and
+/// may be in the middle of something, what comes within a second.
+pub(crate) const DRAIN_BYTES_MAX: usize = 4 << 20;
+pub(crate) const DRAIN_TIME_VIOLATION: Duration = Duration::from_secs(1);
+
+/// How long the system may take to show what a peer had sent before the server stopped.
+pub(crate) const STOP_GRACE: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// All sessions of a thread read through one buffer: an idle one keeps nothing but the request
+    /// that it has begun.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
+}
+
+/// Reads once and has `take` look at what has come: nothing at the end of the stream.
+pub(crate) async fn read<R, T>(stream: &mut R, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T>
+where
+    R: AsyncRead + Unpin,
+{
+    poll_fn(|cx| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(take(buffer.filled())))
+        })
+    })
+    .await
+}
+
+/// Reads what still comes and throws it away, so that the peer gets to read the last reply instead
+/// of a reset. Bounded by `bytes_max`; the caller bounds the time.
+pub(crate) async fn drain<R: AsyncRead + Unpin>(stream: &mut R, mut bytes_max: usize) {
+    while let Ok(count) = read(stream, <[u8]>::len).await
+        && count > 0
+        && bytes_max > count
+    {
+        bytes_max -= count;
+    }
+}
+
+/// How long a session may be silent on which nobody is logged in.
+pub(crate) const fn log_in_patience(crowded: bool) -> Duration {
+    if crowded { LOG_IN_TIMEOUT_CROWDED } else { LOG_IN_TIMEOUT }
+}
+
+/// Takes the session off the list when it ends, be it by a panic.
+#[derive(Debug)]
+pub(crate) struct Farewell {
+    /// Who ends.
+    pub(crate) id: SessionId,
+    /// The Registry.
+    pub(crate) log_out: Recipient<LogOut>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.log_out.do_send(LogOut(self.id));
+    }
+}

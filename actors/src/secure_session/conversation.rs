@@ -1,0 +1,409 @@
+//! What a secure session takes and what it may do: decided purely, done by the
+//! [`SecureSession`](super::SecureSession).
+//!
+//! Calls that came together are asked together, in a [`Turn`]: those with signatures go by way of
+//! the verifier, all others straight to the ledger. Calls that change what the session is
+//! (register, log in, change the key, log out) are done alone: when all before them are answered,
+//! and before any behind them.
+
+use std::net::{IpAddr, SocketAddr};
+
+use wire::order::ORDER_VALIDITY_MS_MAX;
+use wire::secure::call::{ORDERS_PER_CALL_MAX, PAGE_ITEMS_MAX, WATCHED_NAMES_MAX};
+use wire::secure::hello::{Limits, magic};
+use wire::secure::{
+    Call, Correlation, OwnAccount, PROTOCOL_VERSION, Problem, REQUEST_BYTES_MAX, Request, Welcome,
+};
+use wire::{
+    Access, AccountId, Amount, NewUsername, P2pPort, PublicKey, SignedKeyChange, SignedOrder,
+    Timestamp, Username, VerifiedKeyChange,
+};
+
+use super::follow_up::FollowUp;
+use super::orders::Statuses;
+use super::round::{Planned, Round, SignedCall, SignedRound};
+use crate::ledger::state::{Command, KeyHolder};
+use crate::messages::{FindReceipts, ReadHistory, ReadOnline, ReadOpenOrders, Sought};
+
+/// The most calls of one session that have no answer yet. What stands behind them is not read.
+pub(super) const CALLS_UNDER_WAY_MAX: usize = 1024;
+
+/// The most orders, references, entries, names and items of pages in those calls: eight calls of
+/// the largest size. Their answers take 8 MiB at most, at the size of the largest receipt.
+pub(super) const ITEMS_UNDER_WAY_MAX: usize = 4096;
+
+const _: () = assert!(ITEMS_UNDER_WAY_MAX >= PAGE_ITEMS_MAX as usize);
+const _: () = assert!(ITEMS_UNDER_WAY_MAX >= ORDERS_PER_CALL_MAX);
+
+/// What all secure sessions of a server have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct SecureRules {
+    /// What a new account is granted.
+    pub opening_balance: Amount,
+    /// The key of the server, which every order names.
+    pub server_key: PublicKey,
+}
+
+/// One session's side of the conversation.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    rules: SecureRules,
+    key: PublicKey,
+    peer_ip: IpAddr,
+    /// The account of the key.
+    account: Option<Own>,
+    /// The log-in that is in force, if none has replaced it.
+    login: Option<u64>,
+    /// How often this session has asked to be logged in.
+    attempts: u64,
+    /// The last of its log-ins that another session has ended.
+    replaced: u64,
+    calls_under_way: usize,
+    items_under_way: usize,
+    /// A call is under way that is done alone.
+    alone: bool,
+    /// An order has come by this session that its payer had not signed.
+    suspect: bool,
+}
+
+/// The account of the session's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Own {
+    pub(super) account: AccountId,
+    pub(super) name: Username,
+}
+
+/// A call without an answer yet, and what it counts for. It is taken back with its answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    pub(super) correlation: Correlation,
+    items: usize,
+}
+
+/// Calls that are asked together.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// Those that need nobody to be answered.
+    pub(super) refused: Vec<(Ticket, Problem)>,
+    /// For the ledger.
+    pub(super) plain: Round,
+    /// For the verifier first.
+    pub(super) signed: SignedRound,
+}
+
+/// What became of a request that was to be taken.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// It is in the turn.
+    Turn,
+    /// It is to be done alone; then [`Conversation::answered_alone`].
+    Alone(Ticket, Alone),
+    /// It must wait until others are answered.
+    Later(Box<Request>),
+}
+
+/// A call that is done alone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Alone {
+    Register(NewUsername),
+    LogIn(Option<P2pPort>),
+    ChangeKey(Box<SignedKeyChange>),
+    LogOut,
+}
+
+impl Turn {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.refused.is_empty() && self.plain.is_empty() && self.signed.is_empty()
+    }
+}
+
+impl Conversation {
+    pub(super) const fn new(rules: SecureRules, key: PublicKey, peer_ip: IpAddr) -> Self {
+        Self {
+            rules,
+            key,
+            peer_ip,
+            account: None,
+            login: None,
+            attempts: 0,
+            replaced: 0,
+            calls_under_way: 0,
+            items_under_way: 0,
+            alone: false,
+            suspect: false,
+        }
+    }
+
+    /// The first frame to a client whose hello is as it should be. `holder` has the client's key.
+    pub(super) fn welcome(
+        &mut self,
+        holder: Option<KeyHolder>,
+        now: Timestamp,
+    ) -> Result<Welcome, Problem> {
+        let account = holder.map(|holder| self.adopt(holder)).transpose()?;
+        let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        let limits = Limits {
+            frame_bytes_max: size(REQUEST_BYTES_MAX),
+            calls_under_way_max: size(CALLS_UNDER_WAY_MAX),
+            orders_per_call_max: size(ORDERS_PER_CALL_MAX),
+            page_items_max: PAGE_ITEMS_MAX,
+            order_validity_ms_max: ORDER_VALIDITY_MS_MAX,
+        };
+        Ok(Welcome { magic: magic::SERVER, version: PROTOCOL_VERSION, now, limits, account })
+    }
+
+    /// Takes the account of the session's key for this session's own.
+    ///
+    /// # Errors
+    /// [`Problem::KeyRetired`] if the key is the account's no more.
+    pub(super) fn adopt(&mut self, holder: KeyHolder) -> Result<OwnAccount, Problem> {
+        let KeyHolder { account, name, balance, current } = holder;
+        if !current {
+            return Err(Problem::KeyRetired);
+        }
+        self.account = Some(Own { account, name: name.clone() });
+        Ok(OwnAccount { account, name, balance })
+    }
+
+    pub(super) const fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    pub(super) const fn own(&self) -> Option<&Own> {
+        self.account.as_ref()
+    }
+
+    /// Whether every call is answered.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.calls_under_way == 0
+    }
+
+    /// Whether orders of this session are to be checked apart from those of others.
+    pub(super) const fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    pub(super) const fn suspect(&mut self) {
+        self.suspect = true;
+    }
+
+    /// Takes a request into the turn, unless it must wait or be done alone.
+    pub(super) fn take(&mut self, request: Request, turn: &mut Turn) -> Taken {
+        let items = items(&request.call);
+        let counted = items.unwrap_or(0);
+        if self.alone
+            || self.calls_under_way == CALLS_UNDER_WAY_MAX
+            || self.items_under_way + counted > ITEMS_UNDER_WAY_MAX
+            || (is_done_alone(&request.call) && self.calls_under_way > 0)
+        {
+            return Taken::Later(Box::new(request));
+        }
+        let Request { correlation, call } = request;
+        self.calls_under_way += 1;
+        self.items_under_way += counted;
+        let ticket = Ticket { correlation, items: counted };
+        match items.ok_or(Problem::TooMany).and_then(|_| self.plan(call)) {
+            Ok(Plan::Round(planned, commands)) => {
+                turn.plain.add(self.key, ticket, planned, commands);
+            }
+            Ok(Plan::Signed(call, orders)) => turn.signed.add(ticket, call, orders),
+            Ok(Plan::Alone(alone)) => {
+                self.alone = true;
+                return Taken::Alone(ticket, alone);
+            }
+            Err(problem) => turn.refused.push((ticket, problem)),
+        }
+        Taken::Turn
+    }
+
+    /// The call has its answer.
+    pub(super) fn answered(&mut self, ticket: &Ticket) {
+        self.calls_under_way -= 1;
+        self.items_under_way -= ticket.items;
+    }
+
+    /// The call that is done alone has its answer.
+    pub(super) fn answered_alone(&mut self, ticket: &Ticket) {
+        self.alone = false;
+        self.answered(ticket);
+    }
+
+    fn plan(&self, call: Call) -> Result<Plan, Problem> {
+        if let Call::Register { name } = call {
+            return match self.account {
+                None => match NewUsername::try_from(name) {
+                    Ok(name) => Ok(Plan::Alone(Alone::Register(name))),
+                    Err(_) => Err(Problem::NameNotAllowed),
+                },
+                Some(_) => Err(Problem::AlreadyRegistered),
+            };
+        }
+        // The account may have been opened by another connection with this key.
+        if let Call::LogIn { port } = call {
+            return Ok(Plan::Alone(Alone::LogIn(port)));
+        }
+        if call == Call::LogOut {
+            return Ok(Plan::Alone(Alone::LogOut));
+        }
+        let own = self.account.as_ref().ok_or(Problem::NoAccount)?;
+        let account = own.account;
+        let ask = |follow_up| Ok(Plan::Round(Planned::Ask(follow_up), Vec::new()));
+        match call {
+            Call::ListOnline { after, limit } => {
+                self.need_login()?;
+                ask(FollowUp::Online(ReadOnline { after, limit: page(limit) }))
+            }
+            Call::FindAccount { name } => {
+                self.need_login()?;
+                let command = Command::FindAccount(name.clone());
+                Ok(Plan::Round(Planned::Account(name), vec![command]))
+            }
+            Call::Watch { names } => {
+                self.need_login()?;
+                ask(FollowUp::Watch(names))
+            }
+            Call::ReadBalance => {
+                Ok(Plan::Round(Planned::Balance, vec![Command::ReadBalance(account)]))
+            }
+            Call::OrderStatus { orders } => {
+                let (statuses, commands) = Statuses::ask(orders);
+                Ok(Plan::Round(Planned::Statuses(statuses), commands))
+            }
+            Call::SubmitText { payment } => {
+                let command = Command::TextTransfer { sender: account, payment: payment.clone() };
+                Ok(Plan::Round(Planned::Text(payment), vec![command]))
+            }
+            Call::ReadHistory { before, limit } => {
+                ask(FollowUp::History(ReadHistory { account, before, limit: page(limit) }))
+            }
+            Call::ReadReceipts { entries } => {
+                let sought = entries.into_iter().map(Sought::Entry).collect();
+                ask(FollowUp::Receipts(FindReceipts { account, sought }))
+            }
+            Call::ReadOpenOrders => {
+                ask(FollowUp::OpenOrders(ReadOpenOrders { account, now: Timestamp::default() }))
+            }
+            Call::SubmitOrders { orders } => {
+                Ok(Plan::Signed(SignedCall::Submit(orders.len()), orders))
+            }
+            Call::KeepOrder { order } => {
+                let kept = order.order.payer_key == self.key
+                    && order.order.payer == own.name
+                    && order.order.server == self.rules.server_key;
+                // Signed by somebody else, it is none that this account has signed.
+                let signed = Plan::Signed(SignedCall::Keep, vec![order]);
+                if kept { Ok(signed) } else { Err(Problem::InvalidSignature) }
+            }
+            Call::ChangeKey { change } => self.plan_key_change(own, change),
+            Call::Register { .. } | Call::LogIn { .. } | Call::LogOut => {
+                unreachable!("these are planned above")
+            }
+        }
+    }
+
+    fn plan_key_change(&self, own: &Own, signed: SignedKeyChange) -> Result<Plan, Problem> {
+        let change = &signed.change;
+        let fits = change.server == self.rules.server_key
+            && change.account == own.name
+            && change.old == self.key
+            && change.new != self.key;
+        let alone = || Plan::Alone(Alone::ChangeKey(Box::new(signed)));
+        fits.then(alone).ok_or(Problem::KeyChangeMismatch)
+    }
+
+    fn need_login(&self) -> Result<(), Problem> {
+        self.is_logged_in().then_some(()).ok_or(Problem::NotLoggedIn)
+    }
+
+    /// Whether this session's account is online by this session.
+    pub(super) fn is_logged_in(&self) -> bool {
+        self.login.is_some_and(|attempt| attempt > self.replaced)
+    }
+
+    /// Another session has taken the account of this log-in, which may still be under way. Whether
+    /// it was in force.
+    pub(super) fn replaced(&mut self, attempt: u64) -> bool {
+        let was_logged_in = self.is_logged_in();
+        self.replaced = self.replaced.max(attempt);
+        was_logged_in && !self.is_logged_in()
+    }
+
+    /// The number of the log-in that begins.
+    pub(super) const fn begin_log_in(&mut self) -> u64 {
+        self.attempts += 1;
+        self.attempts
+    }
+
+    /// The log-in is in force, unless another session has ended it meanwhile.
+    pub(super) fn logged_in(&mut self) -> bool {
+        self.login = Some(self.attempts);
+        self.is_logged_in()
+    }
+
+    pub(super) const fn logged_out(&mut self) {
+        self.login = None;
+    }
+
+    /// Where peers reach this client.
+    pub(super) const fn address(&self, port: P2pPort) -> SocketAddr {
+        SocketAddr::new(self.peer_ip, port.get())
+    }
+
+    /// What opens an account, and finds it.
+    pub(super) fn register(&self, name: NewUsername) -> Vec<Command> {
+        let access = Access::Keyed(self.key);
+        let opening = Command::OpenAccount { name, access, grant: self.rules.opening_balance };
+        vec![opening, Command::FindKey(self.key)]
+    }
+
+    /// What changes the key; the account must be there.
+    pub(super) fn change_key(&self, change: VerifiedKeyChange) -> Option<Vec<Command>> {
+        let account = self.account.as_ref()?.account;
+        let change = Box::new(change);
+        Some(vec![Command::FindKey(self.key), Command::ChangeKey { account, change }])
+    }
+}
+
+/// How a call is done.
+enum Plan {
+    /// By the ledger first, with these commands.
+    Round(Planned, Vec<Command>),
+    /// By the verifier first, with these orders.
+    Signed(SignedCall, Vec<SignedOrder>),
+    Alone(Alone),
+}
+
+const fn is_done_alone(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Register { .. } | Call::LogIn { .. } | Call::ChangeKey { .. } | Call::LogOut
+    )
+}
+
+/// What a call counts for; `None` if it holds more than a call may.
+fn items(call: &Call) -> Option<usize> {
+    let (count, max) = match call {
+        Call::SubmitOrders { orders } => (orders.len(), ORDERS_PER_CALL_MAX),
+        Call::OrderStatus { orders } => (orders.len(), ORDERS_PER_CALL_MAX),
+        Call::ReadReceipts { entries } => (entries.len(), ORDERS_PER_CALL_MAX),
+        Call::Watch { names } => (names.len(), WATCHED_NAMES_MAX),
+        Call::ListOnline { limit, .. } | Call::ReadHistory { limit, .. } => {
+            return usize::try_from(page(*limit)).ok();
+        }
+        Call::ReadOpenOrders => return Some(ORDERS_PER_CALL_MAX),
+        Call::KeepOrder { .. } => return Some(1),
+        Call::Register { .. }
+        | Call::LogIn { .. }
+        | Call::FindAccount { .. }
+        | Call::ReadBalance
+        | Call::SubmitText { .. }
+        | Call::ChangeKey { .. }
+        | Call::LogOut => return Some(0),
+    };
+    (count <= max).then_some(count)
+}
+
+/// A page has an item at least, or nobody would ever come to its end.
+fn page(limit: u32) -> u32 {
+    limit.clamp(1, PAGE_ITEMS_MAX)
+}

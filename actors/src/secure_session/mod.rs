@@ -1,0 +1,412 @@
+//! The SecureSession: one connection to the server over the secure protocol.
+//!
+//! It reads calls, has them answered, and writes the answers in the order in which they come: many
+//! calls are under way at once, and what waits for the archive does not hold up payments. What is
+//! said is decided in `conversation`, `round` and `orders`; this is the shell that does it, with
+//! `asking` for what is asked of others and `io` for the connection.
+//!
+//! The account of a session is that of the key that its peer has shown in TLS, and nothing else.
+
+mod asking;
+mod conversation;
+mod follow_up;
+mod io;
+mod orders;
+mod report_log;
+mod round;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use actix::prelude::*;
+use slog::{Logger, debug, info, o, warn};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wire::secure::hello::{HELLO_BYTES_MAX, magic};
+use wire::secure::{
+    Answer, Event, FrameError, FrameReader, Hello, Problem, REQUEST_BYTES_MAX, Request, Response,
+    ServerFrame, Welcome, frame,
+};
+use wire::{PublicKey, Timestamp};
+
+pub use self::conversation::SecureRules;
+use self::conversation::{Conversation, Taken, Ticket, Turn};
+use self::io::Input;
+use crate::connection::connection_log::ConnectionLog;
+use crate::connection::{
+    DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
+};
+use crate::messages::{
+    FindOnline, FindReceipts, KeepOrder, LogInKeyed, LogOut, NotifyParties, ReadHistory,
+    ReadOnline, ReadOpenOrders, RetireKey, SessionId, SessionNotice, Submit, SubmitForReceipts,
+    VerifyOrders, WatchNames,
+};
+
+/// How long a client may take to say hello, once TLS is up: it has nothing to wait for.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whom a secure session talks to.
+#[derive(Clone, Debug)]
+pub struct SecurePeers {
+    /// The Ledger.
+    pub submit: Recipient<Submit>,
+    /// The Ledger.
+    pub submit_for_receipts: Recipient<SubmitForReceipts>,
+    /// The Verifier.
+    pub verify: Recipient<VerifyOrders>,
+    /// The Archive.
+    pub find_receipts: Recipient<FindReceipts>,
+    /// The Archive.
+    pub read_history: Recipient<ReadHistory>,
+    /// The Archive.
+    pub keep_order: Recipient<KeepOrder>,
+    /// The Archive.
+    pub read_open_orders: Recipient<ReadOpenOrders>,
+    /// The Registry.
+    pub log_in: Recipient<LogInKeyed>,
+    /// The Registry.
+    pub log_out: Recipient<LogOut>,
+    /// The Registry.
+    pub read_online: Recipient<ReadOnline>,
+    /// The Registry.
+    pub find_online: Recipient<FindOnline>,
+    /// The Registry.
+    pub watch_names: Recipient<WatchNames>,
+    /// The Registry.
+    pub notify: Recipient<NotifyParties>,
+    /// The Registry.
+    pub retire_key: Recipient<RetireKey>,
+}
+
+/// What a secure session needs to know.
+#[derive(Clone, Debug)]
+pub struct SecureSettings {
+    /// What it goes by.
+    pub rules: SecureRules,
+    /// The server's clock.
+    pub clock: fn() -> Timestamp,
+    /// Cancelled when the server stops: what is under way is answered, then the connection closes.
+    pub stop: CancellationToken,
+    /// Whether the server has few places left. A flag that one side sets and all others read.
+    pub crowded: Arc<AtomicBool>,
+}
+
+/// The actor of one connection, over any stream that has proven its peer's key.
+#[derive(Debug)]
+pub struct SecureSession<S> {
+    id: SessionId,
+    peers: Rc<SecurePeers>,
+    clock: fn() -> Timestamp,
+    conversation: Conversation,
+    stage: Stage,
+    /// Not here while a read is under way.
+    input: Option<Input<ReadHalf<S>>>,
+    /// A request that must wait until others are answered.
+    held_back: Option<Box<Request>>,
+    /// Not here while a write is under way.
+    output: Option<WriteHalf<S>>,
+    /// What is to be written next.
+    out: Vec<u8>,
+    /// How much of it nobody asked for.
+    event_bytes: usize,
+    /// When something last came.
+    heard_at: Instant,
+    /// When the frame began of which a part has arrived.
+    frame_begun_at: Option<Instant>,
+    /// How long to read on, and throw away, what a peer still sends when the session closes.
+    drain_time: Duration,
+    /// This session's own, so that waiting for it takes no lock that others take.
+    stop: CancellationToken,
+    crowded: Arc<AtomicBool>,
+    log: ConnectionLog,
+    _farewell: Farewell,
+}
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// The client has not said hello.
+    Hello,
+    /// The ledger is asked whose the client's key is.
+    Greeting,
+    /// Calls are taken.
+    Open,
+    /// Nothing more is read. What was read is answered, then comes the last word, if there is one.
+    Ending(Option<Problem>),
+    /// Nothing more is answered. What is written is still sent.
+    Closing,
+}
+
+impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
+    /// A session with whoever is at the other end of `stream` and has proven to hold `key`.
+    pub fn new(
+        id: SessionId,
+        stream: S,
+        peer: SocketAddr,
+        key: PublicKey,
+        peers: SecurePeers,
+        settings: &SecureSettings,
+        log: &Logger,
+    ) -> Self {
+        let (input, output) = tokio::io::split(stream);
+        let mut frames = FrameReader::new();
+        frames.set_limit(HELLO_BYTES_MAX);
+        Self {
+            id,
+            clock: settings.clock,
+            conversation: Conversation::new(settings.rules, key, peer.ip()),
+            stage: Stage::Hello,
+            input: Some(Input { stream: input, frames }),
+            held_back: None,
+            output: Some(output),
+            out: Vec::new(),
+            event_bytes: 0,
+            heard_at: Instant::now(),
+            frame_begun_at: None,
+            drain_time: Duration::ZERO,
+            stop: settings.stop.child_token(),
+            crowded: Arc::clone(&settings.crowded),
+            log: ConnectionLog::new(log.new(o!("session" => id.0, "peer" => peer))),
+            _farewell: Farewell { id, log_out: peers.log_out.clone() },
+            peers: Rc::new(peers),
+        }
+    }
+
+    /// Goes on: takes what has been read, writes what is to be written, reads more or closes.
+    fn advance(&mut self, ctx: &mut Context<Self>) {
+        let all_taken = self.take_frames(ctx);
+        if all_taken
+            && self.conversation.is_idle()
+            && let Stage::Ending(last_word) = self.stage
+        {
+            if let Some(problem) = last_word {
+                frame::encode(&ServerFrame::Closing(problem), &mut self.out);
+            }
+            self.stage = Stage::Closing;
+        }
+        match self.stage {
+            _ if !self.out.is_empty() => self.write(ctx),
+            Stage::Closing => self.close(ctx),
+            Stage::Hello | Stage::Greeting | Stage::Open | Stage::Ending(_) => {}
+        }
+        let reads = matches!(self.stage, Stage::Hello | Stage::Open);
+        if all_taken && reads && self.out.len() < OUTPUT_BYTES_FLUSH {
+            self.read(ctx);
+        }
+    }
+
+    /// Takes whole frames as long as calls and answers are within their bounds. Whether none is
+    /// left.
+    fn take_frames(&mut self, ctx: &mut Context<Self>) -> bool {
+        let mut taken = false;
+        let none_left = loop {
+            if self.out.len() >= OUTPUT_BYTES_FLUSH {
+                break false;
+            }
+            match self.stage {
+                Stage::Hello => match self.next_frame() {
+                    Ok(Some(hello)) => self.greet(hello, ctx),
+                    Ok(None) => break true,
+                    Err(error) => self.refuse_hello(&error),
+                },
+                Stage::Greeting | Stage::Closing => break false,
+                Stage::Open | Stage::Ending(_) => match self.take_turn(ctx) {
+                    TurnEnd::Asked => taken = true,
+                    TurnEnd::NothingLeft => break true,
+                    TurnEnd::Full => break false,
+                },
+            }
+        };
+        // While a read is under way, nothing has changed.
+        if let Some(input) = &self.input {
+            let begun = none_left && !input.frames.is_empty();
+            self.frame_begun_at = match self.frame_begun_at {
+                // The client waits for this session, or nobody waits.
+                _ if !begun => None,
+                Some(at) if !taken => Some(at),
+                _ => Some(Instant::now()),
+            };
+        }
+        none_left
+    }
+
+    /// Asks as much together as there is and may be.
+    fn take_turn(&mut self, ctx: &mut Context<Self>) -> TurnEnd {
+        let mut turn = Turn::default();
+        let end = loop {
+            let request = match self.held_back.take() {
+                Some(request) => Ok(Some(*request)),
+                None => self.next_frame(),
+            };
+            match request {
+                Ok(None) => break TurnEnd::NothingLeft,
+                Ok(Some(request)) => match self.conversation.take(request, &mut turn) {
+                    Taken::Turn => {}
+                    Taken::Later(request) => {
+                        self.held_back = Some(request);
+                        break TurnEnd::Full;
+                    }
+                    Taken::Alone(ticket, alone) => {
+                        self.ask_alone(ticket, alone, ctx);
+                        break TurnEnd::Asked;
+                    }
+                },
+                Err(error) => {
+                    self.end_for_violation(&error);
+                    break TurnEnd::NothingLeft;
+                }
+            }
+        };
+        if turn.is_empty() {
+            return end;
+        }
+        self.ask(turn, ctx);
+        TurnEnd::Asked
+    }
+
+    fn next_frame<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+        // While a read is under way, there is no whole frame.
+        self.input.as_mut().map_or(Ok(None), |input| input.frames.next_frame())
+    }
+
+    fn greet(&mut self, hello: Hello, ctx: &mut Context<Self>) {
+        if let Err(problem) = hello.check(magic::CLIENT) {
+            return self.welcome(&Err(problem));
+        }
+        if let Some(input) = &mut self.input {
+            input.frames.set_limit(REQUEST_BYTES_MAX);
+        }
+        self.stage = Stage::Greeting;
+        let (key, peers) = (self.conversation.key(), Rc::clone(&self.peers));
+        let found = async move { follow_up::find_key(key, &peers).await };
+        ctx.spawn(found.into_actor(self).map(|holder, session, ctx| {
+            let now = (session.clock)();
+            let welcome = holder.and_then(|holder| session.conversation.welcome(holder, now));
+            session.welcome(&welcome);
+            session.advance(ctx);
+        }));
+    }
+
+    /// Sends the first frame.
+    fn welcome(&mut self, welcome: &Result<Welcome, Problem>) {
+        self.stage = match welcome {
+            Ok(_) => Stage::Open,
+            Err(problem) => {
+                info!(self.log.now(), "not welcome"; "why" => %problem);
+                Stage::Closing
+            }
+        };
+        frame::encode(welcome, &mut self.out);
+    }
+
+    fn refuse_hello(&mut self, error: &FrameError) {
+        debug!(self.log.now(), "no hello"; "error" => %error);
+        self.drain_time = DRAIN_TIME_VIOLATION;
+        self.welcome(&Err(Problem::Malformed));
+    }
+
+    /// What came before is answered; what comes behind cannot be read.
+    fn end_for_violation(&mut self, error: &FrameError) {
+        self.log.warning(&format!("protocol violation, closing: {error}"));
+        self.drain_time = DRAIN_TIME_VIOLATION;
+        self.stage = Stage::Ending(Some(Problem::Malformed));
+        if let Some(input) = &mut self.input {
+            input.frames = FrameReader::new();
+        }
+    }
+
+    /// Ends the connection behind what is written already: nobody gets an answer any more.
+    fn cut(&mut self, problem: Problem) {
+        if !matches!(self.stage, Stage::Closing) {
+            info!(self.log.now(), "closing"; "why" => %problem);
+            frame::encode(&ServerFrame::Closing(problem), &mut self.out);
+            self.stage = Stage::Closing;
+        }
+    }
+
+    fn respond(&mut self, ticket: &Ticket, result: Result<Answer, Problem>) {
+        self.conversation.answered(ticket);
+        self.write_response(ticket, result);
+    }
+
+    fn write_response(&mut self, ticket: &Ticket, result: Result<Answer, Problem>) {
+        if !matches!(self.stage, Stage::Closing) {
+            let response = Response { correlation: ticket.correlation, result };
+            frame::encode(&ServerFrame::Response(response), &mut self.out);
+        }
+    }
+
+    fn tell(&mut self, event: Event, ctx: &mut Context<Self>) {
+        if matches!(self.stage, Stage::Closing) {
+            return;
+        }
+        let before = self.out.len();
+        frame::encode(&ServerFrame::Event(event), &mut self.out);
+        self.event_bytes += self.out.len() - before;
+        if self.event_bytes > NOTICE_BYTES_MAX {
+            warn!(self.log.now(), "the peer does not read, closing");
+            ctx.stop();
+        } else {
+            self.write(ctx);
+        }
+    }
+}
+
+/// How a turn ends.
+enum TurnEnd {
+    /// Something was asked; there may be more.
+    Asked,
+    /// No whole frame is left.
+    NothingLeft,
+    /// What is left must wait until something is answered.
+    Full,
+}
+
+impl<S: AsyncRead + AsyncWrite + 'static> Actor for SecureSession<S> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        debug!(self.log.now(), "connected");
+        ctx.run_later(HELLO_TIMEOUT, |session, ctx| {
+            if matches!(session.stage, Stage::Hello) {
+                debug!(session.log.now(), "no hello, closing");
+                ctx.stop();
+            }
+        });
+        ctx.run_later(LOG_IN_TIMEOUT_CROWDED, Self::watch_idleness);
+        self.advance(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.log.ended();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for SecureSession<S> {
+    type Result = ();
+
+    fn handle(&mut self, notice: SessionNotice, ctx: &mut Self::Context) {
+        match notice {
+            SessionNotice::Replaced { attempt } => {
+                if self.conversation.replaced(attempt) {
+                    self.log.replaced();
+                    self.tell(Event::Replaced, ctx);
+                }
+            }
+            SessionNotice::Event(event) => self.tell(event, ctx),
+            SessionNotice::KeyRetired => {
+                self.cut(Problem::KeyRetired);
+                self.advance(ctx);
+            }
+            // The text protocol's words; the events say the same.
+            SessionNotice::Line(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+use wire::{InvalidSignature, SignedOrder};
+
+use super::*;
+use crate::probe::{key, keyed_order, no_log};
+
+fn good(number: u8) -> SignedOrder {
+    keyed_order(number, ("alice", 1), ("bob", 2), 10).sign(&key(1))
+}
+
+fn forged(number: u8) -> SignedOrder {
+    keyed_order(number, ("alice", 1), ("bob", 2), 10).sign(&key(2))
+}
+
+fn question(orders: &[SignedOrder], apart: bool) -> VerifyOrders {
+    VerifyOrders { orders: orders.to_vec(), apart }
+}
+
+fn validity(verdicts: Result<Verdicts, VerifierBusy>) -> Vec<bool> {
+    let verdicts = verdicts.expect("there is room");
+    verdicts.iter().map(|verdict| *verdict != Err(InvalidSignature)).collect()
+}
+
+#[actix::test]
+async fn each_sender_gets_the_verdicts_on_its_own_orders() {
+    for apart in [false, true] {
+        let verifier = Verifier::new(&no_log()).start();
+        let first = verifier.send(question(&[good(1), good(2)], false));
+        let second = verifier.send(question(&[good(3), forged(4), good(5)], apart));
+        let third = verifier.send(question(&[], false));
+        let fourth = verifier.send(question(&[good(6)], false));
+        assert_eq!(validity(first.await.expect("answers")), [true, true]);
+        assert_eq!(validity(second.await.expect("answers")), [true, false, true]);
+        assert_eq!(validity(third.await.expect("answers")), [] as [bool; 0]);
+        let verdicts = fourth.await.expect("answers").expect("there is room");
+        let verified = verdicts[0].as_ref().expect("signed");
+        assert_eq!(*verified.signed(), good(6));
+        assert_eq!(*verified.hash(), good(6).order.hash());
+    }
+}
+
+#[actix::test]
+async fn what_is_altered_after_signing_is_found() {
+    let verifier = Verifier::new(&no_log()).start();
+    let mut altered = good(1);
+    altered.order.amount = wire::Amount::new(11);
+    let mut resigned = good(2);
+    resigned.signature = good(3).signature;
+    let orders = [altered, good(4), resigned];
+    let verdicts = verifier.send(question(&orders, false)).await.expect("answers");
+    assert_eq!(validity(verdicts), [false, true, false]);
+}
+
+/// More than one batch takes are checked in several, and nobody is forgotten.
+#[actix::test]
+async fn large_crowds_are_checked_in_batches() {
+    let verifier = Verifier::new(&no_log()).start();
+    let orders = vec![good(1); BATCH_ORDERS_MAX / 3];
+    let asked: Vec<_> = (0..7).map(|_| verifier.send(question(&orders, false))).collect();
+    for answer in asked {
+        let verdicts = answer.await.expect("answers").expect("there is room");
+        assert_eq!(verdicts.len(), orders.len());
+        assert!(verdicts.iter().all(Result::is_ok));
+    }
+}
+
+#[test]
+fn a_batch_is_no_larger_than_it_may_be() {
+    let mut verifier = Verifier::new(&no_log());
+    let orders = vec![good(1); BATCH_ORDERS_MAX / 2];
+    let mut replies = Vec::new();
+    for _ in 0..5 {
+        let (later, reply) = Later::new();
+        replies.push(later);
+        verifier.orders_waiting += orders.len();
+        verifier.waiting.push_back((question(&orders, false), reply));
+    }
+    for left in [3, 1, 0] {
+        verifier.check_batch();
+        assert_eq!(verifier.waiting.len(), left);
+        assert_eq!(verifier.orders_waiting, left * orders.len());
+    }
+}
+
+#[actix::test]
+async fn who_comes_when_too_many_wait_is_told_so() {
+    let mut full = Verifier::new(&no_log());
+    full.orders_waiting = ORDERS_WAITING_MAX - 1;
+    let verifier = full.start();
+    let two = verifier.send(question(&[good(1), good(2)], false)).await.expect("answers");
+    assert_eq!(two, Err(VerifierBusy));
+    let one = verifier.send(question(&[good(1)], false)).await.expect("answers");
+    assert_eq!(validity(one), [true]);
+}
