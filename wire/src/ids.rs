@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,18 @@ number! {
     Timestamp
 }
 
+impl Timestamp {
+    /// The moment in UTC as RFC 3339 writes it, with milliseconds; the bare number where its four
+    /// digits of a year do not suffice.
+    pub fn to_utc(self) -> String {
+        const YEAR_10000_MS: u64 = 253_402_300_800_000;
+        if self.0 >= YEAR_10000_MS {
+            return format!("{} ms after 1970", self.0);
+        }
+        humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(self.0)).to_string()
+    }
+}
+
 /// The TCP port on which a client takes payments from its peers, 1 to 65535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -97,6 +110,19 @@ impl fmt::Display for P2pPort {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_moment_has_a_text() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_790_000_000_123, "2026-09-21T14:13:20.123Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "253402300800000 ms after 1970"),
+            (u64::MAX, "18446744073709551615 ms after 1970"),
+        ] {
+            assert_eq!(Timestamp::new(ms).to_utc(), text);
+        }
+    }
 
     #[test]
     fn ports_are_1_to_65535_in_digits() {

@@ -9,6 +9,10 @@ use crate::{
     Authority, BatchNumber, Entry, EntryNumber, PublicKey, Refusal, Timestamp, codec, merkle,
 };
 
+mod text;
+
+pub use text::{RECEIPT_TEXT_BYTES_MAX, ReceiptTextError};
+
 /// The most bytes that an encoded receipt takes: a header, an entry with an order in it (640), a path of
 /// 16 hashes, lengths; rounded up.
 pub const RECEIPT_BYTES_MAX: usize = 2048;
