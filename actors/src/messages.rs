@@ -36,6 +36,7 @@
 //! | terminal | [`ComeOnline`] | `SecureWallet` | `Result<OwnAccount, PayError>` |
 //! | terminal | [`ReadOverview`] | `SecureWallet` | `Result<Overview, PayError>` |
 //! | terminal | [`QuotePayment`] | `SecureWallet` | `Result<Quote, PayError>` |
+//! | terminal | [`TrustPeer`] | `SecureWallet` | `Result<(), PayError>` |
 //! | terminal | [`PayQuote`] | `SecureWallet` | `Result<Payment, PayError>` |
 //! | terminal | [`ReadPayments`] | `SecureWallet` | `Vec<Payment>` |
 //! | terminal | [`ReadReceipt`] | `SecureWallet` | `Option<Receipt>` |
@@ -419,6 +420,9 @@ pub struct Start;
 pub struct Started {
     /// The server's key.
     pub server: PublicKey,
+    /// The key that the account has: the wallet's own, or the next one if a key change that was
+    /// under way when the wallet was last closed has been made.
+    pub key: PublicKey,
     /// The account of the wallet's key, if there is one.
     pub account: Option<OwnAccount>,
     /// Payments that were open when the wallet was last closed, and what is known of them now.
@@ -485,6 +489,17 @@ pub enum Trust {
     New,
     /// The account is open: there is no key, and nobody can be sure of who it is.
     NoKey,
+}
+
+/// Terminal → `SecureWallet`: this is this peer's key from now on, whatever was known before.
+/// Whoever says so has compared it with what the peer says it is.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), PayError>")]
+pub struct TrustPeer {
+    /// Who.
+    pub name: Username,
+    /// The key.
+    pub key: PublicKey,
 }
 
 /// Terminal → `SecureWallet`: yes, pay that. The reply comes when the payment is decided, or when nobody
@@ -564,7 +579,8 @@ pub struct Rotated {
 #[rtype(result = "Result<(), PayError>")]
 pub struct SayGoodbye;
 
-/// Why the wallet did not do what was asked. Nothing was signed, nothing was moved.
+/// Why the wallet did not do what was asked. Nothing was moved, and only [`PayError::StoreUnsure`]
+/// leaves something behind that may be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PayError {
     /// The server said no.
@@ -610,12 +626,29 @@ pub enum PayError {
         /// What the server says now.
         found: PublicKey,
     },
+    /// The payee had a key, and the server says that there is none: nobody could be sure of who is
+    /// paid.
+    #[error("the account {payee} had the key {known} and now has none")]
+    PayeeKeyGone {
+        /// Who.
+        payee: Username,
+        /// What this wallet has seen before.
+        known: PublicKey,
+    },
     /// As many payments are open as may be.
     #[error("too many payments are open")]
     TooManyOpen,
+    /// A key change has begun, and nobody knows its outcome yet. What can be done is to make the
+    /// change to this same key.
+    #[error("a change to the key {0} is under way")]
+    RotationPending(PublicKey),
     /// The wallet's own disk fails.
     #[error("the wallet cannot be written: {0}")]
     Store(String),
+    /// The wallet's own disk failed while the payment was written down. If it is there after all,
+    /// it is made when the wallet is started again, which then says so.
+    #[error("the wallet cannot be written, and the payment may be made later: {0}")]
+    StoreUnsure(String),
 }
 
 /// `SecureWallet` → terminal: something happened that nobody waits for.
@@ -653,6 +686,8 @@ pub enum WalletNews {
     Decided(Payment),
     /// Another program has logged in to this account.
     Replaced,
+    /// A key change whose outcome was unknown has been made: this is the account's key from now on.
+    KeyChanged(PublicKey),
     /// The payee's own device did not show the key that the server says: somebody may be in between. The
     /// payment was not handed over and goes through the server.
     PeerKeyMismatch {
