@@ -141,6 +141,12 @@ pub enum Error {
         /// How many there were.
         commands: u64,
     },
+    /// A script has ended before its payments' outcomes were known; each has been reported already.
+    #[error("payments whose outcome is unknown: {payments}")]
+    OutcomesUnknown {
+        /// How many.
+        payments: usize,
+    },
     /// A mistake in the program itself.
     #[error("internal error: {0}")]
     Internal(String),
@@ -162,7 +168,9 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::CommandLine(error) => u8::try_from(error.exit_code()).unwrap_or(exit::USAGE),
-            Self::CommandsFailed { .. } | Self::Terminal(_) => exit::COMMANDS_FAILED,
+            Self::CommandsFailed { .. } | Self::OutcomesUnknown { .. } | Self::Terminal(_) => {
+                exit::COMMANDS_FAILED
+            }
             Self::Usage { .. } => exit::USAGE,
             Self::ConfigUnreadable { .. } | Self::ConfigInvalid { .. } => exit::CONFIG,
             Self::Listen { .. } => exit::LISTEN,
@@ -181,6 +189,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::CommandsFailed { .. } | Self::Terminal(_) => None,
+            Self::OutcomesUnknown { .. } => Some("start the client again to find out".into()),
             Self::CommandLine(error) => Some(parser_hint(&error.to_string())),
             Self::Usage { hint, .. }
             | Self::ConfigInvalid { hint, .. }
@@ -245,7 +254,7 @@ impl Error {
 
 /// The exit codes of the program. 0 is success.
 pub mod exit {
-    /// A command of a script failed.
+    /// A command of a script failed, or the outcome of a payment is unknown at its end.
     pub const COMMANDS_FAILED: u8 = 1;
     /// The command line or an environment variable is wrong.
     pub const USAGE: u8 = 2;
@@ -407,6 +416,11 @@ mod tests {
                 Error::JournalNewer { path: path(), cause: "segment 3: version 9".into() },
                 6,
                 "error: cannot open the journal in /data: segment 3: version 9",
+            ),
+            (
+                Error::OutcomesUnknown { payments: 2 },
+                1,
+                "error: payments whose outcome is unknown: 2",
             ),
             (
                 Error::ServerUnreachable { address: "127.0.0.1:1".into(), source: denied() },

@@ -4,19 +4,20 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use actors::messages::WalletEvent;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
-use wire::{P2pPort, Username};
+use wire::Username;
+use zeroize::Zeroizing;
 
 use super::Inbox;
-use super::command::{self, Command};
-use super::shell::Shell;
+use super::lexicon::Line;
+use super::shell::{Answer, Ask, Meaning, Part, Reply, Shell, ShellEvent as _, Step};
 use super::view::{self, Failure};
 use crate::error::Error;
 
-/// How long a goodbye may take: nothing depends on it, the server notices the closed connection too.
+/// How long a goodbye may take: nothing depends on it, the server notices the closed connection
+/// too.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What comes from whoever gives the commands.
@@ -40,6 +41,8 @@ pub(super) trait Screen {
     }
     /// The next command may come.
     fn ready(&mut self, _account: Option<&Username>, _online: &[Username]) {}
+    /// The next line is to be the answer to this question; asked of a person only.
+    fn ask(&mut self, _question: &str) {}
 }
 
 /// What the system may ask of the process.
@@ -65,16 +68,25 @@ pub(super) struct Tally {
     pub(super) failed: u64,
 }
 
-pub(super) struct Driver<'s, L, S> {
-    shell: Shell<L>,
-    inbox: Inbox,
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) tally: Tally,
+    /// Payments that nobody knows the outcome of.
+    pub(super) unknown: usize,
+}
+
+pub(super) struct Driver<'s, C: Shell, S> {
+    shell: C,
+    inbox: Inbox<C::Event>,
     signals: Signals,
     screen: &'s mut S,
     tally: Tally,
     /// Payments to me that no `wait` has waited for yet.
     unclaimed: u64,
-    /// Whether Ctrl-C stops what is under way only, and not the program.
-    interrupt_stops_command: bool,
+    /// Whether a person gives the commands: then questions are asked, and Ctrl-C stops what is
+    /// under way only, and not the program.
+    person: bool,
 }
 
 /// What follows a command.
@@ -93,33 +105,53 @@ enum Watched<T> {
     Terminated,
 }
 
-impl<'s, L, S> Driver<'s, L, S>
-where
-    L: AsyncFnMut(u16) -> Result<P2pPort, Error>,
-    S: Screen,
-{
+impl<T> Watched<T> {
+    fn map<U>(self, map: impl FnOnce(T) -> U) -> Watched<U> {
+        match self {
+            Self::Done(done) => Watched::Done(map(done)),
+            Self::Interrupted => Watched::Interrupted,
+            Self::Terminated => Watched::Terminated,
+        }
+    }
+}
+
+impl<'s, C: Shell, S: Screen> Driver<'s, C, S> {
     pub(super) fn new(
-        shell: Shell<L>,
-        inbox: Inbox,
+        shell: C,
+        inbox: Inbox<C::Event>,
         screen: &'s mut S,
-        interrupt_stops_command: bool,
+        person: bool,
     ) -> Result<Self, Error> {
         let (tally, unclaimed) = (Tally::default(), 0);
         let signals = Signals::catch()?;
-        Ok(Self { shell, inbox, signals, screen, tally, unclaimed, interrupt_stops_command })
+        Ok(Self { shell, inbox, signals, screen, tally, unclaimed, person })
     }
 
     /// Works off the input, then says goodbye to the server, whatever has happened.
-    pub(super) async fn run(mut self, mut input: mpsc::Receiver<Input>) -> io::Result<Tally> {
+    pub(super) async fn run(mut self, mut input: mpsc::Receiver<Input>) -> io::Result<Ended> {
         let ended = self.run_commands(&mut input).await;
+        let unknown = match &ended {
+            Ok(_) if !self.person => self.tell_unknown_outcomes().await,
+            _ => Ok(0),
+        };
         let goodbye_said = matches!(ended, Ok(true));
         if !goodbye_said {
             // Nobody asked for it as a command, so nobody waits for its outcome.
             let _ = timeout(GOODBYE_TIME_MAX, self.shell.leave()).await;
         }
         ended?;
+        let unknown = unknown?;
         self.show_events()?;
-        Ok(self.tally)
+        Ok(Ended { tally: self.tally, unknown })
+    }
+
+    /// A script that ends has nobody to whom its payments' outcomes could be told later.
+    async fn tell_unknown_outcomes(&mut self) -> io::Result<usize> {
+        let unknown = self.shell.unknown_outcomes().await;
+        for failure in &unknown {
+            self.screen.show_failure(failure)?;
+        }
+        Ok(unknown.len())
     }
 
     /// Shows the events that are here. No more of them come meanwhile: whatever passes them on runs
@@ -132,6 +164,12 @@ where
     }
 
     async fn run_commands(&mut self, input: &mut mpsc::Receiver<Input>) -> io::Result<bool> {
+        if let Some(first) = C::first_command().filter(|_| self.person) {
+            let outcome = self.execute(first, input).await?;
+            if let Next::End { goodbye_said } = self.conclude(outcome)? {
+                return Ok(goodbye_said);
+            }
+        }
         loop {
             self.screen.ready(self.shell.account(), self.shell.online());
             let line = match self.next_input(input).await? {
@@ -140,7 +178,7 @@ where
                     return Ok(false);
                 }
             };
-            if let Next::End { goodbye_said } = self.obey(line).await? {
+            if let Next::End { goodbye_said } = self.obey(line, input).await? {
                 return Ok(goodbye_said);
             }
         }
@@ -155,7 +193,7 @@ where
                 biased;
                 _ = self.signals.terminate.recv() => return Ok(Watched::Terminated),
                 _ = self.signals.interrupt.recv() => {
-                    if !self.interrupt_stops_command {
+                    if !self.person {
                         return Ok(Watched::Interrupted);
                     }
                 }
@@ -164,38 +202,49 @@ where
                     self.show_events()?;
                     return Ok(Watched::Done(line));
                 }
-                event = self.inbox.next() => self.show_event(&event)?,
+                event = self.inbox.next() => {
+                    self.show_event(&event)?;
+                }
             }
         }
     }
 
-    async fn obey(&mut self, line: Input) -> io::Result<Next> {
+    async fn obey(&mut self, line: Input, input: &mut mpsc::Receiver<Input>) -> io::Result<Next> {
         let parsed = match line {
-            Input::Line(line) => {
-                command::parse(&line).map_err(|error| Failure::new(error.to_string(), error.hint()))
-            }
+            Input::Line(line) => (C::LANGUAGE.parse)(&line)
+                .map_err(|error| Failure::new(error.to_string(), error.hint())),
             Input::Unreadable(reason) => Err(Failure::new(reason, "'help' shows all commands")),
         };
-        let command = match parsed {
+        let line = match parsed {
             Ok(None) => return Ok(Next::Command),
-            Ok(Some(command)) => Ok(command),
+            Ok(Some(line)) => Ok(line),
             Err(failure) => Err(failure),
         };
         self.tally.commands += 1;
-        let leaving = command == Ok(Command::Exit);
-        let watched = match command {
-            Ok(Command::Exit) => self.leave().await,
-            Ok(Command::Wait(limit)) => self.wait(limit).await?,
-            Ok(command) => self.execute(command).await?,
+        let leaving = matches!(line, Ok(Line::Exit));
+        let watched = match line {
+            Ok(Line::Exit) => self.leave().await,
+            Ok(Line::Help) => Watched::Done(Ok(view::help(&(C::LANGUAGE.usages)()))),
+            Ok(Line::Wait(limit)) => self.wait(limit).await?,
+            Ok(Line::Command(command)) => self.execute(command, input).await?,
             Err(failure) => Watched::Done(Err(failure)),
         };
+        let next = self.conclude(watched)?;
+        Ok(if leaving { Next::End { goodbye_said: true } } else { next })
+    }
+
+    /// Says how a command went.
+    fn conclude(&mut self, watched: Watched<Result<String, Failure>>) -> io::Result<Next> {
         let outcome = match watched {
             Watched::Done(outcome) => outcome,
-            Watched::Interrupted if self.interrupt_stops_command => {
+            Watched::Interrupted if self.person => {
                 self.screen.interrupted()?;
                 Err(Failure::new(
                     "stopped waiting for the answer",
-                    "what you asked for may still be done: look at 'balance'",
+                    format!(
+                        "what you asked for may still be done: look at '{}'",
+                        C::LOOK_AFTER_INTERRUPT
+                    ),
                 ))
             }
             Watched::Interrupted | Watched::Terminated => {
@@ -203,7 +252,7 @@ where
             }
         };
         self.show_outcome(outcome)?;
-        Ok(if leaving { Next::End { goodbye_said: true } } else { Next::Command })
+        Ok(Next::Command)
     }
 
     fn show_outcome(&mut self, outcome: Result<String, Failure>) -> io::Result<()> {
@@ -216,11 +265,62 @@ where
         }
     }
 
-    async fn execute(&mut self, command: Command) -> io::Result<Watched<Result<String, Failure>>> {
+    /// Does a command, with whatever is to be shown and asked in between.
+    async fn execute(
+        &mut self,
+        command: C::Command,
+        input: &mut mpsc::Receiver<Input>,
+    ) -> io::Result<Watched<Result<String, Failure>>> {
+        let mut watched = self.watch(async |shell: &mut C| shell.execute(command).await).await?;
+        loop {
+            let Part { shown, ask, pending } = match watched {
+                Watched::Done(Ok(Reply::Part(part))) => part,
+                Watched::Done(Ok(Reply::Done(text))) => return Ok(Watched::Done(Ok(text))),
+                Watched::Done(Err(failure)) => return Ok(Watched::Done(Err(failure))),
+                Watched::Interrupted => return Ok(Watched::Interrupted),
+                Watched::Terminated => return Ok(Watched::Terminated),
+            };
+            self.screen.show(&shown)?;
+            drop::<Zeroizing<String>>(shown);
+            let answer = match self.answer(ask, input).await? {
+                Watched::Done(answer) => answer,
+                Watched::Interrupted => return Ok(Watched::Interrupted),
+                Watched::Terminated => return Ok(Watched::Terminated),
+            };
+            watched = self.watch(async |shell: &mut C| shell.go_on(pending, answer).await).await?;
+        }
+    }
+
+    /// The answer of the person, or the one where there is none.
+    async fn answer(
+        &mut self,
+        ask: Option<Ask>,
+        input: &mut mpsc::Receiver<Input>,
+    ) -> io::Result<Watched<Answer>> {
+        let Some(Ask { question, unasked }) = ask else { return Ok(Watched::Done(Answer::Yes)) };
+        if !self.person {
+            return Ok(Watched::Done(unasked));
+        }
+        self.screen.ask(&question);
+        Ok(match self.next_input(input).await? {
+            Watched::Done(None) => Watched::Terminated,
+            answered => answered.map(|line| match line {
+                Some(Input::Line(line)) => Answer::of(&line),
+                Some(Input::Unreadable(_)) | None => Answer::No,
+            }),
+        })
+    }
+
+    /// Shows what happens while the shell works.
+    async fn watch<F>(&mut self, work: F) -> io::Result<Watched<Step<C::Pending>>>
+    where
+        F: AsyncFnOnce(&mut C) -> Step<C::Pending>,
+    {
         let Self { shell, inbox, signals, screen, unclaimed, .. } = self;
-        let mut lost = false;
+        // A log-in ends once and a key changes seldom: there are one or two of them.
+        let mut to_heed = Vec::new();
         let watched = {
-            let mut work = pin!(shell.execute(command));
+            let mut work = pin!(work(shell));
             loop {
                 tokio::select! {
                     biased;
@@ -229,15 +329,19 @@ where
                     // Before the events, for the same reason as the input is.
                     outcome = &mut work => break Watched::Done(outcome),
                     event = inbox.next() => {
-                        lost |= matches!(event, WalletEvent::ServerLost(_));
-                        *unclaimed += u64::from(matches!(event, WalletEvent::Received { .. }));
-                        show_event(*screen, inbox, &event)?;
+                        let meaning = event.meaning();
+                        show_event::<C>(*screen, inbox, &event)?;
+                        if meaning == Meaning::Received {
+                            *unclaimed += 1;
+                        } else if meaning != Meaning::Other && !to_heed.contains(&meaning) {
+                            to_heed.push(meaning);
+                        }
                     }
                 }
             }
         };
-        if lost {
-            shell.forget_log_in();
+        for meaning in &to_heed {
+            shell.heed(meaning);
         }
         // What came before the outcome is shown before it.
         self.show_events()?;
@@ -261,12 +365,8 @@ where
                     "are you logged in, and does the payer know your name?",
                 ))));
             };
-            self.show_event(&event)?;
-            if let WalletEvent::ServerLost(_) = event {
-                return Ok(Watched::Done(Err(Failure::new(
-                    "no payment can come: the connection to the server is lost",
-                    "'login' again once the server is back",
-                ))));
+            if let Meaning::LoggedOut { ends_wait } = self.show_event(&event)? {
+                return Ok(Watched::Done(Err(ends_wait)));
             }
         }
         self.unclaimed -= 1;
@@ -280,18 +380,24 @@ where
         Watched::Done(left.map(|()| view::GOODBYE.to_owned()))
     }
 
-    fn show_event(&mut self, event: &WalletEvent) -> io::Result<()> {
-        match event {
-            WalletEvent::Received { .. } => self.unclaimed += 1,
-            WalletEvent::ServerLost(_) => self.shell.forget_log_in(),
-            WalletEvent::NotReceived { .. } | WalletEvent::ServerSaid(_) => {}
+    fn show_event(&mut self, event: &C::Event) -> io::Result<Meaning> {
+        let meaning = event.meaning();
+        match meaning {
+            Meaning::Received => self.unclaimed += 1,
+            Meaning::LoggedOut { .. } | Meaning::KeyChanged(_) => self.shell.heed(&meaning),
+            Meaning::Other => {}
         }
-        show_event(self.screen, &self.inbox, event)
+        show_event::<C>(self.screen, &self.inbox, event)?;
+        Ok(meaning)
     }
 }
 
-fn show_event(screen: &mut impl Screen, inbox: &Inbox, event: &WalletEvent) -> io::Result<()> {
-    screen.show(&view::event(event))?;
+fn show_event<C: Shell>(
+    screen: &mut impl Screen,
+    inbox: &Inbox<C::Event>,
+    event: &C::Event,
+) -> io::Result<()> {
+    screen.show(&event.text())?;
     match inbox.take_missed() {
         0 => Ok(()),
         missed => screen.show(&view::events_missed(missed)),

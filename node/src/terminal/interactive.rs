@@ -1,9 +1,9 @@
-//! Commands typed by a person: line editing, history and completion, with whatever happens meanwhile
-//! shown above the line that is being typed.
+//! Commands typed by a person: line editing, history and completion, with whatever happens
+//! meanwhile shown above the line that is being typed.
 //!
-//! The line editor blocks, so it has a thread. The driver tells that thread when the next command may
-//! come; the thread sends the line. Only one of them writes to the screen at any time, which is what
-//! [`Canvas`] is for.
+//! The line editor blocks, so it has a thread. The driver tells that thread when the next command
+//! may come; the thread sends the line. Only one of them writes to the screen at any time, which is
+//! what [`Canvas`] is for.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -21,13 +21,14 @@ use reedline::{
     MenuBuilder as _, Reedline, ReedlineEvent, ReedlineMenu, Signal, default_emacs_keybindings,
 };
 use tokio::sync::mpsc;
-use wire::{P2pPort, Username};
+use wire::Username;
+use zeroize::Zeroizing;
 
 use super::Inbox;
-use super::command::{self, Question};
 use super::driver::{Driver, Input, Screen};
+use super::lexicon::{self, Question};
 use super::shell::Shell;
-use super::view::{self, Failure};
+use super::view::Failure;
 use crate::error::{Error, problem_text};
 use crate::logging;
 use crate::printable::printable;
@@ -48,14 +49,11 @@ const MENU: &str = "completion";
 const NOBODY: &str = "mite";
 
 /// Talks with the person at the terminal until they leave.
-pub(super) async fn run<L>(
-    shell: Shell<L>,
-    inbox: Inbox,
-    name: Option<Username>,
-) -> Result<(), Error>
-where
-    L: AsyncFnMut(u16) -> Result<P2pPort, Error>,
-{
+pub(super) async fn run<C: Shell>(
+    shell: C,
+    inbox: Inbox<C::Event>,
+    has_default_name: bool,
+) -> Result<(), Error> {
     let printer = ExternalPrinter::new(TEXTS_MAX);
     let canvas = Canvas::new(printer.sender());
     let on_canvas = canvas.clone();
@@ -63,20 +61,22 @@ where
         // The log has nobody to tell that the terminal is gone.
         let _ = on_canvas.print(line);
     });
-    canvas.print(&view::welcome(name.as_ref())).map_err(Error::Terminal)?;
+    canvas.print(&shell.welcome()).map_err(Error::Terminal)?;
 
-    let (ready, may_read) = channel();
+    let (turns, may_read) = channel();
     let (lines, input) = mpsc::channel(1);
-    let words = Arc::new(Mutex::new(Words::default()));
+    let words = Arc::new(Mutex::new(Words { usages: (C::LANGUAGE.usages)(), ..Words::default() }));
     let stop = Arc::new(AtomicBool::new(false));
     let reader = LineReader {
         editor: Some(editor(printer, Arc::clone(&words), Arc::clone(&stop))),
+        stop: Arc::clone(&stop),
         canvas: canvas.clone(),
         words,
-        has_default_name: name.is_some(),
+        questions: C::LANGUAGE.questions,
+        has_default_name,
         default_port: shell.default_port(),
     };
-    let mut screen = Window { canvas, ready };
+    let mut screen = Window { canvas, turns };
     let driver = Driver::new(shell, inbox, &mut screen, true)?;
     let thread = thread::Builder::new()
         .name("terminal".into())
@@ -155,20 +155,23 @@ impl Canvas {
 
 fn write_out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout();
-    stdout.write_all(format!("{text}\n").as_bytes())?;
+    // It may be a secret.
+    stdout.write_all(Zeroizing::new(format!("{text}\n")).as_bytes())?;
     stdout.flush()
 }
 
 /// What the driver sees of all this.
 struct Window {
     canvas: Canvas,
-    ready: Sender<Ready>,
+    turns: Sender<Turn>,
 }
 
-/// The next command may come.
-struct Ready {
-    account: Option<Username>,
-    online: Vec<Username>,
+/// It is the person's turn.
+enum Turn {
+    /// The next command may come.
+    Command { account: Option<Username>, online: Vec<Username> },
+    /// This is to be answered.
+    Question(String),
 }
 
 impl Screen for Window {
@@ -177,6 +180,9 @@ impl Screen for Window {
     }
 
     fn show_failure(&mut self, failure: &Failure) -> io::Result<()> {
+        if let Some(warning) = &failure.warning {
+            self.canvas.print(warning)?;
+        }
         self.canvas.print(&problem_text(&failure.message, failure.hint.as_deref()))
     }
 
@@ -187,7 +193,12 @@ impl Screen for Window {
 
     fn ready(&mut self, account: Option<&Username>, online: &[Username]) {
         // If the reader is gone, its end of the input says so.
-        let _ = self.ready.send(Ready { account: account.cloned(), online: online.to_vec() });
+        let (account, online) = (account.cloned(), online.to_vec());
+        let _ = self.turns.send(Turn::Command { account, online });
+    }
+
+    fn ask(&mut self, question: &str) {
+        let _ = self.turns.send(Turn::Question(question.to_owned()));
     }
 }
 
@@ -195,8 +206,12 @@ impl Screen for Window {
 struct LineReader {
     /// Always there; its settings change by value.
     editor: Option<Reedline>,
+    /// Whether the program ends.
+    stop: Arc<AtomicBool>,
     canvas: Canvas,
     words: Arc<Mutex<Words>>,
+    /// What a line leaves open.
+    questions: fn(&str, bool) -> &'static [Question],
     has_default_name: bool,
     default_port: u16,
 }
@@ -211,22 +226,13 @@ enum Typed {
 }
 
 impl LineReader {
-    fn run(mut self, may_read: &Receiver<Ready>, lines: &mpsc::Sender<Input>) -> io::Result<()> {
-        while let Ok(Ready { account, online }) = may_read.recv() {
-            let account = account.as_ref().map_or(NOBODY, Username::as_str);
-            let prompt = Label::prompt(&printable(account));
-            self.expect(Expected::Command, Some(online));
-            let line = loop {
-                match self.read(&prompt)? {
-                    Typed::Left => return Ok(()),
-                    Typed::Line(line) if !line.trim().is_empty() => {
-                        if let Some(line) = self.complete(line)? {
-                            break line;
-                        }
-                    }
-                    Typed::Line(_) | Typed::Cancelled => {}
-                }
+    fn run(mut self, may_read: &Receiver<Turn>, lines: &mpsc::Sender<Input>) -> io::Result<()> {
+        while let Ok(turn) = may_read.recv() {
+            let line = match turn {
+                Turn::Command { account, online } => self.read_command(account.as_ref(), online)?,
+                Turn::Question(question) => self.read_answer(&question)?,
             };
+            let Some(line) = line else { return Ok(()) };
             if lines.blocking_send(Input::Line(line)).is_err() {
                 return Ok(());
             }
@@ -234,17 +240,49 @@ impl LineReader {
         Ok(())
     }
 
+    /// A whole command. `None` if the person leaves.
+    fn read_command(
+        &mut self,
+        account: Option<&Username>,
+        online: Vec<Username>,
+    ) -> io::Result<Option<String>> {
+        let prompt = Label::prompt(&printable(account.map_or(NOBODY, Username::as_str)));
+        self.expect(Expected::Command, Some(online));
+        loop {
+            match self.read(&prompt)? {
+                Typed::Left => return Ok(None),
+                Typed::Line(line) if !line.trim().is_empty() => {
+                    if let Some(line) = self.complete(line)? {
+                        return Ok(Some(line));
+                    }
+                }
+                Typed::Line(_) | Typed::Cancelled => {}
+            }
+        }
+    }
+
+    /// The answer to a question of yes or no. Ctrl-C and Ctrl-D are no answer, which is no; the
+    /// next Ctrl-D, at the prompt, leaves. `None` if the program ends.
+    fn read_answer(&mut self, question: &str) -> io::Result<Option<String>> {
+        self.expect(Expected::Anything, None);
+        Ok(match self.read_unremembered(&Label::yes_or_no(&printable(question)))? {
+            Typed::Line(line) => Some(line),
+            Typed::Cancelled | Typed::Left if !self.stop.load(Ordering::Relaxed) => {
+                Some(String::new())
+            }
+            Typed::Cancelled | Typed::Left => None,
+        })
+    }
+
     /// Asks for what the line leaves open. `None` if the person thinks better of it.
     fn complete(&mut self, mut line: String) -> io::Result<Option<String>> {
-        for &question in command::questions(&line, self.has_default_name) {
+        for &question in (self.questions)(&line, self.has_default_name) {
             let expected = match question {
                 Question::Payee => Expected::Name,
                 Question::Name | Question::Port | Question::Amount => Expected::Anything,
             };
             self.expect(expected, None);
-            self.remember_lines(false);
-            let answer = self.read(&Label::question(question, self.default_port));
-            self.remember_lines(true);
+            let answer = self.read_unremembered(&Label::question(question, self.default_port));
             self.expect(Expected::Command, None);
             let Typed::Line(answer) = answer? else { return Ok(None) };
             let answer = answer.trim();
@@ -254,7 +292,7 @@ impl LineReader {
                 }
                 return Ok(None);
             }
-            if let Err(error) = command::check_answer(question, answer) {
+            if let Err(error) = lexicon::check_answer(question, answer) {
                 self.canvas.print(&problem_text(&error.to_string(), Some(&error.hint())))?;
                 return Ok(None);
             }
@@ -262,6 +300,14 @@ impl LineReader {
             line.push_str(answer);
         }
         Ok(Some(line))
+    }
+
+    /// Reads a line that does not go into the history.
+    fn read_unremembered(&mut self, prompt: &Label) -> io::Result<Typed> {
+        self.remember_lines(false);
+        let typed = self.read(prompt);
+        self.remember_lines(true);
+        typed
     }
 
     fn read(&mut self, prompt: &Label) -> io::Result<Typed> {
@@ -279,7 +325,7 @@ impl LineReader {
         })
     }
 
-    /// Whether what is typed goes into the history: answers to questions do not.
+    /// Whether what is typed goes into the history.
     fn remember_lines(&mut self, remember: bool) {
         // Every line begins with the empty prefix.
         let excluded_prefix = (!remember).then(String::new);

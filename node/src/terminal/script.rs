@@ -4,10 +4,10 @@
 use std::io::{self, BufRead, Read as _, Write};
 
 use tokio::sync::mpsc;
-use wire::P2pPort;
+use zeroize::Zeroizing;
 
 use super::Inbox;
-use super::driver::{Driver, Input, Screen, Tally};
+use super::driver::{Driver, Ended, Input, Screen, Tally};
 use super::shell::Shell;
 use super::view::Failure;
 use crate::error::{Error, write_problem};
@@ -21,10 +21,7 @@ const TOO_LONG: &str = "the line is too long for a command";
 const NOT_TEXT: &str = "the line is not text in UTF-8";
 
 /// Runs the commands of stdin.
-pub(super) async fn run<L>(shell: Shell<L>, inbox: Inbox) -> Result<(), Error>
-where
-    L: AsyncFnMut(u16) -> Result<P2pPort, Error>,
-{
+pub(super) async fn run<C: Shell>(shell: C, inbox: Inbox<C::Event>) -> Result<(), Error> {
     let (sender, input) = mpsc::channel(LINES_AHEAD_MAX);
     // A thread that is never waited for: it may sit in a read that never ends.
     std::thread::Builder::new()
@@ -32,28 +29,28 @@ where
         .spawn(move || read_lines(&mut io::stdin().lock(), &sender))
         .map_err(Error::Terminal)?;
     let mut screen = Plain { out: io::stdout(), err: io::stderr() };
-    let tally = drive(shell, inbox, input, &mut screen).await?;
-    verdict(tally)
+    verdict(drive(shell, inbox, input, &mut screen).await?)
 }
 
-pub(super) async fn drive<L, O, E>(
-    shell: Shell<L>,
-    inbox: Inbox,
+pub(super) async fn drive<C, O, E>(
+    shell: C,
+    inbox: Inbox<C::Event>,
     input: mpsc::Receiver<Input>,
     screen: &mut Plain<O, E>,
-) -> Result<Tally, Error>
+) -> Result<Ended, Error>
 where
-    L: AsyncFnMut(u16) -> Result<P2pPort, Error>,
+    C: Shell,
     O: Write,
     E: Write,
 {
     Driver::new(shell, inbox, screen, false)?.run(input).await.map_err(Error::Terminal)
 }
 
-fn verdict(tally: Tally) -> Result<(), Error> {
-    match tally {
-        Tally { failed: 0, .. } => Ok(()),
-        Tally { failed, commands } => Err(Error::CommandsFailed { failed, commands }),
+fn verdict(Ended { tally, unknown }: Ended) -> Result<(), Error> {
+    match (tally, unknown) {
+        (Tally { failed: 0, .. }, 0) => Ok(()),
+        (Tally { failed: 0, .. }, payments) => Err(Error::OutcomesUnknown { payments }),
+        (Tally { failed, commands }, _) => Err(Error::CommandsFailed { failed, commands }),
     }
 }
 
@@ -68,13 +65,17 @@ impl<O: Write, E: Write> Screen for Plain<O, E> {
         if text.is_empty() {
             return Ok(());
         }
-        // One write a text: whoever reads the pipe sees whole lines.
-        self.out.write_all(format!("{}\n", text.trim_end_matches('\n')).as_bytes())?;
+        // One write a text: whoever reads the pipe sees whole lines. It may be a secret.
+        let lines = Zeroizing::new(format!("{}\n", text.trim_end_matches('\n')));
+        self.out.write_all(lines.as_bytes())?;
         self.out.flush()
     }
 
     fn show_failure(&mut self, failure: &Failure) -> io::Result<()> {
         // A closed standard error is no reason to stop: the exit code still tells.
+        if let Some(warning) = &failure.warning {
+            let _ = writeln!(self.err, "{warning}");
+        }
         let _ = write_problem(&mut self.err, &failure.message, failure.hint.as_deref());
         Ok(())
     }
@@ -157,8 +158,12 @@ mod tests {
 
     #[test]
     fn one_failure_decides() {
-        assert!(verdict(Tally { commands: 3, failed: 0 }).is_ok());
-        let error = verdict(Tally { commands: 3, failed: 1 }).expect_err("a failure");
+        let ended = |failed, unknown| Ended { tally: Tally { commands: 3, failed }, unknown };
+        assert!(verdict(ended(0, 0)).is_ok());
+        let error = verdict(ended(1, 1)).expect_err("a failure");
         assert_eq!((error.exit_code(), error.to_string().as_str()), (1, "1 of 3 commands failed"));
+        let error = verdict(ended(0, 2)).expect_err("nobody knows whether they are failures");
+        assert_eq!(error.exit_code(), 1);
+        assert_eq!(error.to_string(), "payments whose outcome is unknown: 2");
     }
 }

@@ -1,151 +1,152 @@
-//! Does one command, by messages to the wallet, and remembers what the next one needs to know.
+//! What the driver, which takes commands and events as they come, needs of a protocol.
 
 use actix::MailboxError;
-use actors::messages::{AccountList, GoOnline, Leave, Pay, ReadAccount, Register, WalletError};
-use wire::{Amount, P2pPort, Username};
+use wire::{PublicKey, Username};
+use zeroize::Zeroizing;
 
-use super::command::Command;
-use super::view::{self, Failure, Request};
-use super::{TerminalConfig, WalletHandle};
-use crate::error::Error;
+use super::lexicon::Language;
+use super::view::Failure;
 
-/// What the terminal knows between two commands.
-pub(super) struct Shell<L> {
-    config: TerminalConfig,
-    wallet: WalletHandle,
-    listen: L,
-    port: Option<P2pPort>,
-    account: Option<Username>,
-    online: Vec<Username>,
-}
+/// The commands of one protocol, done by messages to its wallet, and what the next command needs to
+/// know.
+pub(super) trait Shell {
+    /// A line that makes sense and that only this protocol knows.
+    type Command;
+    /// What is still to be done once the person has answered.
+    type Pending;
+    /// What the wallet tells unasked.
+    type Event: ShellEvent;
 
-impl<L> Shell<L>
-where
-    L: AsyncFnMut(u16) -> Result<P2pPort, Error>,
-{
-    pub(super) fn new(config: TerminalConfig, wallet: WalletHandle, listen: L) -> Self {
-        Self { config, wallet, listen, port: None, account: None, online: Vec::new() }
-    }
+    const LANGUAGE: Language<Self::Command>;
+
+    /// Where to look at what became of something that was not waited for.
+    const LOOK_AFTER_INTERRUPT: &'static str;
+
+    /// What a person sees first.
+    fn welcome(&self) -> String;
+
+    /// What is done before a person's first command.
+    fn first_command() -> Option<Self::Command>;
 
     /// Where `login` listens without a port; 0 for any free one.
-    pub(super) fn default_port(&self) -> u16 {
-        self.port.map_or(self.config.p2p_port, P2pPort::get)
-    }
+    fn default_port(&self) -> u16;
 
-    /// Who is logged in.
-    pub(super) fn account(&self) -> Option<&Username> {
-        self.account.as_ref()
-    }
+    /// Whose account it is, as far as is known.
+    fn account(&self) -> Option<&Username>;
 
     /// Who was online when the server last said.
-    pub(super) fn online(&self) -> &[Username] {
-        &self.online
-    }
+    fn online(&self) -> &[Username];
 
-    /// The connection to the server is gone, and the log-in with it.
-    pub(super) fn forget_log_in(&mut self) {
-        self.account = None;
-    }
+    /// Remembers what has happened meanwhile.
+    fn heed(&mut self, meaning: &Meaning);
 
-    /// Does everything except to wait and to leave, which are the driver's matter. Gives the text
-    /// to show, with or without a line end.
-    pub(super) async fn execute(&mut self, command: Command) -> Result<String, Failure> {
-        match command {
-            Command::Help | Command::Wait(_) | Command::Exit => Ok(view::help()),
-            Command::Register(name) => self.register(name).await,
-            Command::LogIn { name, port } => self.log_in(name, port).await,
-            Command::List => {
-                let list = self.read_account().await?;
-                Ok(view::account_list(&list, self.account.as_ref()))
-            }
-            Command::Balance => Ok(view::balance(self.read_account().await?.balance)),
-            Command::Pay { payee, amount } => self.pay(payee, amount).await,
-        }
-    }
+    /// Does a command, or the part of it that needs no answer.
+    async fn execute(&mut self, command: Self::Command) -> Step<Self::Pending>;
+
+    /// Goes on with a command.
+    async fn go_on(&mut self, pending: Self::Pending, answer: Answer) -> Step<Self::Pending>;
 
     /// Says goodbye to the server.
-    pub(super) async fn leave(&mut self) -> Result<(), Failure> {
-        answer(self.wallet.leave.send(Leave).await, Request::Leave)
-    }
+    async fn leave(&mut self) -> Result<(), Failure>;
 
-    async fn register(&mut self, name: Option<Username>) -> Result<String, Failure> {
-        let name = self.or_default(name, "register alice")?;
-        let asked = self.wallet.register.send(Register(name.clone())).await;
-        answer(asked, Request::Register)?;
-        Ok(view::registered(&name))
-    }
+    /// Payments whose outcome nobody knows when a script ends, each as what is to be said of it.
+    async fn unknown_outcomes(&mut self) -> Vec<Failure>;
+}
 
-    async fn log_in(
-        &mut self,
-        name: Option<Username>,
-        port: Option<u16>,
-    ) -> Result<String, Failure> {
-        let name = self.or_default(name, "login alice")?;
-        let port = self.listen_on(port).await?;
-        let asked = self.wallet.go_online.send(GoOnline { name: name.clone(), port }).await;
-        let list = answer(asked, Request::LogIn)?;
-        self.account = Some(name.clone());
-        self.remember(&list);
-        let list = view::account_list(&list, self.account.as_ref());
-        Ok(format!("{}\n{list}", view::logged_in(&name, port)))
-    }
+/// How far a command has come.
+pub(super) type Step<P> = Result<Reply<P>, Failure>;
 
-    async fn pay(&mut self, payee: Username, amount: Amount) -> Result<String, Failure> {
-        let asked = self.wallet.pay.send(Pay { payee: payee.clone(), amount }).await;
-        let report = answer(asked, Request::Pay)?;
-        view::payment_report(&report, &payee, amount)
-    }
+/// What a command has brought.
+pub(super) enum Reply<P> {
+    /// All of it: a text to show, with or without a line end.
+    Done(String),
+    /// A part of it.
+    Part(Part<P>),
+}
 
-    async fn read_account(&mut self) -> Result<AccountList, Failure> {
-        let list = answer(self.wallet.read_account.send(ReadAccount).await, Request::Read)?;
-        self.remember(&list);
-        Ok(list)
-    }
+/// What is to be shown, and perhaps asked, before a command goes on.
+pub(super) struct Part<P> {
+    /// Wiped from memory once it is shown: it may be a secret.
+    pub(super) shown: Zeroizing<String>,
+    /// What to ask a person; `None` goes on at once.
+    pub(super) ask: Option<Ask>,
+    pub(super) pending: P,
+}
 
-    fn remember(&mut self, list: &AccountList) {
-        self.online = list.online.iter().map(|user| user.name.clone()).collect();
-    }
+/// A question that is answered with yes or no. Nothing but a clear yes is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    /// What stands before ` [y/N]`.
+    pub(super) question: String,
+    /// The answer where there is nobody to ask.
+    pub(super) unasked: Answer,
+}
 
-    /// The port on which the listener is bound, once for the whole program: peers that have seen
-    /// the list must find it where the list says.
-    async fn listen_on(&mut self, asked: Option<u16>) -> Result<P2pPort, Failure> {
-        if let Some(port) = self.port {
-            return match asked {
-                Some(asked) if asked != 0 && asked != port.get() => Err(Failure::new(
-                    format!("already listening on port {port}"),
-                    "leave the port out, or start another client for another port",
-                )),
-                _ => Ok(port),
-            };
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Yes,
+    No,
+}
+
+impl Answer {
+    /// What a typed line means.
+    pub(super) fn of(line: &str) -> Self {
+        let line = line.trim();
+        if line.eq_ignore_ascii_case("y") || line.eq_ignore_ascii_case("yes") {
+            Self::Yes
+        } else {
+            Self::No
         }
-        let wanted = asked.unwrap_or(self.config.p2p_port);
-        let port = (self.listen)(wanted)
-            .await
-            .map_err(|error| Failure { message: error.to_string(), hint: error.hint() })?;
-        self.port = Some(port);
-        Ok(port)
-    }
-
-    fn or_default(&self, name: Option<Username>, example: &str) -> Result<Username, Failure> {
-        name.or_else(|| self.config.name.clone()).ok_or_else(|| {
-            Failure::new(
-                "no name is given",
-                format!("write: {example}, or start the program with --name"),
-            )
-        })
     }
 }
 
-/// The wallet's answer, or what is to be said in its place.
-fn answer<T>(
-    reply: Result<Result<T, WalletError>, MailboxError>,
-    request: Request,
-) -> Result<T, Failure> {
-    match reply {
-        Ok(reply) => reply.map_err(|error| view::wallet_failure(&error, request)),
-        Err(MailboxError::Closed | MailboxError::Timeout) => Err(Failure::new(
+/// Something that the wallet tells unasked.
+pub(super) trait ShellEvent: Send + 'static {
+    /// In words.
+    fn text(&self) -> String;
+
+    /// What it means for who waits for payments.
+    fn meaning(&self) -> Meaning;
+}
+
+/// What an event means to the driver, and through it to the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A payment came in.
+    Received,
+    /// Nobody is logged in any more, so no payment can come.
+    LoggedOut {
+        /// What a `wait` that it ends has to say.
+        ends_wait: Failure,
+    },
+    /// The account has this key from now on.
+    KeyChanged(PublicKey),
+    /// Nothing that matters to it.
+    Other,
+}
+
+/// What the wallet has answered, if it is still there to answer. `look` is where to look at what
+/// became of a payment.
+pub(super) fn heard<T>(reply: Result<T, MailboxError>, look: &str) -> Result<T, Failure> {
+    reply.map_err(|(MailboxError::Closed | MailboxError::Timeout)| {
+        Failure::new(
             "the wallet has stopped",
-            "start the program again, and look at 'balance' before you repeat a payment",
-        )),
+            format!("start the program again, and look at '{look}' before you repeat a payment"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_yes_is_one() {
+        for yes in ["y", "Y", "yes", " YES ", "Yes"] {
+            assert_eq!(Answer::of(yes), Answer::Yes, "{yes:?}");
+        }
+        for no in ["", "n", "no", "ye", "yess", "y es", "ja", "1", "pay bob 10"] {
+            assert_eq!(Answer::of(no), Answer::No, "{no:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reedline::{Completer, CompletionResult, Span, Suggestion};
 
 use crate::printable::printable;
-use crate::terminal::command::VERBS;
+use crate::terminal::lexicon::Usage;
 
 /// What is being typed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(super) enum Expected {
 #[derive(Debug, Default)]
 pub(super) struct Words {
     pub(super) expected: Expected,
+    pub(super) usages: Vec<Usage>,
     /// Who was online when the server last said.
     pub(super) names: Vec<String>,
 }
@@ -69,9 +70,12 @@ fn candidates<'w>(typed: &str, words: &'w Words) -> (usize, Vec<&'w str>) {
     let found = match (words.expected, before.as_slice()) {
         (Expected::Command, []) => {
             let prefix = word.to_ascii_lowercase();
-            VERBS.iter().map(|verb| verb.word).filter(|verb| verb.starts_with(&prefix)).collect()
+            let all = words.usages.iter().map(|usage| usage.word);
+            all.filter(|word| word.starts_with(&prefix)).collect()
         }
-        (Expected::Command, [verb]) if ["pay", "d"].contains(&verb.to_lowercase().as_str()) => {
+        (Expected::Command, [verb])
+            if words.usages.iter().any(|usage| usage.is(verb) && usage.names_somebody()) =>
+        {
             names()
         }
         (Expected::Name, []) => names(),
@@ -83,14 +87,22 @@ fn candidates<'w>(typed: &str, words: &'w Words) -> (usize, Vec<&'w str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terminal::lexicon::{Kind, verb};
 
     #[test]
     fn one_line_a_row() {
         let names = ["alice", "bob", "bobby", "bo\u{202e}x"].map(str::to_owned).to_vec();
-        let mut words = Words { expected: Expected::Command, names };
+        let usages = [
+            verb(Some("c"), "list", "", "", Kind::<()>::Help).usage,
+            verb(Some("d"), "pay", "NAME AMOUNT", "", Kind::<()>::Help).usage,
+            verb(Some("a"), "login", "[NAME] [PORT]", "", Kind::<()>::Help).usage,
+        ];
+        let usages = usages.to_vec();
+        let mut words = Words { expected: Expected::Command, usages, names };
         for (expected, typed, start, found) in [
             (Expected::Command, "p", 0, &["pay"][..]),
             (Expected::Command, "LI", 0, &["list"]),
+            (Expected::Command, "login b", 6, &[]),
             (Expected::Command, "zz", 0, &[]),
             (Expected::Command, "pay ", 4, &["alice", "bob", "bobby"]),
             (Expected::Command, "pay bo", 4, &["bob", "bobby"]),
@@ -105,6 +117,6 @@ mod tests {
             assert_eq!(candidates(typed, &words), (start, found.to_vec()), "{typed:?}");
         }
         words.expected = Expected::Command;
-        assert_eq!(candidates("", &words).1.len(), VERBS.len());
+        assert_eq!(candidates("", &words).1.len(), words.usages.len());
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use reedline::{Prompt, PromptEditMode, PromptHistorySearch};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::terminal::command::Question;
+use crate::terminal::lexicon::Question;
 
 /// How wide the editor takes a prompt to be that has nothing on the right.
 const WIDTH_ASSUMED: usize = 3;
@@ -32,6 +32,11 @@ impl Label {
             Question::Amount => "amount".into(),
         };
         Self { text, mark: ": " }
+    }
+
+    /// `pay 10 to bob? [y/N] `
+    pub(super) fn yes_or_no(question: &str) -> Self {
+        Self { text: question.to_owned(), mark: " [y/N] " }
     }
 }
 

@@ -1,19 +1,23 @@
 //! Whole scripts, against a wallet that only pretends.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::AsyncContext as _;
+use actix::{Actor, AsyncContext as _, Context, Handler};
 use actors::messages::{AccountList, PaymentReport, WalletError};
+use tokio::sync::mpsc;
 use wire::Amount;
 use wire::text::TextPayment;
 use wire::text::list::OnlineUser;
 
-use super::driver::{Input, Tally};
-use super::script::Plain;
 use super::shell::Shell;
 use super::*;
+use crate::terminal::driver::{Input, Tally};
+use crate::terminal::script::{self, Plain};
+use crate::terminal::{EVENTS_MAX, inbox};
 
 /// Answers as it is told, and says what it was asked.
 struct FakeWallet {
@@ -142,7 +146,7 @@ async fn run_script_with(
     name: Option<&str>,
     lines: &[&str],
     events: Recipient<WalletEvent>,
-    inbox: Inbox,
+    inbox: Inbox<WalletEvent>,
 ) -> Ran {
     let asked = Rc::new(RefCell::new(Vec::new()));
     let wallet = FakeWallet { asked: Rc::clone(&asked), events, account: None }.start();
@@ -171,9 +175,10 @@ async fn run_script_with(
     drop(sender);
     let mut screen = Plain { out: Vec::new(), err: Vec::new() };
     let shell = Shell::new(config, handle, listen);
-    let tally = script::drive(shell, inbox, input, &mut screen).await.expect("no I/O error");
+    let ended = script::drive(shell, inbox, input, &mut screen).await.expect("no I/O error");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     let asked = asked.take();
+    let tally = ended.tally;
     Ran { out: text(screen.out), err: text(screen.err), asked, listened, tally }
 }
 
