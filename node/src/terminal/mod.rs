@@ -9,10 +9,10 @@
 //! | `script` | stdin and stdout that are no terminal |
 //! | `interactive` | line editing, history, completion; events above the line being typed |
 //! | `listening` | the P2P listener, as `login` knows it |
-//! | `text` | the commands of the text protocol, by messages to its wallet |
+//! | `text`, `secure` | the commands of either protocol, by messages to its wallet |
 //!
-//! It knows the wallet by the messages of [`WalletHandle`] only, and the P2P listener by one
-//! function.
+//! It knows a wallet by the messages of [`WalletHandle`] or [`SecureWalletHandle`] only, and the
+//! P2P listener by one function.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -24,6 +24,9 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 
+pub use secure::{
+    KeyRotation, NextKey, SecureTerminalConfig, SecureWalletHandle, run as run_secure,
+};
 pub use text::{TerminalConfig, WalletHandle, run};
 
 mod driver;
@@ -31,6 +34,7 @@ mod interactive;
 mod lexicon;
 mod listening;
 mod script;
+mod secure;
 mod shell;
 mod text;
 mod view;
