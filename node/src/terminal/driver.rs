@@ -4,7 +4,6 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use wire::Username;
@@ -13,6 +12,7 @@ use zeroize::Zeroizing;
 use super::Inbox;
 use super::lexicon::Line;
 use super::shell::{Answer, Ask, Meaning, Part, Reply, Shell, ShellEvent as _, Step};
+use super::signals::Signals;
 use super::view::{self, Failure};
 use crate::error::Error;
 
@@ -43,22 +43,6 @@ pub(super) trait Screen {
     fn ready(&mut self, _account: Option<&Username>, _online: &[Username]) {}
     /// The next line is to be the answer to this question; asked of a person only.
     fn ask(&mut self, _question: &str) {}
-}
-
-/// What the system may ask of the process.
-pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    pub(super) fn catch() -> Result<Self, Error> {
-        let catch = |kind| signal(kind).map_err(Error::Terminal);
-        Ok(Self {
-            interrupt: catch(SignalKind::interrupt())?,
-            terminate: catch(SignalKind::terminate())?,
-        })
-    }
 }
 
 /// How the commands went.

@@ -6,6 +6,7 @@
 //! | `view` | values in, sentences out; pure |
 //! | `shell` | what a protocol's commands look like to the rest |
 //! | `driver` | takes commands and events as they come |
+//! | `signals` | Ctrl-C and SIGTERM |
 //! | `script` | stdin and stdout that are no terminal |
 //! | `interactive` | line editing, history, completion; events above the line being typed |
 //! | `listening` | the P2P listener, as `login` knows it |
@@ -36,6 +37,7 @@ mod listening;
 mod script;
 mod secure;
 mod shell;
+mod signals;
 mod text;
 mod view;
 

@@ -157,13 +157,11 @@ const fn own(
     verb(letter, word, arguments, meaning, Kind::Own(own))
 }
 
-pub(super) const LANGUAGE: Language<Command> =
-    Language { usages: || VERBS.map(|verb| verb.usage).to_vec(), parse, questions };
-
-/// Reads one line.
-fn parse(line: &str) -> Result<Option<Line<Command>>, CommandError> {
-    lexicon::parse(&VERBS, line, parse_own)
-}
+pub(super) const LANGUAGE: Language<Command> = Language {
+    usages: || VERBS.map(|verb| verb.usage).to_vec(),
+    parse: |line| lexicon::parse(&VERBS, line, parse_own),
+    questions,
+};
 
 fn parse_own(own: Own, usage: Usage, arguments: &[&str]) -> Result<Command, CommandError> {
     Ok(match (own, arguments) {

@@ -31,14 +31,25 @@ struct Set {
     dead: Vec<Payment>,
     /// What the wallet keeps.
     kept: Vec<Payment>,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
     /// The wallet's key has no account.
-    stranger: bool,
+    Stranger,
     /// The account is empty.
-    poor: bool,
+    Poor,
     /// The server cannot be reached.
-    offline: bool,
+    Offline,
     /// The key file cannot be replaced.
-    stuck: bool,
+    Stuck,
+}
+
+impl Trouble {
+    fn set(self) -> Set {
+        Set { trouble: Some(self), ..Set::default() }
+    }
 }
 
 struct Ran {
@@ -73,7 +84,10 @@ async fn parts(
         name: set.name.map(|name| name.parse().expect("a name")),
         p2p_port: 7001,
         unlisted: set.unlisted,
-        rotation: FakeRotation { asked: Rc::clone(&asked), stuck: set.stuck },
+        rotation: FakeRotation {
+            asked: Rc::clone(&asked),
+            stuck: set.trouble == Some(Trouble::Stuck),
+        },
     };
     let wallet = FakeWallet::new(Rc::clone(&asked), events, set).start();
     let handle = fake::handle(&wallet);
@@ -132,6 +146,8 @@ impl Screen for Recorder {
     }
 
     fn ask(&mut self, question: &str) {
-        self.out.push_str(&format!("? {question}\n"));
+        self.out.push_str("? ");
+        self.out.push_str(question);
+        self.out.push('\n');
     }
 }

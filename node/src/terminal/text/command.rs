@@ -53,13 +53,11 @@ const VERBS: [Verb<Own>; 9] = [
     verb(None, "help", "", "show this", Kind::Help),
 ];
 
-pub(super) const LANGUAGE: Language<Command> =
-    Language { usages: || VERBS.map(|verb| verb.usage).to_vec(), parse, questions };
-
-/// Reads one line.
-fn parse(line: &str) -> Result<Option<Line<Command>>, CommandError> {
-    lexicon::parse(&VERBS, line, parse_own)
-}
+pub(super) const LANGUAGE: Language<Command> = Language {
+    usages: || VERBS.map(|verb| verb.usage).to_vec(),
+    parse: |line| lexicon::parse(&VERBS, line, parse_own),
+    questions,
+};
 
 fn parse_own(own: Own, usage: Usage, arguments: &[&str]) -> Result<Command, CommandError> {
     Ok(match (own, arguments) {
@@ -141,7 +139,7 @@ mod tests {
             ("wait", Some(wait(60))),
             ("wait 5", Some(wait(5))),
         ] {
-            assert_eq!(parse(line), Ok(expected), "{line:?}");
+            assert_eq!((LANGUAGE.parse)(line), Ok(expected), "{line:?}");
         }
     }
 

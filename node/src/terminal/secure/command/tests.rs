@@ -48,12 +48,12 @@ fn one_line_a_row() {
         ("rotate-key", Command::RotateKey),
         ("ID", Command::Id),
     ] {
-        assert_eq!(parse(line), Ok(Some(Line::Command(expected))), "{line:?}");
+        assert_eq!((LANGUAGE.parse)(line), Ok(Some(Line::Command(expected))), "{line:?}");
     }
     for (line, expected) in
         [("", None), ("# pay bob 10", None), ("e", Some(Line::Exit)), ("help", Some(Line::Help))]
     {
-        assert_eq!(parse(line), Ok(expected), "{line:?}");
+        assert_eq!((LANGUAGE.parse)(line), Ok(expected), "{line:?}");
     }
 }
 

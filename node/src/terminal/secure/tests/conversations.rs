@@ -20,7 +20,7 @@ async fn a_person_sees_at_once_who_is_who() {
             key(2)
         )
     );
-    let ran = converse(Set { stranger: true, ..Set::default() }, &["exit"]).await;
+    let ran = converse(Trouble::Stranger.set(), &["exit"]).await;
     assert!(ran.out.contains("none yet: 'register NAME' opens one"), "{}", ran.out);
 }
 

@@ -30,7 +30,7 @@ pub(super) struct FakeWallet {
 
 impl FakeWallet {
     pub(super) fn new(asked: Asked, events: Recipient<WalletNews>, set: Set) -> Self {
-        let account = (!set.stranger).then(|| own_account("alice"));
+        let account = (set.trouble != Some(Trouble::Stranger)).then(|| own_account("alice"));
         Self { asked, events, account, online: false, set, changed: key(9) }
     }
 
@@ -81,7 +81,7 @@ macro_rules! answers {
 
 answers!(Start => Result<Started, PayError>, |wallet, _start| {
     wallet.note("start".into());
-    if wallet.set.offline {
+    if wallet.set.trouble == Some(Trouble::Offline) {
         Err(PayError::Connect(ConnectError::Unreachable("refused".into())))
     } else {
         let payments = wallet.set.found.clone();
@@ -125,7 +125,7 @@ answers!(QuotePayment => Result<Quote, PayError>, |wallet, quote| {
     wallet.note(format!("quote {payee} {amount}"));
     let info = |who: &Username, key| AccountInfo { name: who.clone(), key, address: None };
     match payee.as_str() {
-        _ if wallet.set.poor => {
+        _ if wallet.set.trouble == Some(Trouble::Poor) => {
             Err(PayError::InsufficientBalance { balance: Amount::new(0), amount })
         }
         "nobody" => Err(PayError::UnknownPayee(payee)),

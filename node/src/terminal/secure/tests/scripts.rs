@@ -6,7 +6,7 @@ use super::*;
 
 #[actix_rt::test]
 async fn a_script_of_everything() {
-    let set = Set { stranger: true, ..Set::default() };
+    let set = Trouble::Stranger.set();
     let ran = run_script(
         set,
         &[
@@ -81,7 +81,7 @@ async fn a_login_by_another_name_is_refused_before_anything_is_done() {
     let ran = run_script(Set::default(), &["login bob"]).await;
     assert_eq!(ran.errors(), ["this key's account is alice, not bob"]);
     assert_eq!(ran.asked, ["start", "goodbye"]);
-    let ran = run_script(Set { stranger: true, ..Set::default() }, &["login alice"]).await;
+    let ran = run_script(Trouble::Stranger.set(), &["login alice"]).await;
     assert_eq!(ran.errors(), ["this key has no account at the server"]);
     assert_eq!(ran.asked, ["start", "goodbye"]);
 }
@@ -182,7 +182,7 @@ async fn what_became_of_open_payments_is_told_first() {
 async fn what_the_wallet_keeps_is_there_without_a_server() {
     let kept = vec![payment(0xABCD, "bob", PaymentState::Paid)];
     let id = id(0xABCD).to_string();
-    let set = Set { offline: true, kept, ..Set::default() };
+    let set = Set { kept, ..Trouble::Offline.set() };
     let lines = ["payments", "receipts", &format!("receipt {id}"), "balance", "pay bob 10"];
     let ran = run_script(set, &lines).await;
     assert_eq!(ran.ended.tally, Tally { commands: 5, failed: 2 }, "{}", ran.err);
@@ -280,7 +280,7 @@ async fn a_key_change_prints_what_must_be_paid_anew_and_pays_nothing() {
 /// A key that counts and is in no file would be lost with the program: it is said, and tried again.
 #[actix_rt::test]
 async fn a_key_file_that_cannot_be_replaced_is_told_with_each_command() {
-    let set = Set { stuck: true, ..Set::default() };
+    let set = Trouble::Stuck.set();
     let ran = run_script(set, &["rotate-key", "balance", "payments"]).await;
     let told =
         "warning: the account's new key is not in the place of the old: internal error: no room";
@@ -332,7 +332,7 @@ async fn whois_says_whose_key_it_is_and_whether_it_is_known() {
 
 #[actix_rt::test]
 async fn who_has_nothing_still_learns_the_keys_of_who_is_online() {
-    let set = Set { poor: true, ..Set::default() };
+    let set = Trouble::Poor.set();
     let ran = run_script(set, &["login", "whois bob", "whois open", "whois carol"]).await;
     let tail = format!(
         "bob: key {}, online at 127.0.0.1:7002\n\
