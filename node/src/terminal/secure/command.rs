@@ -8,8 +8,8 @@ use wire::secure::call::PAGE_ITEMS_MAX;
 use wire::{Amount, OrderId, PublicKey, Username};
 
 use crate::terminal::lexicon::{
-    self, CommandError, Kind, Language, Line, Question, Usage, Verb, is_digits, parse_amount,
-    parse_port, verb,
+    self, CommandError, Kind, Language, Question, Usage, Verb, is_digits, parse_amount, parse_port,
+    verb,
 };
 
 /// How many entries of the history are shown unless it is said.

@@ -228,10 +228,11 @@ pub(super) fn news(news: &WalletNews) -> String {
 }
 
 pub(super) const ROTATION: &str = "\
-A new key takes the place of yours, and the old one signs that. What the old key has signed and the
-server has not settled by then is refused for good. The 24 words of the new key are shown once: write
-them down. Your old words restore nothing any more. A lost key without its words is lost, and the
-account with it.";
+A new key takes the place of yours, and the old one signs that. What the old key
+has signed and the server has not settled by then is refused for good.
+The 24 words of the new key are shown once: write them down. Your old words
+restore nothing any more. A lost key without its words is lost, and the account
+with it.";
 
 pub(super) const WORDS_QUESTION: &str = "have you written the 24 words down?";
 

@@ -3,8 +3,8 @@
 use wire::{Amount, Username};
 
 use crate::terminal::lexicon::{
-    self, CommandError, Kind, Language, Line, Question, Usage, Verb, is_digits, parse_amount,
-    parse_name, parse_port, verb,
+    self, CommandError, Kind, Language, Question, Usage, Verb, is_digits, parse_amount, parse_name,
+    parse_port, verb,
 };
 
 /// A command of the text protocol.
@@ -97,8 +97,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::terminal::lexicon::check_answer;
     use crate::terminal::lexicon::testing::check_mistakes;
+    use crate::terminal::lexicon::{Line, check_answer};
 
     fn name(text: &str) -> Username {
         text.parse().expect("a valid name")

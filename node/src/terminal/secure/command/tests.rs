@@ -1,4 +1,5 @@
 use super::*;
+use crate::terminal::lexicon::Line;
 use crate::terminal::lexicon::testing::{check_letters, check_mistakes};
 
 const KEY: &str = "gTl3Dqh9F19Wo1Rmw0x-zMuNipG07jeiXfYPW4_Js5Q";

@@ -122,7 +122,7 @@ async fn a_changed_key_stops_a_payment_loudly() {
     for said in [
         "@@@@@@@@@@",
         "@ STOP: THE KEY OF changed HAS CHANGED\n",
-        &format!("known from before: {known}\n"),
+        &format!("known from before:  {known}\n"),
         &format!("said by the server: {found}\n"),
         "error: the key of changed has changed",
         &format!("confirms exactly this key: trust changed {found}\n"),

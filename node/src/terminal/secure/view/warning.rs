@@ -19,7 +19,7 @@ pub(super) fn payee_key_changed(
     framed(
         &format!("STOP: THE KEY OF {payee} HAS CHANGED"),
         &format!(
-            "known from before: {known}\n\
+            "known from before:  {known}\n\
              said by the server: {found}\n\
              Either {payee} has a new key, or somebody wants to be paid in their place: the\n\
              server, or whoever has broken into it. Nothing was signed, nothing was moved.\n\
@@ -52,8 +52,8 @@ pub(super) fn server_key_changed(expected: &PublicKey, found: &PublicKey) -> Str
     framed(
         "STOP: THE KEY OF THE SERVER HAS CHANGED",
         &format!(
-            "known from before: {expected}\n\
-             shown now:         {found}\n\
+            "known from before:  {expected}\n\
+             shown now:          {found}\n\
              Somebody may be between you and the server, who would then read what you ask for\n\
              and could refuse your payments; or the server was set up anew, with a new key and\n\
              without the accounts of the old one. Nothing was sent. Ask who runs it for the key."
