@@ -165,3 +165,25 @@ pub(crate) async fn wait_until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{BufWriter, duplex};
+
+    use super::peer::Peer;
+    use super::*;
+
+    /// TLS keeps what it has encrypted to itself until it is flushed, if the connection is slow.
+    #[actix::test]
+    async fn what_a_stream_holds_back_is_flushed() {
+        let (other, stream) = duplex(64);
+        let mut output = FrameOutput::new(BufWriter::new(stream));
+        assert_eq!((output.push(&1_u32), output.push(&2_u32)), (0, 8));
+        assert!(!output.is_drained());
+        output.drain().await.expect("there is room");
+        assert!(output.is_drained());
+        assert_eq!(output.taken(), 16);
+        let mut other = Peer::new(other);
+        assert_eq!((other.hears::<u32>().await, other.hears::<u32>().await), (1, 2));
+    }
+}

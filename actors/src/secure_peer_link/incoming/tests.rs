@@ -262,11 +262,14 @@ async fn a_payer_that_hands_nothing_over_ends() {
 
 #[actix::test]
 async fn what_is_not_the_protocol_ends_the_link() {
+    tokio::time::pause();
     let too_long = u32::try_from(PAYER_FRAME_BYTES_MAX + 1).expect("it fits").to_le_bytes();
     for bytes in [&too_long[..], &[0; 8], &framed(&Hello::new(magic::PAYER))] {
         let (mut payer, mut offers) = start(Ok(PayeeAnswer::Unknown)).await;
         payer.stream.write_all(bytes).await.expect("the link is open");
+        let begun = Instant::now();
         payer.ends().await;
+        assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
         offers.nothing();
     }
 }
