@@ -8,6 +8,7 @@
 //! | [`registry`] | who is online and where |
 //! | [`session`] | one connection to the server, text protocol |
 //! | [`secure_session`] | one connection to the server, secure protocol |
+//! | [`secure_wallet`] | the client's account over the secure protocol |
 //! | [`server_link`] | the client's connection to the server |
 //! | [`peer_link`] | one connection between two clients |
 //! | [`secure_server_link`], [`secure_peer_link`] | the same two over the secure protocol |
@@ -30,6 +31,7 @@ pub mod registry;
 pub mod secure_peer_link;
 pub mod secure_server_link;
 pub mod secure_session;
+pub mod secure_wallet;
 pub mod server_link;
 pub mod session;
 pub mod verifier;

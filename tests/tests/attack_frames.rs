@@ -200,10 +200,7 @@ fn the_text_protocol_does_not_touch_keyed_names() {
     ] {
         mallory.send(&format!("REGISTER#{disguise}\n"));
         let answer = mallory.line();
-        assert!(
-            answer == "210 FAIL" || answer == "200 BAD_REQUEST",
-            "{disguise:?}: {answer:?}"
-        );
+        assert!(answer == "210 FAIL" || answer == "200 BAD_REQUEST", "{disguise:?}: {answer:?}");
         let mut thief = Connection::open(server.address);
         thief.send(&format!("{disguise}#5002\n"));
         let answer = thief.line();

@@ -1,0 +1,330 @@
+//! The wallet's connection to the server: made when something is to be done, and made again.
+
+use std::time::Duration;
+
+use actix::WeakAddr;
+use actix::prelude::*;
+use slog::{info, warn};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use wire::secure::{Answer, Call, Problem};
+use wire::{PublicKey, Timestamp};
+
+use super::payment::{RETRY_FIRST, RETRY_MAX};
+use super::store::Change;
+use super::{Listening, Reply, SecureWallet, ask};
+use crate::messages::{
+    AskServer, CallError, ConnectError, ConnectSecure, PayError, SecureConnection, ServerNews,
+    Signer, WalletNews,
+};
+
+/// The connection that there is.
+#[derive(Debug)]
+pub(super) struct Connection {
+    link: Recipient<AskServer>,
+    /// Which one, of all that this wallet has tried to make.
+    attempt: u64,
+}
+
+/// How the next connection is made.
+#[derive(Debug, Default)]
+pub(super) struct Reconnecting {
+    /// The attempts so far.
+    attempts: u64,
+    /// One is under way; these wait for it.
+    under_way: bool,
+    waiting: Vec<oneshot::Sender<Result<Recipient<AskServer>, PayError>>>,
+    /// Attempts in a row that failed.
+    failures: u32,
+    /// What nobody waits for makes no attempt before.
+    not_before: Option<Instant>,
+    /// Goodbye was said: only a person makes the next attempt.
+    asleep: bool,
+    /// The person was told that there is no connection.
+    lost: bool,
+    /// An attempt is due, so that peers find this client again.
+    timer: Option<SpawnHandle>,
+}
+
+/// The server's clock, as far as it is known: what it said, and how long that is ago. The own clock may be
+/// wrong and is never asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerClock {
+    said: Timestamp,
+    since: Instant,
+}
+
+impl ServerClock {
+    pub(super) fn heard(now: Timestamp) -> Self {
+        Self { said: now, since: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        let elapsed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Timestamp::new(self.said.get().saturating_add(elapsed))
+    }
+}
+
+/// A key to connect with.
+struct Attempt {
+    number: u64,
+    request: ConnectSecure,
+}
+
+/// What came of the attempts.
+struct Made {
+    attempt: u64,
+    signer: Signer,
+    connection: SecureConnection,
+    /// What the server said to the log-in, if there was one.
+    logged_in: Option<Result<Answer, CallError>>,
+}
+
+impl SecureWallet {
+    /// A connection to ask over, for somebody who waits for the answer: the one there is, or a new one.
+    pub(super) fn connected(
+        &mut self,
+        ctx: &mut Context<Self>,
+    ) -> Reply<Result<Recipient<AskServer>, PayError>> {
+        self.reconnecting.asleep = false;
+        if let Some(link) = self.live_link() {
+            return Box::pin(async { Ok(link) }.into_actor(self));
+        }
+        let (tell, told) = oneshot::channel();
+        self.reconnecting.waiting.push(tell);
+        if !self.reconnecting.under_way {
+            self.connect(ctx);
+        }
+        Box::pin(async { told.await.unwrap_or_else(|_| Err(lost())) }.into_actor(self))
+    }
+
+    /// The same for what goes on by itself: it makes no attempts shortly after one that failed.
+    pub(super) fn background_link(
+        &mut self,
+        ctx: &mut Context<Self>,
+    ) -> Reply<Result<Recipient<AskServer>, String>> {
+        let Reconnecting { asleep, not_before, .. } = self.reconnecting;
+        let too_early = not_before.is_some_and(|moment| Instant::now() < moment);
+        if self.live_link().is_none() && (asleep || too_early) {
+            let reason = Err("the server is not connected".to_owned());
+            return Box::pin(async { reason }.into_actor(self));
+        }
+        Box::pin(self.connected(ctx).map(|link, _, _| link.map_err(|error| error.to_string())))
+    }
+
+    /// The connection that there is, if it is alive.
+    pub(super) fn live_link(&self) -> Option<Recipient<AskServer>> {
+        let link = &self.connection.as_ref()?.link;
+        link.connected().then(|| link.clone())
+    }
+
+    fn connect(&mut self, ctx: &mut Context<Self>) {
+        // A link that has ended may not have said so yet.
+        if self.connection.is_some() {
+            self.lose_connection("it is closed", ctx);
+        }
+        if let Some(timer) = self.reconnecting.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.reconnecting.under_way = true;
+        let keys = [Some(self.signer.clone()), self.next.clone()];
+        let attempts = keys.into_iter().flatten().map(|signer| {
+            self.reconnecting.attempts += 1;
+            let number = self.reconnecting.attempts;
+            let relay = Relay { attempt: number, wallet: ctx.address().downgrade() };
+            Attempt { number, request: ConnectSecure { signer, news: relay.start().recipient() } }
+        });
+        let made = make(self.neighbours.connector.clone(), attempts.collect(), self.online);
+        ctx.spawn(made.into_actor(self).map(|made, wallet, ctx| {
+            let link =
+                made.map_err(PayError::from).and_then(|made| wallet.take_connection(made, ctx));
+            wallet.end_attempt(&link, ctx);
+        }));
+    }
+
+    fn take_connection(
+        &mut self,
+        made: Made,
+        ctx: &mut Context<Self>,
+    ) -> Result<Recipient<AskServer>, PayError> {
+        let Made { attempt, signer, connection, logged_in } = made;
+        let SecureConnection { link, server, welcome } = connection;
+        match self.server {
+            Some(expected) if expected != server => {
+                return Err(ConnectError::WrongServerKey { expected, found: server }.into());
+            }
+            Some(_) => {}
+            None => self.load(server)?,
+        }
+        self.clock = Some(ServerClock::heard(welcome.now));
+        self.order_validity_max = Duration::from_millis(welcome.limits.order_validity_ms_max);
+        self.account = welcome.account;
+        match logged_in {
+            Some(Ok(Answer::LoggedIn(own))) => self.account = Some(own),
+            Some(refused) => warn!(self.log, "not logged in again"; "answer" => ?refused),
+            None => {}
+        }
+        self.connection = Some(Connection { link: link.clone(), attempt });
+        info!(self.log, "connected"; "server" => %server, "key" => %signer.public_key());
+        if signer.public_key() != self.signer.public_key() {
+            self.promote(signer);
+        }
+        if std::mem::take(&mut self.reconnecting.lost) {
+            self.tell(WalletNews::ServerBack);
+        }
+        self.resume(ctx);
+        Ok(link)
+    }
+
+    fn end_attempt(
+        &mut self,
+        link: &Result<Recipient<AskServer>, PayError>,
+        ctx: &mut Context<Self>,
+    ) {
+        let reconnecting = &mut self.reconnecting;
+        reconnecting.under_way = false;
+        if let Err(error) = link {
+            info!(self.log, "not connected"; "why" => %error);
+            let delay =
+                RETRY_FIRST.saturating_mul(1 << reconnecting.failures.min(6)).min(RETRY_MAX);
+            reconnecting.failures = reconnecting.failures.saturating_add(1);
+            reconnecting.not_before = Some(Instant::now() + delay);
+        } else {
+            reconnecting.failures = 0;
+            reconnecting.not_before = None;
+        }
+        for waiting in std::mem::take(&mut reconnecting.waiting) {
+            // Whoever asked may have gone meanwhile.
+            let _ = waiting.send(link.clone());
+        }
+        if link.is_err() {
+            self.stay_online(ctx);
+        }
+    }
+
+    /// Reads what the store knows of this server.
+    fn load(&mut self, server: PublicKey) -> Result<(), super::store::StoreError> {
+        self.store.write(&[Change::Server(server)])?;
+        for record in self.store.outbox(&server)? {
+            self.payments.insert(record.order.order.id, record.into());
+        }
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// The connection is gone, by itself.
+    pub(super) fn lose_connection(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        info!(self.log, "the connection to the server is lost"; "why" => reason);
+        self.connection = None;
+        self.reconnecting.lost = true;
+        self.tell(WalletNews::ServerLost(reason.to_owned()));
+        self.stay_online(ctx);
+    }
+
+    /// Gives the connection up. Whatever it still brings is not heard.
+    pub(super) fn drop_connection(&mut self) {
+        self.connection = None;
+    }
+
+    /// As [`SecureWallet::drop_connection`], until a person wants something again.
+    pub(super) fn sleep(&mut self, ctx: &mut Context<Self>) {
+        self.drop_connection();
+        self.reconnecting.asleep = true;
+        if let Some(timer) = self.reconnecting.timer.take() {
+            ctx.cancel_future(timer);
+        }
+    }
+
+    /// Whoever is logged in wants to be found by peers, and connects again without being asked.
+    fn stay_online(&mut self, ctx: &mut Context<Self>) {
+        let Reconnecting { failures, asleep, .. } = self.reconnecting;
+        if self.online.is_none() || asleep || self.reconnecting.timer.is_some() {
+            return;
+        }
+        let delay = RETRY_FIRST.saturating_mul(1 << failures.min(6)).min(RETRY_MAX);
+        self.reconnecting.timer = Some(ctx.run_later(delay, |wallet, ctx| {
+            wallet.reconnecting.timer = None;
+            if wallet.live_link().is_none() && !wallet.reconnecting.under_way {
+                wallet.connect(ctx);
+            }
+        }));
+    }
+}
+
+/// Connects with the first of these keys that has an account, or else with the first that is let in.
+async fn make(
+    connector: Recipient<ConnectSecure>,
+    attempts: Vec<Attempt>,
+    log_in: Option<Listening>,
+) -> Result<Made, ConnectError> {
+    let mut without_account = None;
+    for Attempt { number, request } in attempts {
+        let signer = request.signer.clone();
+        let gone = || Err(ConnectError::Unreachable("the program is stopping".to_owned()));
+        match connector.send(request).await.unwrap_or_else(|_| gone()) {
+            Ok(connection) => {
+                let has_account = connection.welcome.account.is_some();
+                let made = Made { attempt: number, signer, connection, logged_in: None };
+                if has_account {
+                    return Ok(logged_in(made, log_in).await);
+                }
+                without_account.get_or_insert(Ok(made));
+            }
+            Err(error @ ConnectError::Refused(Problem::KeyRetired | Problem::NoAccount)) => {
+                without_account.get_or_insert(Err(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    without_account.unwrap_or_else(|| Err(ConnectError::Unreachable("no key".to_owned())))
+}
+
+async fn logged_in(made: Made, log_in: Option<Listening>) -> Made {
+    let Some(Listening(port)) = log_in else { return made };
+    let answer = ask(&made.connection.link, Call::LogIn { port }).await;
+    Made { logged_in: Some(answer), ..made }
+}
+
+/// What is said when there is no connection and nobody knows more.
+pub(super) fn lost() -> PayError {
+    PayError::ServerSilent("the connection is closed".to_owned())
+}
+
+/// Hears what one connection brings unasked, and says which one it was: the news of an old connection must
+/// not be taken for that of the present one.
+struct Relay {
+    attempt: u64,
+    wallet: WeakAddr<SecureWallet>,
+}
+
+/// Relay → `SecureWallet`: this came over that connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Relayed {
+    attempt: u64,
+    news: ServerNews,
+}
+
+impl Actor for Relay {
+    type Context = Context<Self>;
+}
+
+impl Handler<ServerNews> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, news: ServerNews, _: &mut Self::Context) {
+        if let Some(wallet) = self.wallet.upgrade() {
+            wallet.do_send(Relayed { attempt: self.attempt, news });
+        }
+    }
+}
+
+impl Handler<Relayed> for SecureWallet {
+    type Result = ();
+
+    fn handle(&mut self, Relayed { attempt, news }: Relayed, ctx: &mut Self::Context) {
+        if self.connection.as_ref().is_some_and(|connection| connection.attempt == attempt) {
+            self.hear(news, ctx);
+        }
+    }
+}

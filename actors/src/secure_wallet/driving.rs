@@ -1,0 +1,246 @@
+//! Doing what [`PaymentMachine`] says, and telling it what came of it.
+
+use std::net::SocketAddr;
+
+use actix::prelude::*;
+use slog::{info, warn};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use wire::secure::call::ORDERS_PER_CALL_MAX;
+use wire::secure::{Answer, Call, OrderRef};
+use wire::{Memo, OrderId, PublicKey};
+
+use super::connection::ServerClock;
+use super::payment::{Action, Asked, Happened, PaymentMachine};
+use super::store::{Change, ClosedRecord, OutboxRecord, Outcome};
+use super::{PATIENCE, Reply, SecureWallet, ask};
+use crate::messages::{CallError, Deliver, DeliverError, Payment, WalletNews};
+
+/// One payment that is open.
+#[derive(Debug)]
+pub(super) struct Paying {
+    machine: PaymentMachine,
+    memo: Option<String>,
+    /// How the payee is reached, if it is to be.
+    pub(super) hand_over: Option<HandOver>,
+    /// Who waits for the outcome.
+    waiting: Vec<oneshot::Sender<Payment>>,
+    retry: Option<SpawnHandle>,
+}
+
+#[derive(Debug)]
+pub(super) struct HandOver {
+    pub(super) address: SocketAddr,
+    pub(super) payee_key: PublicKey,
+    pub(super) memo: Option<Memo>,
+}
+
+/// Somebody waits for what becomes of a payment.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// What is known now.
+    pub(super) payment: Payment,
+    outcome: Option<oneshot::Receiver<Payment>>,
+}
+
+impl Waiting {
+    /// Nobody will say more.
+    pub(super) const fn unheard(payment: Payment) -> Self {
+        Self { payment, outcome: None }
+    }
+}
+
+/// What becomes of these, or what is known when the patience is over.
+pub(super) async fn outcomes(waiting: Vec<Waiting>) -> Vec<Payment> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut payments = Vec::with_capacity(waiting.len());
+    for Waiting { payment, outcome } in waiting {
+        let told = match outcome {
+            Some(outcome) => timeout_at(deadline, outcome).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        payments.push(told.unwrap_or(payment));
+    }
+    payments
+}
+
+impl From<OutboxRecord> for Paying {
+    fn from(OutboxRecord { order, memo }: OutboxRecord) -> Self {
+        let machine = PaymentMachine::new(order);
+        Self { machine, memo, hand_over: None, waiting: Vec::new(), retry: None }
+    }
+}
+
+impl Paying {
+    /// The payment as it is told.
+    pub(super) fn payment(&self) -> Payment {
+        self.record().payment()
+    }
+
+    /// Whether this key has signed it.
+    pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
+        self.machine.order().order.payer_key == *key
+    }
+
+    pub(super) fn wait(&mut self) -> Waiting {
+        let (tell, told) = oneshot::channel();
+        self.waiting.push(tell);
+        Waiting { payment: self.payment(), outcome: Some(told) }
+    }
+
+    fn record(&self) -> OutboxRecord {
+        OutboxRecord { order: self.machine.order().clone(), memo: self.memo.clone() }
+    }
+}
+
+impl SecureWallet {
+    /// The connection is there: finds out what became of every payment that waits for that.
+    pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
+        if self.account.is_some() {
+            let ids = self.payments.keys();
+            self.feed_all(ids.map(|id| (*id, Happened::Connected)).collect(), ctx);
+        }
+    }
+
+    /// Tells a payment what happened and does what it says.
+    pub(super) fn feed(&mut self, id: OrderId, happened: Happened, ctx: &mut Context<Self>) {
+        self.feed_all(vec![(id, happened)], ctx);
+    }
+
+    /// The same for many, whose questions to the server go together.
+    pub(super) fn feed_all(&mut self, happened: Vec<(OrderId, Happened)>, ctx: &mut Context<Self>) {
+        let mut to_ask = Vec::new();
+        for (id, happened) in happened {
+            // A payment that is closed hears nothing more.
+            let Some(paying) = self.payments.get_mut(&id) else { continue };
+            for action in paying.machine.handle(happened) {
+                match action {
+                    Action::AskStatus => to_ask.push(id),
+                    action => self.perform(id, action, ctx),
+                }
+            }
+        }
+        for ids in to_ask.chunks(ORDERS_PER_CALL_MAX) {
+            self.ask_status(ids.to_vec(), ctx);
+        }
+    }
+
+    fn perform(&mut self, id: OrderId, action: Action, ctx: &mut Context<Self>) {
+        let Some(paying) = self.payments.get_mut(&id) else { return };
+        match action {
+            Action::Deliver => self.deliver(id, ctx),
+            Action::Submit => self.submit(id, ctx),
+            Action::AskStatus => self.ask_status(vec![id], ctx),
+            Action::RetryIn(delay) => {
+                let retry = ctx.run_later(delay, move |wallet, ctx| {
+                    wallet.feed(id, Happened::RetryDue, ctx);
+                });
+                if let Some(earlier) = paying.retry.replace(retry) {
+                    ctx.cancel_future(earlier);
+                }
+            }
+            Action::TellChecking(reason) => {
+                let payment = paying.payment();
+                info!(self.log, "checking"; "order" => %id, "why" => &reason);
+                self.tell(WalletNews::Checking { payment, reason });
+            }
+            Action::TellKeyMismatch(found) => {
+                let order = &paying.machine.order().order;
+                let payee = order.payee.clone();
+                // Whom nobody expects a key of, no order is handed over to.
+                let expected = order.payee_key.unwrap_or(found);
+                warn!(self.log, "the payee's device has another key"; "payee" => %payee,
+                    "expected" => %expected, "found" => %found);
+                self.tell(WalletNews::PeerKeyMismatch { payee, expected, found });
+            }
+            Action::Warn(lie) => warn!(self.log, "not believed"; "order" => %id, "why" => lie),
+            Action::Close(outcome) => self.close(id, outcome, ctx),
+        }
+    }
+
+    fn deliver(&mut self, id: OrderId, ctx: &mut Context<Self>) {
+        let Some(paying) = self.payments.get_mut(&id) else { return };
+        let order = Box::new(paying.machine.order().clone());
+        let Some(HandOver { address, payee_key, memo }) = paying.hand_over.take() else {
+            let unreachable = DeliverError::Unreachable("no address is known".to_owned());
+            return self.feed(id, Happened::Payee(Err(unreachable)), ctx);
+        };
+        let delivered = self.neighbours.dialer.send(Deliver { address, payee_key, order, memo });
+        ctx.spawn(delivered.into_actor(self).map(move |answer, wallet, ctx| {
+            let gone = || Err(DeliverError::Silent("the program is stopping".to_owned()));
+            wallet.feed(id, Happened::Payee(answer.unwrap_or_else(|_| gone())), ctx);
+        }));
+    }
+
+    fn submit(&mut self, id: OrderId, ctx: &mut Context<Self>) {
+        let Some(paying) = self.payments.get(&id) else { return };
+        let call = Call::SubmitOrders { orders: vec![paying.machine.order().clone()] };
+        let asked = self.ask_in_background(call, ctx);
+        ctx.spawn(asked.map(move |asked, wallet, ctx| {
+            let answer = Asked::from_link(asked, super::receiving::only_order);
+            wallet.feed(id, Happened::Submitted(answer), ctx);
+        }));
+    }
+
+    fn ask_status(&mut self, ids: Vec<OrderId>, ctx: &mut Context<Self>) {
+        let payments = ids.iter().filter_map(|id| self.payments.get(id));
+        let orders = payments.map(|paying| {
+            let order = &paying.machine.order().order;
+            OrderRef { payer: order.payer.clone(), id: order.id }
+        });
+        let call = Call::OrderStatus { orders: orders.collect() };
+        let asked = self.ask_in_background(call, ctx);
+        ctx.spawn(asked.map(move |asked, wallet, ctx| {
+            let asked = Asked::from_link(asked, |answer| match answer {
+                Answer::Statuses { statuses, now } if statuses.len() == ids.len() => {
+                    Some((statuses, now))
+                }
+                _ => None,
+            });
+            if let Asked::Answer((_, now)) = asked {
+                wallet.clock = Some(ServerClock::heard(now));
+            }
+            let each = asked.each(ids.len()).into_iter().map(Happened::Status);
+            wallet.feed_all(ids.into_iter().zip(each).collect(), ctx);
+        }));
+    }
+
+    /// Asks what nobody waits for.
+    pub(super) fn ask_in_background(
+        &mut self,
+        call: Call,
+        ctx: &mut Context<Self>,
+    ) -> Reply<Result<Result<Answer, CallError>, String>> {
+        let link = self.background_link(ctx);
+        Box::pin(
+            link.then(|link, wallet, _| async { Ok(ask(&link?, call).await) }.into_actor(wallet)),
+        )
+    }
+
+    /// Writes the outcome down; then, and only then, tells it.
+    fn close(&mut self, id: OrderId, outcome: Outcome, ctx: &mut Context<Self>) {
+        let Some(paying) = self.payments.get(&id) else { return };
+        let OutboxRecord { order, memo } = paying.record();
+        let record = ClosedRecord { order, memo, outcome };
+        if let Err(error) = self.store.write(&[Change::Close(record.clone())]) {
+            let reason = format!("the wallet cannot be written: {error}");
+            return self.feed(id, Happened::NotKept(reason), ctx);
+        }
+        let payment = record.payment();
+        info!(self.log, "decided"; "order" => %id, "payee" => %payment.payee,
+            "amount" => %payment.amount, "outcome" => ?payment.state);
+        let Some(paying) = self.payments.remove(&id) else { return };
+        if let Some(retry) = paying.retry {
+            ctx.cancel_future(retry);
+        }
+        let mut heard = false;
+        for waiting in paying.waiting {
+            heard |= waiting.send(payment.clone()).is_ok();
+        }
+        if let (false, Some(closed)) = (heard, self.starting.as_mut()) {
+            closed.push(payment);
+        } else if !heard {
+            self.tell(WalletNews::Decided(payment));
+        }
+    }
+}

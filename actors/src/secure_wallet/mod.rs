@@ -1,0 +1,259 @@
+//! The `SecureWallet`: the client's account over the secure protocol. It pays, and it takes payments.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`store`] | what must not be forgotten: outbox, closed payments, known peers, receipts |
+//! | `payment` | one payment, decided without I/O: what happened in, what to do out |
+//! | `paying`, `driving` | quotes and new orders; doing what `payment` says |
+//! | `offer` | what must hold of an order that a peer hands over |
+//! | `receiving` | such orders, and payments that come through the server |
+//! | `rotation` | the change of the account's key |
+//! | `connection` | the connection to the server, made again when something is to be done |
+//! | `asking` | what only asks the server or the store |
+//!
+//! Nobody is believed without proof: a payment is paid when the server's receipt for exactly this order
+//! stands in the store, whoever brought it. Until then it is open, and the wallet finds out.
+
+mod asking;
+mod connection;
+mod driving;
+mod offer;
+mod paying;
+mod payment;
+mod receiving;
+mod rotation;
+pub mod store;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use actix::prelude::*;
+use slog::{Logger, info, o};
+use tokio::sync::oneshot;
+use wire::order::OrderHash;
+use wire::secure::{Answer, Call, Event, OwnAccount, PayeeAnswer};
+use wire::{EntryNumber, OrderId, P2pPort, PublicKey};
+
+use self::connection::{Connection, Reconnecting, ServerClock};
+use self::driving::{Paying, Waiting};
+use self::store::WalletStore;
+use crate::messages::{
+    AskServer, CallError, ConnectSecure, Deliver, OfferUnanswered, PayError, Payment, ServerNews,
+    Signer, Start, Started, WalletNews,
+};
+
+/// How long whoever asked for a payment waits for its outcome before it is told that it is open: a payee
+/// who is reached answers within a second, and one who is not is given up after five.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long an order may be settled. Long enough for a server that is restarted, short enough that
+/// whoever is told "unknown" knows within minutes.
+pub const ORDER_VALIDITY: Duration = Duration::from_mins(10);
+
+/// Payments that may be open at once: their orders take less than a megabyte, and asking what became of
+/// all of them takes two calls.
+pub const OPEN_PAYMENTS_MAX: usize = 1024;
+
+/// Offers of peers that may be under way at once: one call each, so that they never take more than a small
+/// part of what the server answers one client.
+pub const OFFERS_MAX: usize = 64;
+
+/// Entries whose news was told, remembered so that none is told twice: more than come before a
+/// connection is made again and the server repeats itself.
+const NEWS_REMEMBERED: usize = 1024;
+
+/// What a handler of this actor returns when its answer takes a while.
+type Reply<T> = ResponseActFuture<SecureWallet, T>;
+
+/// Whom a wallet speaks to.
+#[derive(Clone, Debug)]
+pub struct Neighbours {
+    /// Makes connections to the server.
+    pub connector: Recipient<ConnectSecure>,
+    /// Hands orders over to payees.
+    pub dialer: Recipient<Deliver>,
+    /// Hears the news.
+    pub terminal: Recipient<WalletNews>,
+}
+
+/// Where peers reach an account that is online; nowhere if it is paid through the server alone.
+#[derive(Clone, Copy, Debug)]
+struct Listening(Option<P2pPort>);
+
+/// The actor of the client's account.
+#[derive(Debug)]
+pub struct SecureWallet {
+    signer: Signer,
+    /// The key of a change whose outcome is not known. Kept until the account has it, whatever the server
+    /// says meanwhile: a request that was sent long ago may still be done.
+    next: Option<Signer>,
+    /// A key change is being asked for: no payment is begun.
+    rotating: bool,
+    neighbours: Neighbours,
+    store: Box<dyn WalletStore>,
+    /// The server of this run; set by the first connection.
+    server: Option<PublicKey>,
+    account: Option<OwnAccount>,
+    clock: Option<ServerClock>,
+    /// The longest that this server lets an order be valid.
+    order_validity_max: Duration,
+    connection: Option<Connection>,
+    reconnecting: Reconnecting,
+    /// What the wallet logs in with again after a new connection: `None` if it is not to.
+    online: Option<Listening>,
+    payments: BTreeMap<OrderId, Paying>,
+    /// While the wallet starts: what was closed meanwhile, for [`Started`] to tell.
+    starting: Option<Vec<Payment>>,
+    /// Who waits for the answer to an offer, by what is offered.
+    offers: HashMap<OrderHash, Vec<oneshot::Sender<Result<PayeeAnswer, OfferUnanswered>>>>,
+    /// How many offers are under way, of either protocol.
+    offered: usize,
+    /// Orders to this wallet that the server did not answer and is asked about again.
+    looking: usize,
+    told: BTreeSet<EntryNumber>,
+    log: Logger,
+}
+
+impl SecureWallet {
+    /// A wallet with this key that is not connected yet. `next` is the key of a change that was under way
+    /// when the wallet was last closed: if the server does not know `signer` any more, the wallet uses it.
+    pub fn new(
+        signer: Signer,
+        next: Option<Signer>,
+        neighbours: Neighbours,
+        store: Box<dyn WalletStore>,
+        log: &Logger,
+    ) -> Self {
+        Self {
+            signer,
+            next,
+            rotating: false,
+            neighbours,
+            store,
+            server: None,
+            account: None,
+            clock: None,
+            order_validity_max: ORDER_VALIDITY,
+            connection: None,
+            reconnecting: Reconnecting::default(),
+            online: None,
+            payments: BTreeMap::new(),
+            starting: None,
+            offers: HashMap::new(),
+            offered: 0,
+            looking: 0,
+            told: BTreeSet::new(),
+            log: log.new(o!("actor" => "secure-wallet")),
+        }
+    }
+
+    fn account(&self) -> Result<&OwnAccount, PayError> {
+        self.account.as_ref().ok_or(PayError::NoAccount)
+    }
+
+    fn tell(&self, news: WalletNews) {
+        self.neighbours.terminal.do_send(news);
+    }
+
+    /// Remembers that this entry's news is told; false if it was told before.
+    fn is_news(&mut self, number: EntryNumber) -> bool {
+        if self.told.len() >= NEWS_REMEMBERED {
+            // What is older than everything remembered was told long ago, or is not worth a line.
+            if self.told.first().is_some_and(|oldest| number < *oldest) {
+                return false;
+            }
+            self.told.pop_first();
+        }
+        self.told.insert(number)
+    }
+}
+
+impl Actor for SecureWallet {
+    type Context = Context<Self>;
+}
+
+impl Handler<Start> for SecureWallet {
+    type Result = Reply<Result<Started, PayError>>;
+
+    fn handle(&mut self, Start: Start, ctx: &mut Self::Context) -> Self::Result {
+        self.starting = Some(Vec::new());
+        let asked = self.connected(ctx).then(|link, wallet, _| {
+            let has_account = wallet.account.is_some();
+            async move {
+                let link = link?;
+                let kept =
+                    if has_account { Some(ask(&link, Call::ReadOpenOrders).await) } else { None };
+                Ok(kept)
+            }
+            .into_actor(wallet)
+        });
+        let settled = asked.then(|kept: Result<_, PayError>, wallet, ctx| {
+            let waiting = kept.and_then(|kept| {
+                if let Some(kept) = kept {
+                    wallet.adopt(kept, ctx)?;
+                }
+                Ok(wallet.wait_for_open())
+            });
+            async { Ok::<_, PayError>(driving::outcomes(waiting?).await) }.into_actor(wallet)
+        });
+        Box::pin(settled.map(|waited, wallet, _| {
+            let closed = wallet.starting.take();
+            let mut payments = waited?;
+            payments.extend(closed.unwrap_or_default());
+            payments.sort_by_key(|payment| Reverse(payment.id));
+            let server = wallet.server.ok_or_else(connection::lost)?;
+            let (key, account) = (wallet.signer.public_key(), wallet.account.clone());
+            info!(wallet.log, "started"; "server" => %server, "key" => %key,
+                "payments" => payments.len());
+            Ok(Started { server, key, account, payments })
+        }))
+    }
+}
+
+impl SecureWallet {
+    /// For each payment that is open: what is known of it, and where its outcome will be told.
+    fn wait_for_open(&mut self) -> Vec<Waiting> {
+        if self.account.is_none() {
+            // Nobody can be asked what became of them.
+            return self
+                .payments
+                .values()
+                .map(|paying| Waiting::unheard(paying.payment()))
+                .collect();
+        }
+        self.payments.values_mut().map(Paying::wait).collect()
+    }
+}
+
+impl SecureWallet {
+    /// What the present connection brings unasked.
+    fn hear(&mut self, news: ServerNews, ctx: &mut Context<Self>) {
+        match news {
+            ServerNews::Lost(reason) => self.lose_connection(&reason, ctx),
+            ServerNews::Event(Event::OrderDecided { order, .. }) => {
+                self.feed(order, payment::Happened::SaidDecided, ctx);
+            }
+            ServerNews::Event(Event::Received { payer, amount, number, order }) => {
+                let told = receiving::Told { payer, amount, number, order };
+                self.hear_of_payment(told, ctx);
+            }
+            ServerNews::Event(Event::Replaced) => {
+                info!(self.log, "another program has logged in to this account");
+                self.online = None;
+                self.tell(WalletNews::Replaced);
+            }
+            // Nobody is watched.
+            ServerNews::Event(Event::PeerOnline(_)) => {}
+        }
+    }
+}
+
+/// Asks the server; a link that is gone is a lost connection.
+async fn ask(link: &Recipient<AskServer>, call: Call) -> Result<Answer, CallError> {
+    let lost = || Err(CallError::Lost("it is closed".to_owned()));
+    link.send(AskServer(call)).await.unwrap_or_else(|_| lost())
+}
+
+#[cfg(test)]
+mod tests;

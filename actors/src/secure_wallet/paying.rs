@@ -1,0 +1,247 @@
+//! Payments of this wallet's: quotes and new orders.
+
+use actix::prelude::*;
+use slog::{info, warn};
+use wire::order::{MEMO_BYTES_MAX, NO_MEMO, ORDER_VERSION};
+use wire::secure::{AccountInfo, Answer, Call};
+use wire::{Amount, Memo, Order, OrderId, PublicKey, SignedOrder, Timestamp, Username};
+
+use super::asking::expect;
+use super::connection::{self, ServerClock};
+use super::driving::{HandOver, Paying, Waiting, outcomes};
+use super::payment::{Happened, NONSENSE};
+use super::store::{Change, KnownPeer, OutboxRecord, StoreError};
+use super::{OPEN_PAYMENTS_MAX, ORDER_VALIDITY, Reply, SecureWallet, ask};
+use crate::messages::{CallError, PayError, PayQuote, Payment, Quote, QuotePayment, Trust};
+
+impl Handler<QuotePayment> for SecureWallet {
+    type Result = Reply<Result<Quote, PayError>>;
+
+    fn handle(&mut self, wanted: QuotePayment, ctx: &mut Self::Context) -> Self::Result {
+        if let Err(error) = self.check_terms(wanted.amount, wanted.memo.as_deref()) {
+            return Box::pin(async { Err(error) }.into_actor(self));
+        }
+        let find = Call::FindAccount { name: wanted.payee.clone() };
+        let payee = wanted.payee.clone();
+        let asked = self.connected(ctx).then(move |link, wallet, _| {
+            let own = wallet.check_payee(&payee);
+            async move {
+                let link = link?;
+                own?;
+                Ok(tokio::join!(ask(&link, find), ask(&link, Call::ReadBalance)))
+            }
+            .into_actor(wallet)
+        });
+        Box::pin(asked.map(|asked: Result<_, PayError>, wallet, _| {
+            let (found, balance) = asked?;
+            wallet.quote(wanted, found, balance)
+        }))
+    }
+}
+
+impl Handler<PayQuote> for SecureWallet {
+    type Result = Reply<Result<Payment, PayError>>;
+
+    fn handle(&mut self, PayQuote(quote): PayQuote, ctx: &mut Self::Context) -> Self::Result {
+        let connected = self.connected(ctx);
+        let begun = connected.map(|link, wallet, ctx| link.and_then(|_| wallet.begin(quote, ctx)));
+        Box::pin(begun.then(|begun, wallet, _| {
+            async {
+                let open = begun?;
+                let payment = open.payment.clone();
+                Ok(outcomes(vec![open]).await.pop().unwrap_or(payment))
+            }
+            .into_actor(wallet)
+        }))
+    }
+}
+
+impl SecureWallet {
+    fn quote(
+        &mut self,
+        wanted: QuotePayment,
+        found: Result<Answer, CallError>,
+        balance: Result<Answer, CallError>,
+    ) -> Result<Quote, PayError> {
+        let QuotePayment { payee: name, amount, memo } = wanted;
+        let found = expect(found, |answer| match answer {
+            Answer::Account(found) => Some(found),
+            _ => None,
+        })?;
+        let (balance, now) = expect(balance, |answer| match answer {
+            Answer::Balance { amount, now } => Some((amount, now)),
+            _ => None,
+        })?;
+        self.clock = Some(ServerClock::heard(now));
+        let payee = found.ok_or_else(|| PayError::UnknownPayee(name.clone()))?;
+        if payee.name != name {
+            return Err(PayError::ServerSilent(NONSENSE.to_owned()));
+        }
+        let trust = self.trust(&payee)?;
+        if balance < amount {
+            return Err(PayError::InsufficientBalance { balance, amount });
+        }
+        Ok(Quote { payee, trust, amount, memo })
+    }
+
+    /// What is known of the payee's key. One that has changed, or is gone, is a stop: somebody may be in
+    /// between.
+    fn trust(&self, payee: &AccountInfo) -> Result<Trust, PayError> {
+        let server = self.server.ok_or_else(connection::lost)?;
+        let known = self.store.peer(&server, &payee.name)?;
+        match (known, payee.key) {
+            (None, None) => Ok(Trust::NoKey),
+            (None, Some(_)) => Ok(Trust::New),
+            (Some(known), Some(key)) if known.key == key => Ok(Trust::Known),
+            (Some(KnownPeer { key: known, .. }), Some(found)) => {
+                Err(PayError::PayeeKeyChanged { payee: payee.name.clone(), known, found })
+            }
+            (Some(KnownPeer { key: known, .. }), None) => {
+                Err(PayError::PayeeKeyGone { payee: payee.name.clone(), known })
+            }
+        }
+    }
+
+    fn check_terms(&self, amount: Amount, memo: Option<&str>) -> Result<(), PayError> {
+        if self.rotating {
+            let key = self.next.as_ref().unwrap_or(&self.signer).public_key();
+            return Err(PayError::RotationPending(key));
+        }
+        if amount.is_zero() {
+            return Err(PayError::NothingToPay);
+        }
+        if memo.is_some_and(|memo| memo.len() > MEMO_BYTES_MAX) {
+            return Err(PayError::MemoTooLong);
+        }
+        Ok(())
+    }
+
+    fn check_payee(&self, payee: &Username) -> Result<(), PayError> {
+        if self.account()?.name == *payee { Err(PayError::PayingOneself) } else { Ok(()) }
+    }
+
+    /// Signs the order, writes it down, and only then lets it out.
+    fn begin(&mut self, quote: Quote, ctx: &mut Context<Self>) -> Result<Waiting, PayError> {
+        let Quote { payee, amount, memo, .. } = quote;
+        // Whoever pays has thought about it for a while, and may have made the quote up.
+        self.check_terms(amount, memo.as_deref())?;
+        self.check_payee(&payee.name)?;
+        let trust = self.trust(&payee)?;
+        if self.payments.len() >= OPEN_PAYMENTS_MAX {
+            return Err(PayError::TooManyOpen);
+        }
+        let server = self.server.ok_or_else(connection::lost)?;
+        let now = self.clock.ok_or_else(connection::lost)?.now();
+        let memo = memo.map(|text| Memo { salt: rand::random(), text });
+        let order = self.sign(server, now, &payee, amount, memo.as_ref())?;
+        let record = OutboxRecord { order, memo: memo.as_ref().map(|memo| memo.text.clone()) };
+        let mut changes = vec![Change::Open(record.clone())];
+        if let (Trust::New, Some(key)) = (trust, payee.key) {
+            let peer = KnownPeer { key, since: now };
+            changes.push(Change::Trust { server, name: payee.name.clone(), peer });
+        }
+        self.store.write(&changes).map_err(|error| match error {
+            StoreError::Unsure(reason) => PayError::StoreUnsure(reason),
+            error => PayError::Store(error.to_string()),
+        })?;
+        let signed = record.order.clone();
+        let id = signed.order.id;
+        info!(self.log, "paying"; "order" => %id, "payee" => %payee.name, "amount" => %amount);
+        let hand_over = payee.key.zip(payee.address);
+        let hand_over = hand_over.map(|(payee_key, address)| HandOver { address, payee_key, memo });
+        let deliver = hand_over.is_some();
+        let mut paying = Paying::from(record);
+        paying.hand_over = hand_over;
+        let waiting = paying.wait();
+        self.payments.insert(id, paying);
+        self.keep_at_server(signed, ctx);
+        self.feed(id, Happened::Begun { deliver }, ctx);
+        Ok(waiting)
+    }
+
+    fn sign(
+        &self,
+        server: PublicKey,
+        now: Timestamp,
+        payee: &AccountInfo,
+        amount: Amount,
+        memo: Option<&Memo>,
+    ) -> Result<SignedOrder, PayError> {
+        let validity = ORDER_VALIDITY.min(self.order_validity_max).as_millis();
+        let validity = u64::try_from(validity).unwrap_or(u64::MAX);
+        let not_after = Timestamp::new(now.get().saturating_add(validity));
+        let order = Order {
+            version: ORDER_VERSION,
+            server,
+            id: OrderId::new(not_after, rand::random()),
+            payer: self.account()?.name.clone(),
+            payer_key: self.signer.public_key(),
+            payee: payee.name.clone(),
+            payee_key: payee.key,
+            amount,
+            not_after,
+            memo_hash: memo.map_or(NO_MEMO, Memo::hash),
+        };
+        Ok(order.sign(self.signer.key()))
+    }
+
+    /// Has the server keep the order, so that whoever loses this machine finds it. Nobody waits for it.
+    fn keep_at_server(&mut self, order: SignedOrder, ctx: &mut Context<Self>) {
+        let link = self.background_link(ctx);
+        ctx.spawn(link.then(|link, wallet, _| {
+            async {
+                if let Ok(link) = link {
+                    // Without it, the payment is as safe on this machine as with it.
+                    drop(ask(&link, Call::KeepOrder { order }).await);
+                }
+            }
+            .into_actor(wallet)
+        }));
+    }
+
+    /// Takes up the orders that the server has kept and this store does not know: the wallet was restored.
+    pub(super) fn adopt(
+        &mut self,
+        kept: Result<Answer, CallError>,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), PayError> {
+        let orders = match kept {
+            Ok(Answer::OpenOrders(orders)) => orders,
+            other => {
+                warn!(self.log, "kept orders cannot be read"; "answer" => ?other);
+                return Ok(());
+            }
+        };
+        let room = OPEN_PAYMENTS_MAX.saturating_sub(self.payments.len());
+        let mut adopted = Vec::new();
+        for order in orders.into_iter().take(room) {
+            if self.is_new_own_order(&order)? {
+                adopted.push(OutboxRecord { order, memo: None });
+            }
+        }
+        let changes: Vec<_> = adopted.iter().cloned().map(Change::Open).collect();
+        if !changes.is_empty() {
+            self.store.write(&changes)?;
+        }
+        let ids: Vec<_> = adopted.iter().map(|record| record.order.order.id).collect();
+        for (id, record) in ids.iter().zip(adopted) {
+            info!(self.log, "an order of ours was kept at the server"; "order" => %id);
+            self.payments.insert(*id, record.into());
+        }
+        self.feed_all(ids.into_iter().map(|id| (id, Happened::Connected)).collect(), ctx);
+        Ok(())
+    }
+
+    fn is_new_own_order(&self, signed: &SignedOrder) -> Result<bool, PayError> {
+        let order = &signed.order;
+        let own = Some(order.server) == self.server
+            && order.payer_key == self.signer.public_key()
+            && self.account.as_ref().is_some_and(|account| account.name == order.payer)
+            && !self.payments.contains_key(&order.id);
+        if !own || signed.clone().verify().is_err() {
+            return Ok(false);
+        }
+        let closed = self.store.find_closed(&order.server, order.id)?;
+        Ok(closed.is_none())
+    }
+}

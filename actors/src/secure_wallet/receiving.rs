@@ -1,0 +1,335 @@
+//! Payments to this wallet: orders that peers hand over, and what the server says was paid.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use slog::{debug, error, info, warn};
+use tokio::sync::oneshot;
+use wire::secure::{Answer, Call, OrderAnswer, OrderRef, OrderStatus, PayeeAnswer, Problem};
+use wire::text::{Dialect, Reply as TextReply, TextPayment};
+use wire::{
+    Amount, EntryNumber, OrderId, Receipt, Refusal, SignedOrder, Username, Verdict, VerifiedOrder,
+};
+
+use super::offer::{Decline, Payee, check};
+use super::payment::{Asked, FalseReceipt, RETRY_FIRST, judge};
+use super::store::{Change, KnownPeer};
+use super::{OFFERS_MAX, Reply, SecureWallet};
+use crate::messages::{Offer, OfferAnswer, OfferOrder, OfferUnanswered, WalletNews};
+
+/// How often the server is asked what became of an order that it did not answer, after 1, 2, 4 … seconds:
+/// two minutes in all.
+const LOOKS_MAX: u32 = 7;
+
+/// The answer to a call with one order.
+pub(super) fn only_order(answer: Answer) -> Option<OrderAnswer> {
+    match answer {
+        Answer::Orders(orders) => <[OrderAnswer; 1]>::try_from(orders).ok().map(|[only]| only),
+        _ => None,
+    }
+}
+
+/// An order that passed the checks.
+#[derive(Clone, Debug)]
+struct Incoming {
+    order: VerifiedOrder,
+    memo: Option<String>,
+}
+
+/// What the server says was paid, unasked.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) payer: Username,
+    pub(super) amount: Amount,
+    pub(super) number: EntryNumber,
+    pub(super) order: Option<OrderId>,
+}
+
+impl Handler<OfferOrder> for SecureWallet {
+    type Result = Reply<Result<PayeeAnswer, OfferUnanswered>>;
+
+    fn handle(&mut self, offer: OfferOrder, ctx: &mut Self::Context) -> Self::Result {
+        if self.offered >= OFFERS_MAX {
+            return Box::pin(async { Err(OfferUnanswered) }.into_actor(self));
+        }
+        let memo = offer.memo.as_ref().map(|memo| memo.text.clone());
+        let order = match self.payee().and_then(|me| check(offer, &me)) {
+            Ok(order) => order,
+            // Who it is from is not shown: nobody has proved it.
+            Err(decline) => {
+                debug!(self.log, "an order is turned away"; "why" => %decline);
+                let declined = PayeeAnswer::Declined(decline.to_string());
+                return Box::pin(async { Ok(declined) }.into_actor(self));
+            }
+        };
+        self.offered += 1;
+        let (tell, told) = oneshot::channel();
+        let waiting = self.offers.entry(*order.hash()).or_default();
+        waiting.push(tell);
+        if waiting.len() == 1 {
+            self.submit_offer(Incoming { order, memo }, ctx);
+        }
+        let told = async { told.await.unwrap_or(Err(OfferUnanswered)) }.into_actor(self);
+        Box::pin(told.map(|answer, wallet, _| {
+            wallet.offered -= 1;
+            answer
+        }))
+    }
+}
+
+impl SecureWallet {
+    fn payee(&self) -> Result<Payee<'_>, Decline> {
+        let (Some(account), Some(server), Some(clock)) = (&self.account, self.server, self.clock)
+        else {
+            return Err(Decline::NoAccount);
+        };
+        let key = self.signer.public_key();
+        Ok(Payee { name: &account.name, key, server, now: clock.now() })
+    }
+
+    fn submit_offer(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
+        let call = Call::SubmitOrders { orders: vec![incoming.order.signed().clone()] };
+        let asked = self.ask_in_background(call, ctx);
+        ctx.spawn(asked.map(|asked, wallet, ctx| {
+            let hash = *incoming.order.hash();
+            let answer = wallet.conclude(incoming, Asked::from_link(asked, only_order), ctx);
+            for waiting in wallet.offers.remove(&hash).unwrap_or_default() {
+                // The peer may have hung up meanwhile.
+                let _ = waiting.send(Ok(answer.clone()));
+            }
+        }));
+    }
+
+    /// What the payer is told of what the server said.
+    fn conclude(
+        &mut self,
+        incoming: Incoming,
+        asked: Asked<OrderAnswer>,
+        ctx: &mut Context<Self>,
+    ) -> PayeeAnswer {
+        let reason = match asked {
+            Asked::Answer(OrderAnswer::Decided { receipt, .. }) => {
+                return match self.take_receipt(&incoming, &receipt) {
+                    Ok(()) => PayeeAnswer::Decided(receipt),
+                    Err(lie) => {
+                        let reason = format!("the server's receipt is no proof: {lie}");
+                        self.not_received(incoming.order.signed(), reason);
+                        PayeeAnswer::Unknown
+                    }
+                };
+            }
+            Asked::Unanswered(reason) => {
+                debug!(self.log, "a payment to me is not answered"; "why" => reason);
+                self.look_later(incoming, 0, ctx);
+                return PayeeAnswer::Unknown;
+            }
+            Asked::Answer(OrderAnswer::NotTaken(problem)) => problem.to_string(),
+            Asked::Problem(problem) => problem.to_string(),
+            Asked::Unsent(reason) => reason,
+        };
+        self.not_received(incoming.order.signed(), reason.clone());
+        PayeeAnswer::Declined(reason)
+    }
+
+    /// The server was asked to settle a payment to me and did not answer: finds out, as long as it takes to
+    /// be told something.
+    fn look_later(&mut self, incoming: Incoming, looks: u32, ctx: &mut Context<Self>) {
+        if looks >= LOOKS_MAX || self.looking >= OFFERS_MAX {
+            let reason = "the server does not say what became of it".to_owned();
+            return self.not_received(incoming.order.signed(), reason);
+        }
+        self.looking += 1;
+        let delay: Duration = RETRY_FIRST * (1 << looks);
+        ctx.run_later(delay, move |wallet, ctx| {
+            let order = incoming.order.order();
+            let sought = OrderRef { payer: order.payer.clone(), id: order.id };
+            let asked = wallet.ask_in_background(Call::OrderStatus { orders: vec![sought] }, ctx);
+            ctx.spawn(asked.map(move |asked, wallet, ctx| {
+                wallet.looking -= 1;
+                let status = Asked::from_link(asked, |answer| match answer {
+                    Answer::Statuses { statuses, .. } => statuses.into_iter().next(),
+                    _ => None,
+                });
+                let lie = match status {
+                    Asked::Answer(OrderStatus::Decided(receipt)) => {
+                        wallet.take_receipt(&incoming, &receipt).err()
+                    }
+                    _ => return wallet.look_later(incoming, looks + 1, ctx),
+                };
+                if let Some(lie) = lie {
+                    wallet.not_received(incoming.order.signed(), lie.to_string());
+                }
+            }));
+        });
+    }
+
+    /// Keeps and tells what a receipt proves of an order to this wallet.
+    fn take_receipt(&mut self, incoming: &Incoming, receipt: &Receipt) -> Result<(), FalseReceipt> {
+        let signed = incoming.order.signed();
+        match judge(receipt, signed)? {
+            (Verdict::Settled, number) => {
+                self.receive(signed, incoming.memo.clone(), receipt, number);
+            }
+            (Verdict::Refused(refusal), _) => self.not_received(signed, refusal.to_string()),
+        }
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        signed: &SignedOrder,
+        memo: Option<String>,
+        receipt: &Receipt,
+        number: EntryNumber,
+    ) {
+        let order = &signed.order;
+        let kept = self.store.received(&order.server, order.id).unwrap_or_default();
+        let is_kept = kept.iter().any(|receipt| receipt.order() == Some(signed));
+        if is_kept {
+            return;
+        }
+        let mut changes = vec![Change::Received(Box::new(receipt.clone()))];
+        // Only the ledger shows that this key has this name; a key that is known already stays.
+        if let (Ok(None), Some(clock)) = (self.store.peer(&order.server, &order.payer), self.clock)
+        {
+            let peer = KnownPeer { key: order.payer_key, since: clock.now() };
+            let (server, name) = (order.server, order.payer.clone());
+            changes.push(Change::Trust { server, name, peer });
+        }
+        if let Err(error) = self.store.write(&changes) {
+            // The money has come all the same.
+            error!(self.log, "a receipt cannot be kept"; "order" => %order.id, "why" => %error);
+        }
+        if !self.is_news(number) {
+            return;
+        }
+        info!(self.log, "payment received"; "payer" => %order.payer, "amount" => %order.amount,
+            "order" => %order.id);
+        self.tell(WalletNews::Received {
+            payer: order.payer.clone(),
+            amount: order.amount,
+            memo,
+            order: Some(order.id),
+        });
+    }
+
+    fn not_received(&self, signed: &SignedOrder, reason: String) {
+        let order = &signed.order;
+        info!(self.log, "payment not received"; "payer" => %order.payer, "order" => %order.id,
+            "amount" => %order.amount, "why" => &reason);
+        let (payer, amount) = (order.payer.clone(), order.amount);
+        self.tell(WalletNews::NotReceived { payer, amount, reason });
+    }
+
+    /// The server says unasked that this account was paid. It is asked for the proof.
+    pub(super) fn hear_of_payment(&mut self, told: Told, ctx: &mut Context<Self>) {
+        if self.told.contains(&told.number) {
+            return;
+        }
+        if told.order.is_none() {
+            return self.receive_by_word(told);
+        }
+        let asked = self.ask_in_background(Call::ReadReceipts { entries: vec![told.number] }, ctx);
+        ctx.spawn(asked.map(|asked, wallet, _| {
+            let receipt = Asked::from_link(asked, |answer| match answer {
+                Answer::Receipts(receipts) => Some(receipts.into_iter().next().flatten()),
+                _ => None,
+            });
+            match receipt {
+                Asked::Answer(receipt) => wallet.receive_by_receipt(told, receipt.as_ref()),
+                // It said so over its own connection; the proof can be had later.
+                _ => wallet.receive_by_word(told),
+            }
+        }));
+    }
+
+    fn receive_by_word(&mut self, told: Told) {
+        let Told { payer, amount, number, order } = told;
+        if self.is_news(number) {
+            info!(self.log, "payment received"; "payer" => %payer, "amount" => %amount);
+            self.tell(WalletNews::Received { payer, amount, memo: None, order });
+        }
+    }
+
+    fn receive_by_receipt(&mut self, told: Told, receipt: Option<&Receipt>) {
+        let proof = receipt.and_then(|receipt| {
+            let signed = receipt.order()?;
+            let order = &signed.order;
+            let mine = self.account.as_ref().is_some_and(|account| account.name == order.payee)
+                && Some(order.server) == self.server
+                && Some(order.id) == told.order;
+            let verdict = judge(receipt, signed).ok()?;
+            let proves = mine && verdict == (Verdict::Settled, told.number);
+            proves.then(|| (signed.clone(), receipt))
+        });
+        if let Some((signed, receipt)) = proof {
+            return self.receive(&signed, None, receipt, told.number);
+        }
+        let Told { payer, amount, .. } = told;
+        warn!(self.log, "the server has no proof of a payment"; "payer" => %payer);
+        let reason = "the server says that it is paid and has no proof".to_owned();
+        self.tell(WalletNews::NotReceived { payer, amount, reason });
+    }
+}
+
+impl Handler<Offer> for SecureWallet {
+    type Result = Reply<OfferAnswer>;
+
+    fn handle(&mut self, Offer(payment): Offer, ctx: &mut Self::Context) -> Self::Result {
+        let is_mine = self.account.as_ref().is_some_and(|account| account.name == payment.payee);
+        let turned_away = if !is_mine {
+            Some(refusal(Refusal::NoPermission))
+        } else if self.offered >= OFFERS_MAX {
+            Some("Transfer failed: too many payments at once, try again".to_owned())
+        } else {
+            None
+        };
+        if let Some(reason) = turned_away {
+            debug!(self.log, "a text payment is turned away"; "why" => &reason);
+            return Box::pin(async { OfferAnswer::Refused(reason) }.into_actor(self));
+        }
+        self.offered += 1;
+        let asked = self.ask_in_background(Call::SubmitText { payment: payment.clone() }, ctx);
+        Box::pin(asked.map(|asked, wallet, _| {
+            wallet.offered -= 1;
+            let settled = Asked::from_link(asked, |answer| match answer {
+                Answer::TextSettled => Some(()),
+                _ => None,
+            });
+            let answer = match settled {
+                Asked::Answer(()) => OfferAnswer::Settled,
+                Asked::Problem(Problem::Refused(reason)) => OfferAnswer::Refused(refusal(reason)),
+                Asked::Problem(problem) => {
+                    OfferAnswer::Refused(format!("Transfer failed: {problem}"))
+                }
+                Asked::Unsent(reason) => OfferAnswer::Refused(format!("Transfer failed: {reason}")),
+                Asked::Unanswered(_) => OfferAnswer::Unknown,
+            };
+            wallet.report_text(payment, &answer);
+            answer
+        }))
+    }
+}
+
+impl SecureWallet {
+    fn report_text(&self, payment: TextPayment, answer: &OfferAnswer) {
+        let TextPayment { payer, amount, .. } = payment;
+        info!(self.log, "a text payment"; "payer" => %payer, "amount" => %amount,
+            "outcome" => ?answer);
+        self.tell(match answer {
+            OfferAnswer::Settled => WalletNews::Received { payer, amount, memo: None, order: None },
+            OfferAnswer::Refused(reason) => {
+                WalletNews::NotReceived { payer, amount, reason: reason.clone() }
+            }
+            OfferAnswer::Unknown => {
+                let reason = "the server did not say what came of it".to_owned();
+                WalletNews::NotReceived { payer, amount, reason }
+            }
+        });
+    }
+}
+
+/// The ledger's refusal as payers of the text protocol know it.
+fn refusal(refusal: Refusal) -> String {
+    TextReply::Refused(refusal).line(Dialect::Seed).trim_end().to_owned()
+}
