@@ -27,10 +27,10 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Peers that may be connected at once, more of them wait: each holds a payment for a moment, or its
 /// place for the few seconds that a silent one is waited for.
-const INCOMING_LINKS_MAX: u32 = 1024;
+pub(crate) const INCOMING_LINKS_MAX: u32 = 1024;
 
 /// How long to wait after the system refused to hand a connection over.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The client, until its user leaves.
 pub(crate) fn run(config: ClientConfig, log: &Logger) -> Result<(), Error> {
@@ -95,7 +95,7 @@ impl Client {
     }
 }
 
-async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     let connected = timeout(CONNECT_TIME_MAX, TcpStream::connect(server)).await;
     let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     stream.set_nodelay(true)?;

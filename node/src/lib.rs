@@ -8,7 +8,7 @@
 //! | [`logging`] | the log on the standard error |
 //! | [`server_key`] | the server's key and its file |
 //! | `profile` | what a client keeps: its identity, and whom it has met |
-//! | `server`, `client`, `demo` | the three roles: they wire the actors together |
+//! | `server`, `secure_client`, `client`, `demo` | the roles: they wire the actors together; `client` is that of the text protocol |
 //! | `listener`, `connection` | who may come in, and what comes in |
 //! | [`tls`] | TLS with raw public keys, and text for stock TLS clients |
 //! | `announce` | what the roles have in common at start and stop |
@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
-use crate::config::{Config, Settings};
+use crate::config::{ClientProtocol, Config, Settings};
 use crate::error::{Error, exit};
 
 mod announce;
@@ -33,8 +33,8 @@ mod hex;
 mod listener;
 pub mod logging;
 mod printable;
-#[expect(dead_code, reason = "wired in by the next commit")]
 mod profile;
+mod secure_client;
 mod server;
 pub mod server_key;
 pub mod terminal;
@@ -60,7 +60,10 @@ fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     let (log, _guard) = logging::start(log);
     match config {
         Config::Server(config) => server::run(config, &log),
-        Config::Client(config) => client::run(config, &log),
+        Config::Client(config) => match config.protocol.clone() {
+            ClientProtocol::Secure(secure) => secure_client::run(config, &secure, &log),
+            ClientProtocol::Text => client::run(config, &log),
+        },
         Config::Demo(config) => demo::run(config, &log),
     }
 }

@@ -187,6 +187,8 @@ impl MiteSessions for SecureSessions {
         peer: SocketAddr,
         key: PublicKey,
     ) {
+        // Peers are told to come there: an IPv4 address in IPv6 clothes would not reach everybody.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let peers = self.peers.clone();
         SecureSession::new(id, stream, peer, key, peers, &self.settings, &self.log).start();
     }

@@ -26,8 +26,8 @@ use wire::PublicKey;
 
 pub(crate) use self::gate::Gate;
 use self::gate::Turned;
-pub(crate) use self::half_open::HalfOpenLimits;
 use self::half_open::HalfOpenPlace;
+pub(crate) use self::half_open::{HalfOpen, HalfOpenLimits};
 use crate::connection::Connection;
 use crate::tls::server::{Accepted, Acceptor, Protocols};
 use crate::tls::sniff::{FirstByte, NoFirstByte, first_byte};

@@ -249,6 +249,11 @@ impl KnownKeys {
         Ok(Self { dir, known })
     }
 
+    /// The key of the server there, if one is known.
+    pub(crate) fn server(&self, address: &ServerAddress) -> Option<PublicKey> {
+        self.known.get(&server(address)).map(|seen| seen.key)
+    }
+
     /// Whether the server there is the one that it was.
     pub(crate) fn check_server(&self, address: &ServerAddress, key: &PublicKey) -> Trust {
         self.check(&server(address), key)
