@@ -394,3 +394,23 @@ fn a_missing_key_beside_a_ledger_is_said_and_not_replaced() {
     assert!(server.program.error_line_with("server key").contains(&public));
     server.stop();
 }
+
+/// Clients and receipts know the server by the key that has signed its journal: with another one it must not
+/// go on.
+#[test]
+fn a_key_that_has_not_signed_the_journal_is_refused() {
+    let [ours, theirs] = [(), ()].map(|()| tempfile::tempdir().expect("a temporary directory"));
+    for data in [&ours, &theirs] {
+        let server = Server::start(MITE, data.path(), &[]);
+        Connection::log_in(server.address, "alice", 5001);
+        server.stop();
+    }
+    let key = ours.path().join("server.key");
+    let kept = fs::read(&key).expect("the key is there");
+    fs::write(&key, fs::read(theirs.path().join("server.key")).expect("it is there"))
+        .expect("ours");
+    let error = expect_failure(&start_at("127.0.0.1:0", ours.path()).wait(), 5);
+    assert!(error.contains("is not that of the journal"), "{error}");
+    fs::write(&key, kept).expect("it is ours");
+    Server::start(MITE, ours.path(), &[]).stop();
+}
