@@ -4,8 +4,8 @@
 //! were, which is zero, because segments are filled with zeros ahead of the batches. No sector that
 //! was written is zero: a batch begins with a magic number and ends with a marker without zero bytes,
 //! the longest run of zeros in a header is 96 bytes (no Merkle root and no signature), and the longest
-//! in entries is less than 180 (a key change to the key of zeros with two signatures of zeros, and the
-//! beginning of an opening behind it). So a batch that fails its checks is **torn** if some sector of it
+//! in entries is less than 120 (an order of the key of zeros without a memo, its signature of zeros, and
+//! the beginning of an opening behind its refusal). So a batch that fails its checks is **torn** if some sector of it
 //! is zero or beyond the end of the file and nothing follows it, and **damaged** if all its sectors
 //! are there: a flipped bit never passes for a crash.
 
