@@ -3,6 +3,7 @@
 //! What arrives while one batch is on its way to the disk goes together with the next one, so that a
 //! sync serves everybody who waits for it. The rules stand in [`state`], without any of this.
 
+pub mod audit;
 pub mod journal;
 mod snapshots;
 pub mod state;
