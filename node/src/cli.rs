@@ -30,6 +30,8 @@ Examples:
   node --role server --listen 0.0.0.0:8000 --text any
   node --role client --name alice --p2p-port 7001
   printf 'login bob 0\\nwait 60\\n' | node --role client
+  node --role audit receipt FILE --server-key KEY  does the receipt prove what it says?
+  node --role audit ledger --data DIR --against RECEIPT
 
 Exit codes:
   0   all is well
@@ -37,9 +39,10 @@ Exit codes:
   2   the command line or an environment variable is wrong
   3   the configuration file cannot be read or is wrong
   4   cannot listen: the port is in use or not permitted
-  5   the data directory cannot be written, is in use, or its key is unusable
+  5   the data directory cannot be used, or what is to be audited cannot be read
   6   the journal is damaged
   7   the server cannot be reached
+  8   the audit has found a fault
   70  the program itself failed";
 
 /// What was given on the command line or in the environment.
@@ -51,6 +54,12 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) flags: Flags,
+    /// Audit: what to audit, `receipt FILE` or `ledger`
+    #[arg(value_name = "WHAT")]
+    pub(crate) words: Vec<OsString>,
+    /// Audit of a ledger: receipts that it must hold
+    #[arg(long, value_name = "RECEIPT", num_args = 1..)]
+    pub(crate) against: Vec<PathBuf>,
     /// The flags that were typed, by the names of their fields.
     #[arg(skip)]
     pub(crate) typed: Vec<String>,
@@ -70,8 +79,8 @@ pub(crate) struct Flags {
     #[arg(long, env = "MITE_LISTEN", value_name = "HOST:PORT")]
     #[serde(deserialize_with = "from_text")]
     pub(crate) listen: Option<HostPort>,
-    /// Server, demo: the directory of the ledger [default: ~/.local/share/mite by the XDG rules,
-    /// demo: a temporary one]
+    /// Server, demo, audit: the directory of the ledger [default: ~/.local/share/mite by the XDG
+    /// rules, demo: a temporary one]
     #[arg(long, env = "MITE_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Server, demo: the credits of a new account [default: 1000, with the dialect ta2021 10000]
@@ -134,7 +143,8 @@ pub(crate) struct Flags {
     #[arg(long)]
     #[serde(skip)]
     pub(crate) no_passphrase: bool,
-    /// Client: the server's key, as it prints it [default: trusted at first contact, and kept]
+    /// Client, audit: the server's key, as it prints it [default of a client: trusted at first
+    /// contact, and kept; of the audit of a ledger: the one in its directory]
     #[arg(long, env = "MITE_SERVER_KEY", value_name = "KEY")]
     #[serde(deserialize_with = "from_text")]
     pub(crate) server_key: Option<PublicKey>,
@@ -209,6 +219,8 @@ pub enum Role {
     Client,
     /// A server and two clients that pay each other, to look at
     Demo,
+    /// Checks receipts and ledgers
+    Audit,
 }
 
 /// Who may speak the text protocol.
@@ -389,7 +401,7 @@ mod tests {
     #[test]
     fn help_lists_every_exit_code_and_variable() {
         let help = Cli::command().render_long_help().to_string();
-        for text in ["\n  70  ", "\n  7   ", "--role demo", "[env: MITE_TEXT_QUIET="] {
+        for text in ["\n  70  ", "\n  8   ", "--role demo", "[env: MITE_TEXT_QUIET="] {
             assert!(help.contains(text), "{text:?} is missing in:\n{help}");
         }
     }

@@ -4,6 +4,8 @@
 //! default. The environment and the file may be shared by several roles, so settings of another role
 //! in them are passed over; a flag that the role does not have is a mistake.
 
+mod audit;
+
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use etcetera::BaseStrategy as _;
 use wire::text::Dialect;
 use wire::{Amount, PublicKey, Username};
 
+pub use self::audit::AuditConfig;
 use crate::cli::{Cli, Flags, QuietTime};
 pub use crate::cli::{HostPort, LogFormat, LogLevel, Protocol, Role, TextAccess};
 use crate::error::Error;
@@ -59,6 +62,7 @@ const CLIENT_FLAGS: &[&str] = &[
     "server_key",
     "unlisted",
 ];
+const AUDIT_FLAGS: &[&str] = &["data", "server_key", "words", "against"];
 
 /// Everything that the program was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +91,8 @@ pub enum Config {
     Client(ClientConfig),
     /// A server and two clients in one process.
     Demo(DemoConfig),
+    /// The audit of a receipt or of a ledger.
+    Audit(AuditConfig),
 }
 
 /// What a server needs to know.
@@ -175,15 +181,22 @@ pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Settings, E
         Some(path) => read_file(path)?,
         None => Flags::default(),
     };
-    resolve(cli.flags.or(file), &cli.typed)
+    let Cli { flags, words, against, typed, .. } = cli;
+    resolve(flags.or(file), &words, against, &typed)
 }
 
-fn resolve(flags: Flags, typed: &[String]) -> Result<Settings, Error> {
+fn resolve(
+    flags: Flags,
+    words: &[OsString],
+    against: Vec<PathBuf>,
+    typed: &[String],
+) -> Result<Settings, Error> {
     let role = flags.role.ok_or_else(|| Error::Usage {
         message: "no role is given".into(),
-        hint: "add --role server, --role client or --role demo; --help tells more".into(),
+        hint: "add --role server, --role client, --role demo or --role audit; --help tells more"
+            .into(),
     })?;
-    refuse_foreign_flags(role, typed)?;
+    refuse_foreign_flags(role, words, typed)?;
     let log = LogConfig {
         level: flags.log_level.unwrap_or_else(|| default_log_level(role)),
         format: flags.log_format.unwrap_or_default(),
@@ -195,6 +208,7 @@ fn resolve(flags: Flags, typed: &[String]) -> Result<Settings, Error> {
         }
         Role::Client => Config::Client(client(flags)?),
         Role::Demo => Config::Demo(demo(flags)?),
+        Role::Audit => Config::Audit(audit::config(flags, words, against, typed)?),
     };
     Ok(Settings { log, config })
 }
@@ -203,33 +217,43 @@ fn resolve(flags: Flags, typed: &[String]) -> Result<Settings, Error> {
 fn default_log_level(role: Role) -> LogLevel {
     match role {
         Role::Server => LogLevel::Info,
-        Role::Client | Role::Demo => LogLevel::Warning,
+        Role::Client | Role::Demo | Role::Audit => LogLevel::Warning,
     }
 }
 
-fn refuse_foreign_flags(role: Role, typed: &[String]) -> Result<(), Error> {
-    let (foreign, owners) = match role {
-        Role::Server | Role::Demo => (CLIENT_FLAGS, "--role client"),
-        Role::Client => (SERVER_FLAGS, "--role server and --role demo"),
+fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Result<(), Error> {
+    let of = |role| match role {
+        Role::Server | Role::Demo => SERVER_FLAGS,
+        Role::Client => CLIENT_FLAGS,
+        Role::Audit => AUDIT_FLAGS,
     };
-    match typed.iter().find(|id| foreign.contains(&id.as_str())) {
-        None => Ok(()),
-        Some(id) => {
-            let flag = id.replace('_', "-");
-            let role = role_name(role);
-            Err(Error::Usage {
-                message: format!("--{flag} means nothing to a {role}"),
-                hint: format!("leave it out; it belongs to {owners}"),
-            })
-        }
+    let owners = [
+        (SERVER_FLAGS, "--role server and --role demo"),
+        (CLIENT_FLAGS, "--role client"),
+        (AUDIT_FLAGS, "--role audit"),
+    ];
+    for id in typed.iter().map(String::as_str).filter(|id| !of(role).contains(id)) {
+        let Some((_, owner)) = owners.iter().find(|(flags, _)| flags.contains(&id)) else {
+            continue;
+        };
+        let what = match words {
+            [word, ..] if id == "words" => format!("`{}`", word.to_string_lossy()),
+            _ => format!("--{}", id.replace('_', "-")),
+        };
+        return Err(Error::Usage {
+            message: format!("{what} means nothing to {}", role_name(role)),
+            hint: format!("leave it out; it belongs to {owner}"),
+        });
     }
+    Ok(())
 }
 
 fn role_name(role: Role) -> &'static str {
     match role {
-        Role::Server => "server",
-        Role::Client => "client",
-        Role::Demo => "demo",
+        Role::Server => "a server",
+        Role::Client => "a client",
+        Role::Demo => "a demo",
+        Role::Audit => "an audit",
     }
 }
 

@@ -122,6 +122,36 @@ pub enum Error {
         /// Why not.
         cause: Cause,
     },
+    /// What is to be audited cannot be read.
+    #[error("cannot read {}: {}", path.display(), reason(source))]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The directory to audit has no journal.
+    #[error("there is no ledger in {}", path.display())]
+    NoLedger {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The receipt does not prove what it says.
+    #[error("the receipt {} proves nothing: {cause}", path.display())]
+    ReceiptInvalid {
+        /// Its file.
+        path: PathBuf,
+        /// What does not fit.
+        cause: Cause,
+    },
+    /// The audit has found the first fault of a ledger.
+    #[error("the ledger in {} fails the audit: {cause}", path.display())]
+    LedgerFault {
+        /// The data directory.
+        path: PathBuf,
+        /// What is wrong, and where.
+        cause: Cause,
+    },
     /// Nobody answers where the server should be.
     #[error("cannot reach the server at {address}: {}", reason(source))]
     ServerUnreachable {
@@ -178,7 +208,10 @@ impl Error {
             | Self::DataDirectoryLocked { .. }
             | Self::Profile { .. }
             | Self::ServerKey { .. }
-            | Self::JournalOfOther { .. } => exit::DATA_DIRECTORY,
+            | Self::JournalOfOther { .. }
+            | Self::Unreadable { .. }
+            | Self::NoLedger { .. } => exit::DATA_DIRECTORY,
+            Self::ReceiptInvalid { .. } | Self::LedgerFault { .. } => exit::AUDIT_FAULT,
             Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
             Self::ServerUnreachable { .. } => exit::SERVER_UNREACHABLE,
             Self::JournalFailed { .. } | Self::Internal(_) => exit::INTERNAL,
@@ -221,6 +254,22 @@ impl Error {
             Self::JournalFailed { .. } => {
                 Some("check the disk, then start again: what was confirmed is safe".into())
             }
+            Self::Unreadable { .. } => Some("is the path right, and may you read it?".into()),
+            Self::NoLedger { .. } => Some(
+                "give the directory of a server with --data DIR; it has a ledger once it has an \
+                 account"
+                    .into(),
+            ),
+            Self::ReceiptInvalid { .. } => Some(
+                "is it the key of the server that has given the receipt, and the file as it was \
+                 exported?"
+                    .into(),
+            ),
+            Self::LedgerFault { .. } => Some(
+                "keep a copy of the directory as it is, and ask whoever runs the server; nothing \
+                 has been changed"
+                    .into(),
+            ),
             Self::ServerUnreachable { .. } => {
                 Some("is the server running? give its address with --server HOST:PORT".into())
             }
@@ -262,12 +311,15 @@ pub mod exit {
     pub const CONFIG: u8 = 3;
     /// Cannot listen: the port is in use or not permitted.
     pub const LISTEN: u8 = 4;
-    /// The data directory is not writable, in use by another process, or its key is unusable.
+    /// The data directory is not writable, in use by another process, or its key is unusable; or
+    /// what is to be audited cannot be read.
     pub const DATA_DIRECTORY: u8 = 5;
     /// The journal is damaged.
     pub const JOURNAL_DAMAGED: u8 = 6;
     /// The server cannot be reached.
     pub const SERVER_UNREACHABLE: u8 = 7;
+    /// The audit has found a fault.
+    pub const AUDIT_FAULT: u8 = 8;
     /// The program itself failed: the journal could not be written, or there was a panic.
     pub const INTERNAL: u8 = 70;
 }
@@ -426,6 +478,22 @@ mod tests {
                 Error::ServerUnreachable { address: "127.0.0.1:1".into(), source: denied() },
                 7,
                 "error: cannot reach the server at 127.0.0.1:1: permission denied",
+            ),
+            (
+                Error::Unreadable { path: path(), source: denied() },
+                5,
+                "error: cannot read /data: permission denied",
+            ),
+            (Error::NoLedger { path: path() }, 5, "error: there is no ledger in /data"),
+            (
+                Error::ReceiptInvalid { path: path(), cause: "not signed".into() },
+                8,
+                "error: the receipt /data proves nothing: not signed",
+            ),
+            (
+                Error::LedgerFault { path: path(), cause: cause() },
+                8,
+                "error: the ledger in /data fails the audit: segment 3, offset 4096: wrong checksum",
             ),
             (
                 Error::JournalFailed { path: path(), cause: cause() },

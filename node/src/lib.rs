@@ -9,6 +9,7 @@
 //! | [`server_key`] | the server's key and its file |
 //! | `profile` | what a client keeps: its identity, and whom it has met |
 //! | `server`, `secure_client`, `client`, `demo` | the roles: they wire the actors together; `client` is that of the text protocol |
+//! | `audit` | checks receipts and ledgers |
 //! | `listener`, `connection` | who may come in, and what comes in |
 //! | [`tls`] | TLS with raw public keys, and text for stock TLS clients |
 //! | `announce` | what the roles have in common at start and stop |
@@ -23,6 +24,7 @@ use crate::config::{ClientProtocol, Config, Settings};
 use crate::error::{Error, exit};
 
 mod announce;
+mod audit;
 mod cli;
 mod client;
 pub mod config;
@@ -65,6 +67,7 @@ fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
             ClientProtocol::Text => client::run(config, &log),
         },
         Config::Demo(config) => demo::run(config, &log),
+        Config::Audit(config) => audit::run(config, &log),
     }
 }
 

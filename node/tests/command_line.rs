@@ -74,7 +74,23 @@ fn a_mistake_in_a_flag_is_one_line_and_one_hint_too() {
             "--help",
         ),
         (&["--opening-balance", "-5"], "invalid value '-5' for '--opening-balance", "--help"),
-        (&["server"], "unexpected argument 'server'", "run with --help for all flags"),
+        (&["server"], "no role is given", "add --role server"),
+        (
+            &["--role", "server", "fast"],
+            "`fast` means nothing to a server",
+            "it belongs to --role audit",
+        ),
+        (
+            &["--role", "client", "--against", "receipt"],
+            "--against means nothing to a client",
+            "it belongs to --role audit",
+        ),
+        (
+            &["--role", "audit", "--opening-balance", "5", "ledger"],
+            "--opening-balance means nothing to an audit",
+            "it belongs to --role server and --role demo",
+        ),
+        (&["--role", "audit"], "an audit is of a receipt or of a ledger", "receipt FILE"),
         (
             &["--role", "demo", "--opening-balance", "0"],
             "--opening-balance 0 leaves",

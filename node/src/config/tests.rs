@@ -330,3 +330,35 @@ fn flag_then_environment_then_file_then_default() {
 fn print_configuration() {
     println!("{:?}", settings(&["--opening-balance", "1"]).expect("valid"));
 }
+
+#[test]
+fn an_audit_knows_what_of() {
+    let key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+    let server_key = key.parse().expect("a key");
+    let audit = |args: &[&str]| {
+        let args = [&["--role", "audit"], args].concat();
+        match settings(&args).expect("valid").config {
+            Config::Audit(audit) => audit,
+            other => panic!("{other:?}"),
+        }
+    };
+    for args in [["receipt", "file", "--server-key", key], ["--server-key", key, "receipt", "file"]]
+    {
+        let expected = AuditConfig::Receipt { file: "file".into(), server_key };
+        assert_eq!(audit(&args), expected, "{args:?}");
+    }
+    let ledger = |server_key, against: &[&str]| AuditConfig::Ledger {
+        data_dir: "/d".into(),
+        server_key,
+        against: against.iter().map(PathBuf::from).collect(),
+    };
+    assert_eq!(audit(&["ledger", "--data", "/d"]), ledger(None, &[]));
+    assert_eq!(
+        audit(&["ledger", "--against", "a", "b", "--data=/d", "--against=c", "--server-key", key]),
+        ledger(Some(server_key), &["a", "b", "c"])
+    );
+    let file = file("role = \"audit\"\ndata = \"/d\"\nopening-balance = 5\n");
+    let path = file.path().to_str().expect("text");
+    let of_file = settings(&["--config", path, "ledger"]).expect("valid").config;
+    assert_eq!(of_file, Config::Audit(ledger(None, &[])));
+}

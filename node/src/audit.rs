@@ -1,0 +1,178 @@
+//! The audit: checks a receipt by itself, or a whole ledger with nothing but its directory.
+//!
+//! It trusts nothing that is written for people and nothing that a server says of itself; it
+//! connects to nobody and changes nothing.
+
+mod progress;
+mod receipt;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actors::ledger::audit::{AuditError, Audited, audit};
+use actors::ledger::journal::{DataDirError, OpenError, ReadOnlyDirectory};
+use slog::Logger;
+use wire::receipt::RECEIPT_TEXT_BYTES_MAX;
+use wire::{PublicKey, Receipt};
+
+use self::progress::Progress;
+use crate::announce;
+use crate::config::AuditConfig;
+use crate::error::{Cause, Error};
+use crate::hex::push_hex;
+use crate::server_key::{self, KeyFileProblem};
+
+/// Audits what the configuration says, and tells on the standard output what was found.
+///
+/// # Errors
+/// [`Error::ReceiptInvalid`] and [`Error::LedgerFault`] for a fault; else what kept it from being
+/// looked for.
+pub(crate) fn run(config: AuditConfig, log: &Logger) -> Result<(), Error> {
+    match config {
+        AuditConfig::Receipt { file, server_key } => audit_receipt(&file, &server_key),
+        AuditConfig::Ledger { data_dir, server_key, against } => {
+            audit_ledger(&data_dir, server_key, &against, log)
+        }
+    }
+}
+
+fn audit_receipt(file: &Path, server_key: &PublicKey) -> Result<(), Error> {
+    let receipt = read_receipt(file)?;
+    let proven = receipt
+        .verify(server_key)
+        .map_err(|error| Error::ReceiptInvalid { path: file.into(), cause: error.into() })?;
+    let mut lines = vec![("signed by", server_key.to_string())];
+    lines.extend(receipt::lines(&proven));
+    announce::line(&table("the receipt is valid", &lines));
+    Ok(())
+}
+
+fn audit_ledger(
+    data_dir: &Path,
+    server_key: Option<PublicKey>,
+    against: &[PathBuf],
+    log: &Logger,
+) -> Result<(), Error> {
+    let storage = ReadOnlyDirectory::open(data_dir).map_err(unreadable_directory)?;
+    let receipts = against.iter().map(|file| read_receipt(file)).collect::<Result<Vec<_>, _>>()?;
+    let (key, whose) = match server_key {
+        Some(key) => (key, "as given"),
+        None => (own_key(data_dir, log)?, "the directory's own word: give --server-key to be sure"),
+    };
+    let mut progress = Progress::start(data_dir);
+    let audited = audit(Arc::new(storage), key, &receipts, |place| progress.show(place));
+    progress.end();
+    let audited = audited.map_err(|error| ledger_error(data_dir, against, error))?;
+    if audited.last.batch.get() == 0 {
+        return Err(Error::NoLedger { path: data_dir.into() });
+    }
+    let mut lines = vec![("server key", format!("{key} ({whose})"))];
+    lines.extend(findings(&audited));
+    if !receipts.is_empty() {
+        lines.push(("receipts", format!("all {} are in it", receipts.len())));
+    }
+    announce::line(&table(&format!("the ledger in {} is sound", data_dir.display()), &lines));
+    Ok(())
+}
+
+fn findings(audited: &Audited) -> Vec<(&'static str, String)> {
+    let Audited { last, began, unsealed, accounts, supply, orders, .. } = audited;
+    let Audited { text_payments, key_changes, unfinished, .. } = audited;
+    let mut head = String::new();
+    push_hex(&mut head, &last.head);
+    let batches = match unsealed {
+        0 => format!("{}, all signed by the server", last.batch),
+        _ => format!(
+            "{}, of which the first {unsealed} are not signed themselves, but chained to",
+            last.batch
+        ),
+    };
+    let began = began.map(wire::Timestamp::to_utc).unwrap_or_default();
+    let mut lines = vec![
+        ("head", head),
+        ("batches", batches),
+        ("entries", last.next_entry.to_string()),
+        ("accounts", accounts.to_string()),
+        ("supply", format!("{supply} credits, which is what all accounts hold")),
+        ("orders", format!("{orders}, each signed by its payer")),
+        ("by text", format!("{text_payments} payments, which nobody signed")),
+        ("keys", format!("{key_changes} changed, each signed by the old and the new one")),
+        ("written", format!("{began} to {}", last.time.to_utc())),
+    ];
+    if let Some(position) = unfinished {
+        let place = format!("{} at byte {}", position.file(), position.offset);
+        lines.push((
+            "end",
+            format!(
+                "{} batches, then an unfinished end in {place}: no fault, nobody was told of it",
+                last.batch
+            ),
+        ));
+    }
+    lines
+}
+
+/// The receipt in a file. Not verified yet.
+fn read_receipt(path: &Path) -> Result<Receipt, Error> {
+    let invalid = |cause: Cause| Error::ReceiptInvalid { path: path.into(), cause };
+    let bytes = read_start(path, RECEIPT_TEXT_BYTES_MAX as u64 + 1)
+        .map_err(|source| Error::Unreadable { path: path.into(), source })?;
+    let text = String::from_utf8(bytes).map_err(|_| invalid("the file is no text".into()))?;
+    Receipt::from_text(&text).map_err(|error| invalid(error.into()))
+}
+
+fn read_start(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The key that the directory says is its server's.
+fn own_key(data_dir: &Path, log: &Logger) -> Result<PublicKey, Error> {
+    match server_key::load(data_dir, log) {
+        Ok(key) => Ok(key.public_key()),
+        Err(Error::ServerKey { problem: KeyFileProblem::Missing, path }) => Err(Error::Usage {
+            message: format!("there is no {} that says whose ledger it is", path.display()),
+            hint: "give the server's key with --server-key KEY".into(),
+        }),
+        Err(error) => Err(error),
+    }
+}
+
+fn unreadable_directory(error: DataDirError) -> Error {
+    match error {
+        DataDirError::Create { path, source }
+        | DataDirError::NotWritable { path, source }
+        | DataDirError::NotReadable { path, source } => Error::Unreadable { path, source },
+        DataDirError::Locked { path } => Error::DataDirectoryLocked { path },
+    }
+}
+
+fn ledger_error(data_dir: &Path, against: &[PathBuf], error: AuditError) -> Error {
+    let path = data_dir.to_owned();
+    match error {
+        AuditError::Journal(OpenError::Io(failure)) => {
+            Error::Unreadable { path: path.join(&failure.file), source: failure.source }
+        }
+        AuditError::Journal(error @ OpenError::Newer { .. }) => {
+            Error::JournalNewer { path, cause: error.into() }
+        }
+        AuditError::Receipt { index, fault } => {
+            let receipt = against.get(index).map(|file| file.display().to_string());
+            let receipt = receipt.unwrap_or_default();
+            Error::LedgerFault { path, cause: format!("it does not fit {receipt}: {fault}").into() }
+        }
+        error => Error::LedgerFault { path, cause: error.into() },
+    }
+}
+
+fn table(title: &str, lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = lines.iter().map(|(name, value)| format!("\n  {name:width$}  {value}"));
+    title.to_owned() + &lines.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests;
