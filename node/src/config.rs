@@ -61,6 +61,7 @@ const CLIENT_FLAGS: &[&str] = &[
     "no_passphrase",
     "server_key",
     "unlisted",
+    "words",
 ];
 const AUDIT_FLAGS: &[&str] = &["data", "server_key", "words", "against"];
 
@@ -158,6 +159,8 @@ pub struct SecureConfig {
     pub server_key: Option<PublicKey>,
     /// Whether to stay off the list.
     pub unlisted: bool,
+    /// Whether to make the profile out of its 24 words, instead of using it.
+    pub restore: bool,
 }
 
 /// What the demo needs to know.
@@ -206,7 +209,7 @@ fn resolve(
             let data = flags.data.clone().map_or_else(default_data_dir, Ok)?;
             Config::Server(server(flags, data, SERVER_DEFAULT.1)?)
         }
-        Role::Client => Config::Client(client(flags)?),
+        Role::Client => Config::Client(client(flags, words)?),
         Role::Demo => Config::Demo(demo(flags)?),
         Role::Audit => Config::Audit(audit::config(flags, words, against, typed)?),
     };
@@ -299,7 +302,7 @@ fn demo(flags: Flags) -> Result<DemoConfig, Error> {
     Ok(DemoConfig { server, temporary_data })
 }
 
-fn client(flags: Flags) -> Result<ClientConfig, Error> {
+fn client(flags: Flags, words: &[OsString]) -> Result<ClientConfig, Error> {
     let server = flags.server.clone().unwrap_or_else(|| host_port(SERVER_DEFAULT));
     if server.port == 0 {
         return Err(Error::Usage {
@@ -310,7 +313,7 @@ fn client(flags: Flags) -> Result<ClientConfig, Error> {
     let address = look_up(&server)
         .map_err(|source| Error::ServerUnreachable { address: server.to_string(), source })?;
     let protocol = match flags.protocol.unwrap_or_default() {
-        Protocol::Secure => ClientProtocol::Secure(secure(&flags, server)?),
+        Protocol::Secure => ClientProtocol::Secure(secure(&flags, words, server)?),
         Protocol::Text => ClientProtocol::Text,
     };
     Ok(ClientConfig {
@@ -321,7 +324,7 @@ fn client(flags: Flags) -> Result<ClientConfig, Error> {
     })
 }
 
-fn secure(flags: &Flags, server_name: HostPort) -> Result<SecureConfig, Error> {
+fn secure(flags: &Flags, words: &[OsString], server_name: HostPort) -> Result<SecureConfig, Error> {
     let profile = flags.profile.clone().or_else(|| flags.name.clone());
     let default = || PROFILE_DEFAULT.parse().expect("it is a name");
     Ok(SecureConfig {
@@ -335,7 +338,20 @@ fn secure(flags: &Flags, server_name: HostPort) -> Result<SecureConfig, Error> {
         no_passphrase: flags.no_passphrase,
         server_key: flags.server_key,
         unlisted: flags.unlisted,
+        restore: restores(words)?,
     })
+}
+
+/// What the words behind the flags say.
+fn restores(words: &[OsString]) -> Result<bool, Error> {
+    match words {
+        [] => Ok(false),
+        [word] if word == "restore" => Ok(true),
+        [word, ..] => Err(Error::Usage {
+            message: format!("`{}` means nothing to a client", word.to_string_lossy()),
+            hint: "leave it out, or write `restore` to make the key out of its 24 words".into(),
+        }),
+    }
 }
 
 fn host_port((host, port): (&str, u16)) -> HostPort {

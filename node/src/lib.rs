@@ -63,6 +63,9 @@ fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     match config {
         Config::Server(config) => server::run(config, &log),
         Config::Client(config) => match config.protocol.clone() {
+            ClientProtocol::Secure(secure) if secure.restore => {
+                secure_client::restore(config, &secure, &log)
+            }
             ClientProtocol::Secure(secure) => secure_client::run(config, &secure, &log),
             ClientProtocol::Text => client::run(config, &log),
         },

@@ -54,6 +54,7 @@ fn defaults() {
         no_passphrase: false,
         server_key: None,
         unlisted: false,
+        restore: false,
     };
     let expected = ClientConfig {
         server: ([127, 0, 0, 1], 8000).into(),
@@ -135,6 +136,7 @@ fn every_flag_arrives() {
         no_passphrase: true,
         server_key: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".parse().ok(),
         unlisted: true,
+        restore: false,
     };
     assert_eq!(client.protocol, ClientProtocol::Secure(expected.clone()));
     let flags = [&flags[..], &["--profile=bob"]].concat();

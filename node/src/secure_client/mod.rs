@@ -5,6 +5,7 @@
 //! | `opening` | the profile and its keys, at start; what a person is told of them |
 //! | `connector` | connects to the server, whose key must be the one that is known |
 //! | `peers` | connects to payees, and takes the connections of payers |
+//! | `restore` | `node --role client restore`: a profile out of its 24 words |
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -29,6 +30,9 @@ use crate::terminal::{self, SecureTerminalConfig, SecureWalletHandle};
 mod connector;
 mod opening;
 mod peers;
+mod restore;
+
+pub(crate) use self::restore::run as restore;
 
 /// The client, until its user leaves.
 pub(crate) fn run(config: ClientConfig, secure: &SecureConfig, log: &Logger) -> Result<(), Error> {

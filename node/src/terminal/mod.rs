@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use crate::error::Error;
 
 pub use secure::{
-    KeyRotation, NextKey, SecureTerminalConfig, SecureWalletHandle, run as run_secure,
+    KeyRotation, NextKey, SecureTerminalConfig, SecureWalletHandle, run as run_secure, run_commands,
 };
 pub use text::{TerminalConfig, WalletHandle, run};
 

@@ -32,6 +32,22 @@ pub(super) async fn run<C: Shell>(shell: C, inbox: Inbox<C::Event>) -> Result<()
     verdict(drive(shell, inbox, input, &mut screen).await?)
 }
 
+/// Runs these commands.
+pub(super) async fn run_lines<C: Shell>(
+    shell: C,
+    inbox: Inbox<C::Event>,
+    lines: &[&str],
+) -> Result<(), Error> {
+    let (sender, input) = mpsc::channel(lines.len().max(1));
+    for line in lines {
+        // There is room for all of them.
+        let _ = sender.try_send(Input::Line((*line).to_owned()));
+    }
+    drop(sender);
+    let mut screen = Plain { out: io::stdout(), err: io::stderr() };
+    verdict(drive(shell, inbox, input, &mut screen).await?)
+}
+
 pub(super) async fn drive<C, O, E>(
     shell: C,
     inbox: Inbox<C::Event>,

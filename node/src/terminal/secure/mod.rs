@@ -95,5 +95,24 @@ pub async fn run(
     super::converse(shell::Shell::new(config, wallet, listen), inbox, has_name).await
 }
 
+/// Does these commands, as a script would, and says goodbye to the server.
+///
+/// # Errors
+/// [`Error::CommandsFailed`], [`Error::Terminal`]. That payments are open is shown and is no error.
+pub async fn run_commands(
+    config: SecureTerminalConfig<impl KeyRotation>,
+    wallet: SecureWalletHandle,
+    inbox: Inbox<WalletNews>,
+    commands: &[&str],
+) -> Result<(), Error> {
+    let nobody =
+        async |port| Err(Error::Internal(format!("nobody asked to listen on port {port}")));
+    let shell = shell::Shell::new(config, wallet, nobody);
+    match super::script::run_lines(shell, inbox, commands).await {
+        Err(Error::OutcomesUnknown { .. }) => Ok(()),
+        ended => ended,
+    }
+}
+
 #[cfg(test)]
 mod tests;
