@@ -137,6 +137,7 @@ async fn a_restored_wallet_takes_up_what_the_server_kept() {
     // A stranger's order and a forged one are not taken up.
     let mut forged = world.lock().kept[0].clone();
     forged.order.amount = wire::Amount::new(500);
+    forged.order.id = OrderId::new(forged.order.not_after, [8; 10]);
     let mut others = forged.order.clone();
     others.payer_key = super::world::bob().public_key();
     others.id = OrderId::new(others.not_after, [9; 10]);

@@ -1,7 +1,7 @@
 //! Payments of alice's: who is believed, and what is told.
 
 use ed25519_zebra::SigningKey;
-use wire::secure::{Answer, OrderAnswer, OrderProblem, OrderStatus, PayeeAnswer, Problem};
+use wire::secure::{Answer, Event, OrderAnswer, OrderProblem, OrderStatus, PayeeAnswer, Problem};
 use wire::{
     AccountId, Amount, Authority, Entry, EntryNumber, Receipt, Refusal, SignedOrder, Timestamp,
 };
@@ -11,7 +11,7 @@ use super::world::{Bob, DAWN, Fault, GRANT, World, alice, bob, key, name, seal, 
 use super::{alice_online, calls};
 use crate::messages::{
     CallError, DeliverError, PayError, PayQuote, PaymentState, QuotePayment, ReadReceipt,
-    WalletNews,
+    ServerNews, WalletNews,
 };
 
 fn silent() -> Result<Answer, CallError> {
@@ -319,6 +319,28 @@ async fn open_payments_are_bounded() {
     }
     let refused = client.wallet.send(PayQuote(quote)).await.expect("the wallet answers");
     assert_eq!(refused, Err(PayError::TooManyOpen));
+}
+
+/// What is told as "paid" must be known after a crash, too: first the receipt is written down.
+#[actix::test]
+async fn nothing_is_paid_before_the_receipt_is_kept() {
+    tokio::time::pause();
+    let world = World::new();
+    let mut client = alice_online(&world).await;
+    world.lock().bob = Bob::SubmitsAndHangs;
+    let quote = client.quote("bob", 10).await.expect("a quote");
+    let wallet = client.wallet.clone();
+    let paying = actix::spawn(async move { wallet.send(PayQuote(quote)).await });
+    let order = client.delivered.next().await.order.order.id;
+    world.lock().disk_full = true;
+    world.tell(ServerNews::Event(Event::OrderDecided { order, number: EntryNumber::new(3) }));
+    assert!(matches!(client.news.next().await, WalletNews::Checking { .. }));
+    assert_eq!(client.payments().await, [(10, PaymentState::Open)]);
+    world.lock().disk_full = false;
+    let paid = paying.await.expect("no panic").expect("the wallet answers").expect("a payment");
+    assert_eq!(paid.state, PaymentState::Paid);
+    let receipt = client.wallet.send(ReadReceipt(order)).await.expect("the wallet answers");
+    assert!(receipt.is_some());
 }
 
 /// A store that fails: nothing is sent that is not written down.

@@ -215,13 +215,27 @@ async fn the_servers_word_of_a_payment_is_proved_and_told_once() {
     client.news.nothing();
     let receipt = client.wallet.send(ReadReceipt(paid.order.id)).await;
     assert!(receipt.expect("the wallet answers").is_some());
-    // An entry that is not a payment to bob, another order's entry, an entry that does not exist.
-    let other = order(5, 2).order.id;
-    for (number, id) in [(0, paid.order.id), (3, other), (77, other)] {
-        world.tell(told(1_000_000, EntryNumber::new(number), id));
-        if number == 3 {
-            continue;
+    // Entries that are no payment to bob, that are not there, that are another payment than was said.
+    let mut to_olga = order(5, 2).order;
+    (to_olga.payee, to_olga.payee_key) = (name("olga"), None);
+    let to_olga = to_olga.sign(alice().key());
+    let other = order(6, 3);
+    for paid in [&to_olga, &other] {
+        world.lock().submit(alice().public_key(), paid);
+    }
+    let elsewhere = vec![world.lock().numbered.last().cloned()];
+    let elsewhere = Fault::Says(Ok(Answer::Receipts(elsewhere)));
+    for (number, id) in [
+        (0, paid.order.id),
+        (77, other.order.id),
+        (4, to_olga.order.id),
+        (5, paid.order.id),
+        (78, other.order.id),
+    ] {
+        if number == 78 {
+            world.lock().faults.push(("ReadReceipts", elsewhere.clone()));
         }
+        world.tell(told(1_000_000, EntryNumber::new(number), id));
         assert!(not_received(&client.news.next().await), "{number}");
     }
 }

@@ -270,6 +270,9 @@ impl WalletStore for FusedStore {
         if !self.world.lock().burn(self.world.generation) {
             return Err(StoreError::NotWritten("the wallet has crashed".to_owned()));
         }
+        if self.world.lock().disk_full {
+            return Err(StoreError::NotWritten("no space left on device".to_owned()));
+        }
         self.inner.write(changes)?;
         if self.world.lock().burn(self.world.generation) {
             return Ok(());

@@ -30,6 +30,8 @@ pub(in crate::secure_wallet) struct Server {
     /// For calls of this kind, by their first word, one after another.
     pub(in crate::secure_wallet) faults: Vec<(&'static str, Fault)>,
     pub(in crate::secure_wallet) unreachable: bool,
+    /// The wallet's own disk takes nothing.
+    pub(in crate::secure_wallet) disk_full: bool,
     /// Steps until the wallet crashes.
     pub(in crate::secure_wallet) fuse: Option<u32>,
     pub(super) generation: u32,
@@ -54,6 +56,7 @@ impl Server {
             bob: Bob::Honest,
             faults: Vec::new(),
             unreachable: false,
+            disk_full: false,
             fuse: None,
             generation: 0,
             submitted: Vec::new(),
