@@ -293,12 +293,6 @@ fn demo(flags: Flags) -> Result<DemoConfig, Error> {
             "leave it out, or give each account at least 1 credit",
         );
     }
-    if server.text == TextAccess::Off {
-        return refuse(
-            "--text off keeps the demo's own clients out",
-            "leave it out: the demo takes plain text from this machine only",
-        );
-    }
     Ok(DemoConfig { server, temporary_data })
 }
 

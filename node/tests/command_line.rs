@@ -96,7 +96,6 @@ fn a_mistake_in_a_flag_is_one_line_and_one_hint_too() {
             "--opening-balance 0 leaves",
             "leave it out",
         ),
-        (&["--role", "demo", "--text", "off"], "--text off keeps", "leave it out"),
     ] {
         let output = node(args, &[]);
         let text = String::from_utf8_lossy(&output.stderr);

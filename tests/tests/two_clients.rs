@@ -123,7 +123,8 @@ fn the_demo_plays_its_steps_and_serves_others_until_ctrl_c() {
     let address = address.parse().expect("an address");
     for said in [
         "1. A server is up",
-        "2. alice and bob connect and register",
+        "Its key, which its clients know it by, is",
+        "2. alice and bob connect, each with a key of their own, and register",
         "alice has an account",
         "bob has an account",
         "3. They log in",
@@ -131,9 +132,10 @@ fn the_demo_plays_its_steps_and_serves_others_until_ctrl_c() {
         "bob has 1000 and listens on port",
         "alice sees alice online at 127.0.0.1:",
         "alice sees bob online at 127.0.0.1:",
-        "4. alice hands bob a payment of 25",
+        "4. alice signs an order of 25 for bob, whose key is",
         "alice is told: paid",
-        "bob is told: 25 received from alice",
+        "bob is told: 25 received from alice, \"for the coffee\"",
+        "The receipt proves it",
         "5. alice has 975, bob has 1025.",
         &format!("{MITE} --role client --server {address}"),
     ] {
@@ -175,7 +177,7 @@ fn a_demo_with_small_and_kept_balances_goes_on() {
 #[test]
 fn a_demo_can_be_ended_in_the_middle() {
     // Protects whoever has seen enough: Ctrl-C is heard at every step.
-    for said in ["1. A server is up", "2. alice and bob", "3. They log in", "4. alice hands"] {
+    for said in ["1. A server is up", "2. alice and bob", "3. They log in", "4. alice signs"] {
         let demo = Program::start(MITE, ["--role", "demo"]);
         demo.line_with(said);
         demo.signal(Signal::INT);

@@ -20,7 +20,7 @@ use slog::{Logger, info};
 use tokio::net::TcpListener;
 use wire::P2pPort;
 
-use self::connector::{Connector, ServerTrust};
+use self::connector::Connector;
 use self::peers::{PeerConnector, PeerListener};
 use crate::announce;
 use crate::config::{ClientConfig, SecureConfig};
@@ -32,6 +32,8 @@ mod opening;
 mod peers;
 mod restore;
 
+pub(crate) use self::connector::ServerTrust;
+pub(crate) use self::opening::parts_of;
 pub(crate) use self::restore::run as restore;
 
 /// The client, until its user leaves.

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actors::secure_wallet::store::RedbStore;
-use wire::PublicKey;
+use wire::{PublicKey, Username};
 use zeroize::Zeroizing;
 
 use super::{LiveIdentity, Parts};
@@ -36,6 +37,16 @@ pub(super) fn open(config: &SecureConfig) -> Result<Opened, Error> {
         show(&phrase)?;
     }
     Ok(Opened { dir, keyring })
+}
+
+/// What a client of the demo is made of: its profile is here, its key unencrypted and its words shown to
+/// nobody, since nothing is at stake.
+pub(crate) fn parts_of(profiles: &Path, name: &Username) -> Result<Parts, Error> {
+    let dir = ProfileDirectory::open(profiles, &ProfileName::from(name));
+    let dir = Arc::new(dir.map_err(ProfileError::from)?);
+    let sources = Sources { none: true, ..Sources::default() };
+    let (keyring, _) = Keyring::open(Arc::clone(&dir), &sources, &mut Terminal)?;
+    Opened { dir, keyring }.parts()
 }
 
 /// Makes the profile of the key that these words stand for.

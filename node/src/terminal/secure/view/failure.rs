@@ -109,6 +109,10 @@ fn connect_hint(error: &ConnectError, request: Request) -> String {
         ConnectError::NotMite(_) => format!(
             "{nothing}is it a Mite server? one of the text protocol alone needs --protocol text"
         ),
+        ConnectError::Refused(Problem::KeyRetired) => {
+            "this key was replaced: use the profile with the new one, or restore it from its 24 words"
+                .into()
+        }
         ConnectError::Refused(problem) => match problem.retry() {
             Retry::SameId | Retry::Later => format!("{nothing}try again in a moment"),
             Retry::Never => format!("{nothing}are client and server of the same version?"),
