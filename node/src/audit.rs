@@ -71,7 +71,7 @@ fn audit_ledger(
     let mut lines = vec![("server key", format!("{key} ({whose})"))];
     lines.extend(findings(&audited));
     if !receipts.is_empty() {
-        lines.push(("receipts", format!("all {} are in it", receipts.len())));
+        lines.push(("receipts", format!("{}, each of them in it", receipts.len())));
     }
     announce::line(&table(&format!("the ledger in {} is sound", data_dir.display()), &lines));
     Ok(())

@@ -27,15 +27,16 @@ A flag goes before the environment, the environment before the file.
 
 Examples:
   node --role demo                                 a server and two clients that pay each other
-  node --role server --listen 0.0.0.0:8000 --text any
+  node --role server --listen 0.0.0.0:8000
   node --role client --name alice --p2p-port 7001
-  printf 'login bob 0\\nwait 60\\n' | node --role client
+  node --role client restore --name alice          her key, out of its 24 words
+  printf 'login\\nwait 60\\n' | node --role client --name bob --no-passphrase
   node --role audit receipt FILE --server-key KEY  does the receipt prove what it says?
   node --role audit ledger --data DIR --against RECEIPT
 
 Exit codes:
   0   all is well
-  1   a command of a script failed, or the terminal is gone
+  1   a command of a script failed, a payment is still open, or the terminal is gone
   2   the command line or an environment variable is wrong
   3   the configuration file cannot be read or is wrong
   4   cannot listen: the port is in use or not permitted

@@ -121,7 +121,7 @@ fn a_sound_ledger_is_told_whole_and_left_as_it_is() {
         "supply      2000 credits",
         "2 payments, which nobody signed",
         "all signed by the server",
-        "all 4 are in it",
+        "4, each of them in it",
     ] {
         assert!(told.contains(words), "{words:?} is missing in {told}");
     }
