@@ -243,6 +243,8 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
             [word, ..] if id == "words" => format!("`{}`", word.to_string_lossy()),
             _ => format!("--{}", id.replace('_', "-")),
         };
+        let owner =
+            if id == "words" { "--role audit, or `restore` to --role client" } else { owner };
         return Err(Error::Usage {
             message: format!("{what} means nothing to {}", role_name(role)),
             hint: format!("leave it out; it belongs to {owner}"),

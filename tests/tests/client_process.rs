@@ -36,7 +36,7 @@ fn a_server_that_is_not_there_is_exit_code_7() {
     // Protects scripts and people: what could not be reached, and what to do.
     let closed = closed_address().to_string();
     expect_refusal(
-        &["--role", "client", "--server", &closed],
+        &["--role", "client", "--protocol", "text", "--server", &closed],
         7,
         &format!("error: cannot reach the server at {closed}: connection refused"),
         "hint: is the server running?",
@@ -70,7 +70,7 @@ fn what_cannot_be_understood_is_exit_code_2() {
         (&["--role", "client", "--name", "a#b"], "error: invalid value 'a#b'", "--name"),
         (&["--role", "client", "--name", "EXIT"], "error: invalid value 'EXIT'", "--name"),
         (&["--role", "client", "--protocol", "morse"], "error: invalid value 'morse'", "text"),
-        (&["--role", "client", "alice"], "error: unexpected argument 'alice'", "--help"),
+        (&["--role", "client", "alice"], "error: `alice` means nothing to a client", "restore"),
     ] {
         expect_refusal(args, 2, error, hint);
     }
@@ -124,7 +124,8 @@ fn the_configuration_file_and_the_flags_work_together() {
     let (directory, server) = server();
     let path = directory.path().join("mite.toml");
     let text = format!(
-        "role = \"client\"\nserver = \"{}\"\nname = \"alice\"\np2p-port = 0\ntext = \"any\"\n",
+        "role = \"client\"\nserver = \"{}\"\nname = \"alice\"\np2p-port = 0\n\
+         protocol = \"text\"\ntext = \"any\"\n",
         server.address
     );
     std::fs::write(&path, text).expect("it is writable");

@@ -51,7 +51,8 @@ fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Protects scripts: the first line of the standard output is the address that really is in use.
+/// Protects scripts: the first line of the standard output is the address that really is in use, the
+/// second one the key that clients know the server by.
 #[test]
 fn the_first_line_is_the_address_in_use() {
     let data = tempfile::tempdir().expect("a temporary directory");
@@ -60,6 +61,9 @@ fn the_first_line_is_the_address_in_use() {
     let address = line.strip_prefix("listening on ").expect("the address in the first line");
     let address: SocketAddr = address.parse().expect("an address");
     assert!(address.ip().is_loopback() && address.port() != 0, "{address}");
+    let line = program.line();
+    let key = line.strip_prefix("server key ").expect("the key in the second line");
+    assert!(key.parse::<wire::PublicKey>().is_ok(), "{key}");
     Connection::open(address).ask("hello\n", "200 BAD_REQUEST\n");
     program.signal(Signal::TERM);
     let ended = program.wait();

@@ -26,7 +26,8 @@ fn sit_down(more_args: &[&str]) -> (TempDir, Server, Terminal) {
 
 fn open(home: &std::path::Path, server: SocketAddr, more_args: &[&str]) -> Terminal {
     let server = server.to_string();
-    let mut args = vec!["--role", "client", "--server", &server, "--p2p-port", "0"];
+    let mut args = vec!["--role", "client", "--protocol", "text", "--server", &server];
+    args.extend(["--p2p-port", "0"]);
     // The log would share the screen.
     args.extend(["--log-level", "error"]);
     args.extend(more_args);
