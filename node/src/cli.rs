@@ -137,7 +137,7 @@ pub(crate) struct Flags {
     /// Client: the directory of the profiles [default: ~/.config/mite by the XDG rules]
     #[arg(long, env = "MITE_CONFIG_DIR", value_name = "DIR")]
     pub(crate) config_dir: Option<PathBuf>,
-    /// Client: a file whose first line is the passphrase of the key; MITE_PASSPHRASE may hold it,
+    /// Client: a file whose first line is the passphrase of the key; `MITE_PASSPHRASE` may hold it,
     /// too, and at a terminal it is asked for
     #[arg(long, env = "MITE_PASSPHRASE_FILE", value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,

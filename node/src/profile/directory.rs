@@ -202,15 +202,6 @@ impl ProfileDirectory {
         self.sync()
     }
 
-    /// Removes a file, durably.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::NotFound`] if there is none; else what the system says.
-    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))?;
-        self.sync()
-    }
-
     /// A file that is on the disk and has no name of its own yet. Mode 0600.
     fn unfinished(&self, bytes: &[u8]) -> io::Result<NamedTempFile> {
         let mut builder = tempfile::Builder::new();

@@ -26,7 +26,6 @@ use std::io;
 use std::path::PathBuf;
 
 use actors::reason::reason;
-use wire::PublicKey;
 
 use self::format::KeyFile;
 use self::sealing::Cost;
@@ -132,7 +131,7 @@ impl KeyFileError {
     }
 }
 
-/// A key as it lies in its file: its public half is known, its secret half takes the passphrase.
+/// A key as it lies in its file; if it is encrypted, it takes the passphrase.
 #[derive(Debug)]
 pub(crate) struct LockedKey {
     path: PathBuf,
@@ -140,11 +139,6 @@ pub(crate) struct LockedKey {
 }
 
 impl LockedKey {
-    /// The public half. What the file says: only [`LockedKey::unlock`] proves that it is true.
-    pub(crate) fn public_key(&self) -> PublicKey {
-        self.file.public_key()
-    }
-
     /// Whether it takes a passphrase.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.file.is_encrypted()
@@ -221,16 +215,6 @@ pub(crate) fn promote_next(dir: &ProfileDirectory) -> Result<(), KeyFileError> {
     let next = load(dir, Slot::Next)?;
     dir.rename(Slot::Next.file_name(), Slot::Current.file_name())
         .map_err(|error| KeyFileError { path: next.path, problem: error.into() })
-}
-
-/// Forgets the next key, which the server has not taken. Durable when this returns.
-///
-/// # Errors
-/// [`KeyFileProblem::Missing`] if there is none; `Io`.
-pub(crate) fn discard_next(dir: &ProfileDirectory) -> Result<(), KeyFileError> {
-    let name = Slot::Next.file_name();
-    dir.remove(name)
-        .map_err(|error| KeyFileError { path: dir.path().join(name), problem: missing(error) })
 }
 
 fn read(dir: &ProfileDirectory, name: &str) -> Result<KeyFile, KeyFileProblem> {

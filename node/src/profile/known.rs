@@ -1,11 +1,11 @@
-//! Trust at first contact: the keys of servers and of peers as they were first seen.
+//! Trust at first contact: the keys of servers as they were first seen. Those of peers are the
+//! wallet's to keep.
 //!
 //! `known.keys` in the directory of the profile is text, each line with its LF, the first one with
 //! the version, the others in any order:
 //!
 //! ```text
 //! mite known keys 1
-//! peer <the server's key> <name> <the peer's key> <first seen>
 //! server <host:port> <the server's key> <first seen>
 //! ```
 //!
@@ -25,18 +25,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actors::reason::reason;
-use wire::{PublicKey, Username};
+use wire::PublicKey;
 
 use super::directory::ProfileDirectory;
 use crate::cli::{HostPort, HostPortError};
 
 const FILE_NAME: &str = "known.keys";
-/// Far more people than anybody pays, and few enough to write the whole list for a new one.
-const KEYS_MAX: usize = 10_000;
+/// Far more servers than anybody has an account at, and few enough to write the whole list for a
+/// new one.
+const KEYS_MAX: usize = 1_000;
 /// The longest name of a host (RFC 1035, section 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 /// The longest line: `server`, a host in brackets with `:` and a port, a key, a time, and what
-/// stands between them. A line with a peer is shorter: its name has 32 characters of up to 4 bytes.
+/// stands between them.
 const LINE_BYTES_MAX: usize = 6 + 1 + HOST_BYTES_MAX + 2 + 6 + 1 + 43 + 1 + 20 + 1;
 /// All lines, and the first one.
 const FILE_BYTES_MAX: usize = (KEYS_MAX + 1) * LINE_BYTES_MAX;
@@ -190,8 +191,8 @@ pub(crate) enum LineProblem {
     /// Another version of the program has written it.
     #[error("the list is of a version that this program does not know")]
     UnknownVersion,
-    /// The line is neither a server nor a peer.
-    #[error("neither a server nor a peer with a key and a time")]
+    /// The line is not that of a server.
+    #[error("not a server with a key and a time")]
     Malformed,
     /// A key for it stands in the list already.
     #[error("it stands in the list twice")]
@@ -211,14 +212,8 @@ struct Seen {
     since: FirstSeen,
 }
 
-/// Whom a key belongs to. The order is that of the lines.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
-    Peer { server: PublicKey, name: Username },
-    Server(ServerAddress),
-}
-
-type Known = BTreeMap<Owner, Seen>;
+/// Written in this order.
+type Known = BTreeMap<ServerAddress, Seen>;
 
 /// The keys that a profile knows. What is remembered or forgotten is durable at once.
 #[derive(Debug)]
@@ -251,17 +246,16 @@ impl KnownKeys {
 
     /// The key of the server there, if one is known.
     pub(crate) fn server(&self, address: &ServerAddress) -> Option<PublicKey> {
-        self.known.get(&server(address)).map(|seen| seen.key)
+        self.known.get(address).map(|seen| seen.key)
     }
 
     /// Whether the server there is the one that it was.
     pub(crate) fn check_server(&self, address: &ServerAddress, key: &PublicKey) -> Trust {
-        self.check(&server(address), key)
-    }
-
-    /// Whether the peer of this name at this server is the one that it was.
-    pub(crate) fn check_peer(&self, at: &PublicKey, name: &Username, key: &PublicKey) -> Trust {
-        self.check(&peer(at, name), key)
+        match self.known.get(address) {
+            None => Trust::New,
+            Some(seen) if seen.key == *key => Trust::Known,
+            Some(seen) => Trust::Changed { known: seen.key, since: seen.since },
+        }
     }
 
     /// Trusts the server there from now on. Does nothing if it is known.
@@ -274,65 +268,7 @@ impl KnownKeys {
         key: &PublicKey,
         now: SystemTime,
     ) -> Result<(), KnownKeysError> {
-        self.remember(server(address), key, now)
-    }
-
-    /// Trusts the peer of this name at this server from now on. Does nothing if it is known.
-    ///
-    /// The list is for peers that the user pays: if whoever pays the user came into it too,
-    /// strangers could fill it.
-    ///
-    /// # Errors
-    /// As [`KnownKeys::remember_server`].
-    pub(crate) fn remember_peer(
-        &mut self,
-        at: &PublicKey,
-        name: &Username,
-        key: &PublicKey,
-        now: SystemTime,
-    ) -> Result<(), KnownKeysError> {
-        self.remember(peer(at, name), key, now)
-    }
-
-    /// Forgets the server there, and says whether there was one. Its peers are known by its key and
-    /// stay.
-    ///
-    /// # Errors
-    /// `Unusable`; then nothing has changed.
-    pub(crate) fn forget_server(
-        &mut self,
-        address: &ServerAddress,
-    ) -> Result<bool, KnownKeysError> {
-        self.forget(&server(address))
-    }
-
-    /// Forgets the peer of this name at this server, and says whether there was one.
-    ///
-    /// # Errors
-    /// `Unusable`; then nothing has changed.
-    pub(crate) fn forget_peer(
-        &mut self,
-        at: &PublicKey,
-        name: &Username,
-    ) -> Result<bool, KnownKeysError> {
-        self.forget(&peer(at, name))
-    }
-
-    fn check(&self, owner: &Owner, key: &PublicKey) -> Trust {
-        match self.known.get(owner) {
-            None => Trust::New,
-            Some(seen) if seen.key == *key => Trust::Known,
-            Some(seen) => Trust::Changed { known: seen.key, since: seen.since },
-        }
-    }
-
-    fn remember(
-        &mut self,
-        owner: Owner,
-        key: &PublicKey,
-        now: SystemTime,
-    ) -> Result<(), KnownKeysError> {
-        match self.check(&owner, key) {
+        match self.check_server(address, key) {
             Trust::Known => return Ok(()),
             Trust::Changed { known, since } => {
                 return Err(KnownKeysError::Conflict { known, since });
@@ -343,13 +279,20 @@ impl KnownKeys {
             Trust::New => {}
         }
         let mut known = self.known.clone();
-        known.insert(owner, Seen { key: *key, since: now.into() });
+        known.insert(address.clone(), Seen { key: *key, since: now.into() });
         self.save(known)
     }
 
-    fn forget(&mut self, owner: &Owner) -> Result<bool, KnownKeysError> {
+    /// Forgets the server there, and says whether there was one.
+    ///
+    /// # Errors
+    /// `Unusable`; then nothing has changed.
+    pub(crate) fn forget_server(
+        &mut self,
+        address: &ServerAddress,
+    ) -> Result<bool, KnownKeysError> {
         let mut known = self.known.clone();
-        if known.remove(owner).is_none() {
+        if known.remove(address).is_none() {
             return Ok(false);
         }
         self.save(known)?;
@@ -363,14 +306,6 @@ impl KnownKeys {
         self.known = known;
         Ok(())
     }
-}
-
-fn server(address: &ServerAddress) -> Owner {
-    Owner::Server(address.clone())
-}
-
-fn peer(server: &PublicKey, name: &Username) -> Owner {
-    Owner::Peer { server: *server, name: name.clone() }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a client keeps on disk: its identity, and whom it has met.
+//! What a client keeps on disk of its own: its identity, and which servers it trusts.
 //!
 //! Each profile is a directory of its own, which one client at a time works in.
 //!
@@ -9,7 +9,7 @@
 //! | [`key_file`] | `identity.key`: the key at rest, encrypted |
 //! | [`keyring`] | the keys, ready to sign: made, restored, replaced |
 //! | [`passphrase`] | where the passphrase comes from |
-//! | [`known`] | `known.keys`: the keys of servers and peers, trusted at first contact |
+//! | [`known`] | `known.keys`: the keys of servers, trusted at first contact |
 
 pub(crate) mod directory;
 pub(crate) mod identity;

@@ -84,10 +84,6 @@ impl KeyFile {
         }
     }
 
-    pub(super) fn public_key(&self) -> PublicKey {
-        self.public
-    }
-
     pub(super) fn is_encrypted(&self) -> bool {
         matches!(self.secret, Secret::Encrypted { .. })
     }

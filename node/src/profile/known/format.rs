@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{FirstSeen, KEYS_MAX, Known, LINE_BYTES_MAX, LineProblem, Owner, Seen, ServerAddress};
+use super::{FirstSeen, KEYS_MAX, Known, LINE_BYTES_MAX, LineProblem, Seen, ServerAddress};
 
 const FIRST_LINE: &str = "mite known keys 1";
 const FIRST_LINE_OF_ANY_VERSION: &str = "mite known keys ";
@@ -10,12 +10,8 @@ const FIRST_LINE_OF_ANY_VERSION: &str = "mite known keys ";
 /// The text of the file.
 pub(super) fn write(known: &Known) -> String {
     let mut text = format!("{FIRST_LINE}\n");
-    for (owner, Seen { key, since }) in known {
-        let written = match owner {
-            Owner::Peer { server, name } => writeln!(text, "peer {server} {name} {key} {since}"),
-            Owner::Server(address) => writeln!(text, "server {address} {key} {since}"),
-        };
-        written.expect("a String takes every text");
+    for (address, Seen { key, since }) in known {
+        writeln!(text, "server {address} {key} {since}").expect("a String takes every text");
     }
     text
 }
@@ -26,8 +22,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Known, (usize, LineProblem)> {
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     first_line(lines.next().unwrap_or_default()).map_err(|problem| (1, problem))?;
     for (number, line) in (2..).zip(lines) {
-        let (owner, seen) = entry(line).map_err(|problem| (number, problem))?;
-        if known.insert(owner, seen).is_some() {
+        let (address, seen) = entry(line).map_err(|problem| (number, problem))?;
+        if known.insert(address, seen).is_some() {
             return Err((number, LineProblem::Twice));
         }
         if known.len() > KEYS_MAX {
@@ -47,7 +43,7 @@ fn first_line(line: &[u8]) -> Result<(), LineProblem> {
     }
 }
 
-fn entry(line: &[u8]) -> Result<(Owner, Seen), LineProblem> {
+fn entry(line: &[u8]) -> Result<(ServerAddress, Seen), LineProblem> {
     if line.len() > LINE_BYTES_MAX {
         return Err(LineProblem::TooLong);
     }
@@ -56,21 +52,15 @@ fn entry(line: &[u8]) -> Result<(Owner, Seen), LineProblem> {
     fields(line).ok_or(LineProblem::Malformed)
 }
 
-fn fields(line: &str) -> Option<(Owner, Seen)> {
-    let mut words = line.split(' ');
-    let owner = match words.next()? {
-        "peer" => {
-            Owner::Peer { server: words.next()?.parse().ok()?, name: words.next()?.parse().ok()? }
-        }
-        "server" => {
-            let text = words.next()?;
-            let address: ServerAddress = text.parse().ok()?;
-            // Another form of the same address would not be found.
-            (address.0 == text).then_some(Owner::Server(address))?
-        }
-        _ => return None,
-    };
+fn fields(line: &str) -> Option<(ServerAddress, Seen)> {
+    let mut words = line.strip_prefix("server ")?.split(' ');
+    let text = words.next()?;
+    let address: ServerAddress = text.parse().ok()?;
+    // Another form of the same address would not be found.
+    if address.0 != text {
+        return None;
+    }
     let key = words.next()?.parse().ok()?;
     let time = humantime::parse_rfc3339(words.next()?).ok()?;
-    words.next().is_none().then_some((owner, Seen { key, since: FirstSeen::from(time) }))
+    words.next().is_none().then_some((address, Seen { key, since: FirstSeen::from(time) }))
 }

@@ -8,10 +8,6 @@ use crate::profile::directory::ProfileName;
 
 /// Frozen: files like this are in use.
 const GOLDEN: &str = "mite known keys 1\n\
-    peer AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE alice \
-    AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI 2026-11-23T06:35:59Z\n\
-    peer AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE grüße \
-    AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM 2026-11-23T06:36:00Z\n\
     server 127.0.0.1:8000 AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE 2026-11-23T06:35:58Z\n\
     server [::1]:8000 BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ 1970-01-01T00:00:00Z\n";
 
@@ -54,10 +50,6 @@ fn address(text: &str) -> ServerAddress {
     text.parse().expect("an address")
 }
 
-fn name(text: &str) -> Username {
-    text.parse().expect("a name")
-}
-
 fn at(text: &str) -> SystemTime {
     humantime::parse_rfc3339(text).expect("a time")
 }
@@ -75,11 +67,6 @@ fn golden_file() {
     known
         .remember_server(&address("127.0.0.1:8000"), &key(1), at("2026-11-23T06:35:58.9Z"))
         .expect("kept");
-    for (peer, number, time) in
-        [("grüße", 3, "2026-11-23T06:36:00Z"), ("alice", 2, "2026-11-23T06:35:59Z")]
-    {
-        known.remember_peer(&key(1), &name(peer), &key(number), at(time)).expect("kept");
-    }
     assert_eq!(profile.text(), GOLDEN);
     assert_eq!(fs::metadata(profile.path()).expect("there").permissions().mode() & 0o777, 0o600);
     assert_eq!(profile.load().expect("readable").known, known.known);
@@ -100,49 +87,28 @@ fn a_changed_key_is_found_after_a_restart() {
     ] {
         assert_eq!(known.check_server(&address(server), &key(number)), expected, "{server}");
     }
-    for (server, peer, number, expected) in [
-        (1, "alice", 2, Trust::Known),
-        (1, "alice", 3, changed(2, "2026-11-23T06:35:59Z")),
-        // The names of one server say nothing about those of another.
-        (4, "alice", 2, Trust::New),
-        (1, "bob", 2, Trust::New),
-    ] {
-        let trust = known.check_peer(&key(server), &name(peer), &key(number));
-        assert_eq!(trust, expected, "{server} {peer} {number}");
-    }
 }
 
 #[test]
 fn a_known_key_is_replaced_only_after_it_was_forgotten() {
     let profile = Profile::new();
     let mut known = profile.load().expect("an empty list");
-    let (server, peer) = (address("mite.example:8000"), name("bob"));
+    let server = address("mite.example:8000");
     known.remember_server(&server, &key(1), now()).expect("kept");
-    known.remember_peer(&key(1), &peer, &key(2), now()).expect("kept");
     let before = profile.text();
 
     known.remember_server(&server, &key(1), at("2027-01-01T00:00:00Z")).expect("known");
-    let refused = [
-        known.remember_server(&server, &key(9), now()),
-        known.remember_peer(&key(1), &peer, &key(9), now()),
-    ];
-    for (result, number) in refused.into_iter().zip([1, 2]) {
-        match result {
-            Err(KnownKeysError::Conflict { known, .. }) => assert_eq!(known, key(number)),
-            other => panic!("{other:?}"),
-        }
+    match known.remember_server(&server, &key(9), now()) {
+        Err(KnownKeysError::Conflict { known, .. }) => assert_eq!(known, key(1)),
+        other => panic!("{other:?}"),
     }
     assert_eq!(profile.text(), before);
 
     assert!(known.forget_server(&server).expect("forgotten"));
-    assert!(known.forget_peer(&key(1), &peer).expect("forgotten"));
     assert!(!known.forget_server(&server).expect("nothing to forget"));
-    assert!(!known.forget_peer(&key(1), &peer).expect("nothing to forget"));
     known.remember_server(&server, &key(9), now()).expect("kept");
-    known.remember_peer(&key(1), &peer, &key(9), now()).expect("kept");
     let again = profile.load().expect("readable");
     assert_eq!(again.check_server(&server, &key(9)), Trust::Known);
-    assert_eq!(again.check_peer(&key(1), &peer, &key(9)), Trust::Known);
 }
 
 /// What could not be written is not trusted either.
@@ -172,20 +138,19 @@ fn damage_is_found_named_and_left_as_it_is() {
         (altered("keys 1\n", "keys 1\r\n"), 1, P::NotAList),
         (altered("keys 1\n", "keys 1\n\n"), 2, P::Malformed),
         (altered("keys 1\n", "keys 1\n# mine\n"), 2, P::Malformed),
-        (altered("peer A", "pear A"), 2, P::Malformed),
-        (altered("peer A", "peer  A"), 2, P::Malformed),
-        (altered("alice", "a#ice"), 2, P::Malformed),
-        (altered("alice ", ""), 2, P::Malformed),
-        (altered("AwMD", "AwM"), 3, P::Malformed),
-        (altered("AwMD", "Aw+D"), 3, P::Malformed),
-        (altered("06:36:00Z", "06:36:61Z"), 3, P::Malformed),
-        (altered("06:36:00Z", "06:36:00Z 1"), 3, P::Malformed),
-        (altered("127.0.0.1:8000", "127.0.0.1"), 4, P::Malformed),
-        (altered("[::1]", "[0::1]"), 5, P::Malformed),
-        (altered("[::1]", "Mite.example"), 5, P::Malformed),
-        (format!("{GOLDEN}{line}"), 6, P::Twice),
-        (GOLDEN.trim_end().into(), 5, P::NoEnd),
-        (format!("{GOLDEN}server {}\n", "x".repeat(LINE_BYTES_MAX)), 6, P::TooLong),
+        (altered("server 1", "peer 1"), 2, P::Malformed),
+        (altered("server 1", "server  1"), 2, P::Malformed),
+        (altered("server 1", "1"), 2, P::Malformed),
+        (altered("AQEB", "AQE"), 2, P::Malformed),
+        (altered("AQEB", "Aw+D"), 2, P::Malformed),
+        (altered("06:35:58Z", "06:35:61Z"), 2, P::Malformed),
+        (altered("06:35:58Z", "06:35:58Z 1"), 2, P::Malformed),
+        (altered("127.0.0.1:8000", "127.0.0.1"), 2, P::Malformed),
+        (altered("[::1]", "[0::1]"), 3, P::Malformed),
+        (altered("[::1]", "Mite.example"), 3, P::Malformed),
+        (format!("{GOLDEN}{line}"), 4, P::Twice),
+        (GOLDEN.trim_end().into(), 3, P::NoEnd),
+        (format!("{GOLDEN}server {}\n", "x".repeat(LINE_BYTES_MAX)), 4, P::TooLong),
     ] {
         let profile = Profile::new();
         profile.put(text.as_bytes(), 0o600);
@@ -196,9 +161,9 @@ fn damage_is_found_named_and_left_as_it_is() {
         assert_eq!(profile.text(), text);
     }
     let profile = Profile::new();
-    profile.put(&[GOLDEN.as_bytes(), b"peer \xff\n"].concat(), 0o600);
+    profile.put(&[GOLDEN.as_bytes(), b"server \xff\n"].concat(), 0o600);
     let error = profile.load().expect_err("not UTF-8");
-    assert!(matches!(error, KnownKeysError::Damaged { line: 6, .. }), "{error:?}");
+    assert!(matches!(error, KnownKeysError::Damaged { line: 4, .. }), "{error:?}");
 }
 
 #[test]
@@ -245,11 +210,8 @@ fn the_longest_line_has_a_place() {
     let host = "h".repeat(HOST_BYTES_MAX);
     let server = address(&format!("{host}:65535"));
     known.remember_server(&server, &key(1), now()).expect("kept");
-    let peer = name(&"\u{1f600}".repeat(32));
-    known.remember_peer(&key(1), &peer, &key(2), now()).expect("kept");
     let again = profile.load().expect("readable");
     assert_eq!(again.check_server(&server, &key(1)), Trust::Known);
-    assert_eq!(again.check_peer(&key(1), &peer, &key(2)), Trust::Known);
 }
 
 #[test]
