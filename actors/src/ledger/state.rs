@@ -5,126 +5,25 @@
 //! Every credit that an account holds was issued by the treasury, whose balance is minus the supply:
 //! all balances sum to zero, always.
 
+mod command;
 mod index;
 mod look_index;
 mod orders;
+mod replay_error;
 mod signed;
 
-use wire::secure::OrderProblem;
 use wire::text::TextPayment;
 use wire::{
-    Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, NewUsername, OrderId,
-    PublicKey, Refusal, Timestamp, Username, VerifiedKeyChange, VerifiedOrder,
+    Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, PublicKey, Refusal,
+    Timestamp, Username,
 };
 
+pub use self::command::{Command, KeyHolder, Outcome, Terms};
 use self::index::{KeyIndex, NameIndex};
 use self::look_index::LookIndex;
 pub use self::orders::DecidedOrder;
 use self::orders::RecentOrders;
-
-/// What the rules go by besides the state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// The server's clock, which never goes back from one command to the next.
-    pub now: Timestamp,
-    /// The server's key, which every order names.
-    pub server: PublicKey,
-}
-
-/// What somebody asks of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Open an account with a grant from the treasury.
-    OpenAccount {
-        /// Its name; refused if another account has it, or one that people would take for it.
-        name: NewUsername,
-        /// What it takes to debit it.
-        access: Access,
-        /// Credits issued to it.
-        grant: Amount,
-    },
-    /// Move credits by the text protocol's rules: the payee asks, open accounts alone are debited.
-    TextTransfer {
-        /// The account that the asking connection is logged in to.
-        sender: AccountId,
-        /// What it asks.
-        payment: TextPayment,
-    },
-    /// Say what an account holds, after everything that was asked before.
-    ReadBalance(AccountId),
-    /// Say which account has a name, after everything that was asked before.
-    FindAccount(Username),
-    /// Say which account has a key, after everything that was asked before.
-    FindKey(PublicKey),
-    /// Do what a payer has signed.
-    Order {
-        /// The account that the asking connection belongs to: the payer's or the payee's.
-        submitter: AccountId,
-        /// What was signed.
-        order: Box<VerifiedOrder>,
-    },
-    /// Say what became of an order, after everything that was asked before.
-    FindOrder {
-        /// Who pays.
-        payer: Username,
-        /// Which of the payer's.
-        id: OrderId,
-    },
-    /// Put another key in the place of an account's.
-    ChangeKey {
-        /// The account that the asking connection belongs to.
-        account: AccountId,
-        /// What both keys signed.
-        change: Box<VerifiedKeyChange>,
-    },
-}
-
-/// What became of a [`Command`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The account is opened, under this number.
-    Opened(AccountId),
-    /// The credits have moved.
-    Settled,
-    /// What the account holds.
-    Balance(Amount),
-    /// The account that has the name, and what it takes to debit it; `None` if there is none.
-    Found(Option<(AccountId, Access)>),
-    /// Who has the key; `None` if nobody does.
-    FoundKey(Option<KeyHolder>),
-    /// The order is decided, now, by the entry with this number.
-    Decided(EntryNumber),
-    /// The order was decided before, by the entry with this number.
-    DecidedBefore(EntryNumber),
-    /// The order was not taken; nothing has changed.
-    NotTaken(OrderProblem),
-    /// What is remembered of an order.
-    FoundOrder {
-        /// The payer's account, if there is one.
-        payer: Option<AccountId>,
-        /// The entry that decided it; `None` also if its time is over.
-        decided: Option<EntryNumber>,
-        /// The clock at that moment.
-        now: Timestamp,
-    },
-    /// The key is changed, by the entry with this number.
-    KeyChanged(EntryNumber),
-    /// The rules forbid it; nothing has changed.
-    Refused(Refusal),
-}
-
-/// Whose a key is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyHolder {
-    /// The account.
-    pub account: AccountId,
-    /// Its name.
-    pub name: Username,
-    /// What it holds.
-    pub balance: Amount,
-    /// Whether it is the account's key now, and not one that it had.
-    pub current: bool,
-}
+pub use self::replay_error::ReplayError;
 
 /// One account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,52 +34,6 @@ pub struct Account {
     pub access: Access,
     /// What it holds.
     pub balance: Amount,
-}
-
-/// An entry that the rules forbid: whoever wrote it did not follow them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplayError {
-    /// An account was opened under a number that is not the next one.
-    #[error("account {found} is opened where account {expected} is next")]
-    WrongAccountNumber {
-        /// The next free number.
-        expected: AccountId,
-        /// The number in the entry.
-        found: AccountId,
-    },
-    /// An account was opened under a name that another one has.
-    #[error("account {0} is opened under a name that is taken")]
-    NameTaken(AccountId),
-    /// The treasury issued more than the largest amount.
-    #[error("account {0} is granted more credits than can exist")]
-    SupplyOverflow(AccountId),
-    /// A transfer names an account that does not exist.
-    #[error("account {0} does not exist")]
-    UnknownAccount(AccountId),
-    /// A transfer moves nothing, or from an account to itself.
-    #[error("a transfer from account {0} moves nothing")]
-    EmptyTransfer(AccountId),
-    /// A transfer debits an account by more than it holds.
-    #[error("account {0} is debited by more than it holds")]
-    Overdraft(AccountId),
-    /// A keyed account is debited on the text protocol's word.
-    #[error("account {0} has a key and is debited without a signature")]
-    MissingSignature(AccountId),
-    /// An entry and the order in it do not say the same.
-    #[error("an order of account {0} does not say what its entry does")]
-    OrderMismatch(AccountId),
-    /// An order is decided when its time is over already.
-    #[error("an order of account {0} is decided after its time")]
-    OrderExpired(AccountId),
-    /// An order is refused that the rules would settle, or for another reason than theirs.
-    #[error("an order of account {0} is refused without reason")]
-    WrongRefusal(AccountId),
-    /// An order is decided a second time.
-    #[error("an order of account {0} is decided twice")]
-    DecidedTwice(AccountId),
-    /// A key change does not follow from what the account is.
-    #[error("the key of account {0} is changed in a way that is not allowed")]
-    WrongKeyChange(AccountId),
 }
 
 /// What it takes to put a [`State`] together again.

@@ -1,5 +1,6 @@
+use wire::secure::OrderProblem;
 use wire::signature::public_key;
-use wire::{Order, PublicKey};
+use wire::{NewUsername, Order};
 
 use super::*;
 use crate::probe::{TERMS, key, keyed, order};
