@@ -1,0 +1,167 @@
+//! The actors of a server, and who of them talks to whom.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+
+use actix::{Actor as _, Addr, Arbiter};
+use actors::archive::Archive;
+use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, SNAPSHOT_ENTRIES, system_clock};
+use actors::messages::{SessionId, StopLedger};
+use actors::registry::Registry;
+use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSettings};
+use actors::session::{SessionPeers, SessionSettings, TextRules};
+use actors::verifier::Verifier;
+use slog::Logger;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use wire::PublicKey;
+
+use super::opening::Opened;
+use crate::config::ServerConfig;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::listener::{Gate, MiteSessions, Services};
+
+/// All but the sessions, running.
+pub(super) struct Actors {
+    ledger: Addr<Ledger>,
+    registry: Addr<Registry>,
+    verifier: Addr<Verifier>,
+    archive: Addr<Archive>,
+    /// The threads of the Archive and the Verifier, whose work must not hold up the others'.
+    arbiters: [Arbiter; 2],
+    server_key: PublicKey,
+    log: Logger,
+}
+
+impl Actors {
+    /// Starts them. A ledger that fails ends the process.
+    pub(super) fn start(opened: Opened, data_dir: PathBuf, log: &Logger) -> Self {
+        let Opened { signer, journal, state, archive } = opened;
+        let arbiters = [Arbiter::new(), Arbiter::new()];
+        let archive = Archive::start_in_arbiter(&arbiters[0].handle(), |_| archive);
+        let verifier_log = log.clone();
+        let verifier = Verifier::start_in_arbiter(&arbiters[1].handle(), move |_| {
+            Verifier::new(&verifier_log)
+        });
+        let settings = LedgerSettings {
+            clock: system_clock,
+            snapshot_entries: SNAPSHOT_ENTRIES,
+            grew: Some(archive.clone().recipient()),
+            fail_stop: Arc::new(fail_stop(data_dir)),
+        };
+        let ledger = Ledger::new(journal, state, settings, log).start();
+        let registry = Registry::new(ledger.clone().recipient(), log).start();
+        let (server_key, log) = (signer.public_key(), log.clone());
+        Self { ledger, registry, verifier, archive, arbiters, server_key, log }
+    }
+
+    /// What the listener starts sessions with.
+    pub(super) fn services(
+        &self,
+        config: &ServerConfig,
+        gate: &Gate,
+        stop: &CancellationToken,
+    ) -> Services<SecureSessions> {
+        let (opening_balance, server_key) = (config.opening_balance, self.server_key);
+        Services {
+            peers: self.text_peers(),
+            settings: SessionSettings {
+                rules: TextRules { dialect: config.text_dialect, opening_balance, server_key },
+                quiet: config.text_quiet,
+                stop: stop.clone(),
+                crowded: gate.crowded(),
+            },
+            mite: Some(SecureSessions {
+                peers: self.secure_peers(),
+                settings: SecureSettings {
+                    rules: SecureRules { opening_balance, server_key },
+                    clock: system_clock,
+                    stop: stop.clone(),
+                    crowded: gate.crowded(),
+                },
+                log: self.log.clone(),
+            }),
+        }
+    }
+
+    /// Waits until what was submitted is durable, and ends them.
+    pub(super) async fn stop(self) {
+        // Without a reply the ledger is gone, which has ended the process.
+        let _ = self.ledger.send(StopLedger).await;
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            // A panic there was reported when it happened.
+            let _ = arbiter.join();
+        }
+    }
+
+    fn text_peers(&self) -> SessionPeers {
+        let Self { ledger, registry, .. } = self;
+        SessionPeers {
+            submit: ledger.clone().recipient(),
+            log_in: registry.clone().recipient(),
+            log_out: registry.clone().recipient(),
+            list_online: registry.clone().recipient(),
+            notify: registry.clone().recipient(),
+        }
+    }
+
+    fn secure_peers(&self) -> SecurePeers {
+        let Self { ledger, registry, verifier, archive, .. } = self;
+        SecurePeers {
+            submit: ledger.clone().recipient(),
+            submit_for_receipts: ledger.clone().recipient(),
+            verify: verifier.clone().recipient(),
+            find_receipts: archive.clone().recipient(),
+            read_history: archive.clone().recipient(),
+            keep_order: archive.clone().recipient(),
+            read_open_orders: archive.clone().recipient(),
+            log_in: registry.clone().recipient(),
+            log_out: registry.clone().recipient(),
+            read_online: registry.clone().recipient(),
+            find_online: registry.clone().recipient(),
+            watch_names: registry.clone().recipient(),
+            notify: registry.clone().recipient(),
+            retire_key: registry.clone().recipient(),
+        }
+    }
+}
+
+/// Starts the sessions of Mite's own protocol.
+pub(super) struct SecureSessions {
+    peers: SecurePeers,
+    settings: SecureSettings,
+    log: Logger,
+}
+
+impl MiteSessions for SecureSessions {
+    fn start(
+        &self,
+        id: SessionId,
+        stream: TlsStream<Connection>,
+        peer: SocketAddr,
+        key: PublicKey,
+    ) {
+        // Peers are told to come there: an IPv4 address in IPv6 clothes would not reach everybody.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let peers = self.peers.clone();
+        SecureSession::new(id, stream, peer, key, peers, &self.settings, &self.log).start();
+    }
+}
+
+/// Ends the process at once: nobody may hear of an outcome that may not be durable.
+fn fail_stop(data_dir: PathBuf) -> impl Fn(LedgerFailure) + Send + Sync {
+    move |failure| {
+        let error = match failure {
+            LedgerFailure::Journal(cause) => {
+                Error::JournalFailed { path: data_dir.clone(), cause: cause.into() }
+            }
+            LedgerFailure::Panicked => Error::Internal(failure.to_string()),
+        };
+        error.report_and_give_up();
+        process::exit(error.exit_code().into());
+    }
+}
