@@ -6,7 +6,6 @@
 //! programs of the family connect long before they speak, so silence makes a text session, with that
 //! session's rules of idleness.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use self::gate::Turned;
 use self::half_open::HalfOpenPlace;
 pub(crate) use self::half_open::{HalfOpen, HalfOpenLimits};
 use crate::connection::Connection;
-use crate::tls::server::{Accepted, Acceptor, Protocols};
+use crate::tls::server::{Accepted, Acceptor};
 use crate::tls::sniff::{FirstByte, NoFirstByte, first_byte};
 
 mod gate;
@@ -55,21 +54,14 @@ pub(crate) trait MiteSessions: 'static {
     fn start(&self, id: SessionId, stream: TlsStream<Connection>, peer: SocketAddr, key: PublicKey);
 }
 
-/// For a listener that serves text alone.
-impl MiteSessions for Infallible {
-    fn start(&self, _: SessionId, _: TlsStream<Connection>, _: SocketAddr, _: PublicKey) {
-        match *self {}
-    }
-}
-
 /// What is served.
 pub(crate) struct Services<M> {
     /// Whom text sessions talk to.
     pub(crate) peers: SessionPeers,
     /// What text sessions need to know. Its stop token ends the listener as well.
     pub(crate) settings: SessionSettings,
-    /// Mite's own protocol, if it is served.
-    pub(crate) mite: Option<M>,
+    /// Mite's own protocol.
+    pub(crate) mite: M,
 }
 
 /// Takes connections and starts a session for each.
@@ -87,9 +79,7 @@ impl<M: MiteSessions> SessionListener<M> {
         services: Services<M>,
         log: &Logger,
     ) -> Self {
-        let protocols =
-            if services.mite.is_some() { Protocols::MiteAndText } else { Protocols::Text };
-        let tls = Acceptor::new(key, protocols);
+        let tls = Acceptor::new(key);
         let reception = Rc::new(Reception { gate, tls, services, log: log.clone() });
         Self { listener, reception, next_id: 1 }
     }
@@ -202,11 +192,9 @@ impl<M: MiteSessions> Reception<M> {
         };
         drop(half_open);
         match accepted {
-            Ok(Accepted::Mite { stream, peer: key }) => match &self.services.mite {
-                Some(mite) => mite.start(id, stream, peer, key),
-                // The handshake does not offer it.
-                None => error!(self.log, "a protocol that is not served"; "peer" => peer),
-            },
+            Ok(Accepted::Mite { stream, peer: key }) => {
+                self.services.mite.start(id, stream, peer, key);
+            }
             // It proves nobody's identity either.
             Ok(Accepted::Text { stream }) if self.gate.serves_text(peer) => {
                 self.start_text(guest, stream);

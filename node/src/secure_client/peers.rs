@@ -24,7 +24,7 @@ use crate::listener::{HalfOpen, HalfOpenLimits};
 use crate::tls;
 use crate::tls::client::{ConnectError, ExpectedKey};
 use crate::tls::keys::TlsKey;
-use crate::tls::server::{Accepted, Acceptor, Protocols};
+use crate::tls::server::{Accepted, Acceptor};
 use crate::tls::sniff::{FirstByte, NoFirstByte, first_byte};
 
 /// Connections of payers that have not shown what they are: a quarter of all that there may be, and as
@@ -118,7 +118,7 @@ impl PeerListener {
         match first_byte(&stream).await {
             Ok(FirstByte::Tls) => {
                 // Made for each: the key may have changed, and it costs little beside the handshake.
-                let tls = Acceptor::new(self.identity.get().key(), Protocols::MiteAndText);
+                let tls = Acceptor::new(self.identity.get().key());
                 match tls.accept(Connection::new(stream, place)).await {
                     Ok(Accepted::Mite { stream, peer: key }) => {
                         let (orders, patience) =

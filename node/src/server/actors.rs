@@ -74,7 +74,7 @@ impl Actors {
                 stop: stop.clone(),
                 crowded: gate.crowded(),
             },
-            mite: Some(SecureSessions {
+            mite: SecureSessions {
                 peers: self.secure_peers(),
                 settings: SecureSettings {
                     rules: SecureRules { opening_balance, server_key },
@@ -83,7 +83,7 @@ impl Actors {
                     crowded: gate.crowded(),
                 },
                 log: self.log.clone(),
-            }),
+            },
         }
     }
 

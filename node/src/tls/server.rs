@@ -34,19 +34,7 @@ mod hello;
 /// more would let whoever stalls on purpose hold its place longer.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// A name that no client can offer, since names are not empty (RFC 7301, section 3.1).
-const ALPN_NOTHING: &[u8] = b"";
-
-/// What is spoken inside TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocols {
-    /// Text alone, for clients that name no protocol.
-    Text,
-    /// Mite's own protocol, and text for clients that name none.
-    MiteAndText,
-}
-
-/// Takes TLS connections.
+/// Takes TLS connections: Mite's own protocol, and text for clients that name none.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     /// For clients that name protocols.
@@ -95,19 +83,10 @@ pub enum AcceptError {
 impl Acceptor {
     /// For the holder of this key. Mite's own clients know it as a raw public key; others are shown
     /// a certificate of the same key that it has signed itself.
-    pub fn new(key: &SigningKey, protocols: Protocols) -> Self {
+    pub fn new(key: &SigningKey) -> Self {
         let tls = TlsKey::new(key);
         let certified = Arc::new(Certificate(tls.certified(self_signed(key))));
-        let unnamed = text_config(certified);
-        let named = match protocols {
-            Protocols::MiteAndText => mite_config(&tls),
-            Protocols::Text => {
-                let mut refusing = unnamed.clone();
-                refusing.alpn_protocols = vec![ALPN_NOTHING.to_vec()];
-                refusing
-            }
-        };
-        Self { named: Arc::new(named), unnamed: Arc::new(unnamed) }
+        Self { named: Arc::new(mite_config(&tls)), unnamed: Arc::new(text_config(certified)) }
     }
 
     /// Shakes hands on a stream of which nothing was read yet.

@@ -14,7 +14,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::client::{ConnectError, ExpectedKey, connect};
 use super::keys::TlsKey;
-use super::server::{AcceptError, Accepted, Acceptor, Protocols};
+use super::server::{AcceptError, Accepted, Acceptor};
 use super::*;
 
 mod strangers;
@@ -36,8 +36,8 @@ fn public(seed: [u8; 32]) -> PublicKey {
     key(seed).public_key()
 }
 
-fn acceptor(protocols: Protocols) -> Acceptor {
-    Acceptor::new(&signing(SERVER), protocols)
+fn acceptor() -> Acceptor {
+    Acceptor::new(&signing(SERVER))
 }
 
 type Connected = Result<(tokio_rustls::client::TlsStream<DuplexStream>, PublicKey), ConnectError>;
@@ -47,20 +47,19 @@ async fn shake_hands(
     expected: ExpectedKey,
 ) -> (Connected, Result<Accepted<DuplexStream>, AcceptError>) {
     let (near, far) = duplex(64 << 10);
-    let (alice, acceptor) = (key(ALICE), acceptor(Protocols::MiteAndText));
+    let (alice, acceptor) = (key(ALICE), acceptor());
     tokio::join!(connect(near, &alice, expected), acceptor.accept(far))
 }
 
 /// What a client with this configuration makes of a Mite server, and the server of it.
 async fn stock(
     config: ClientConfig,
-    protocols: Protocols,
 ) -> (
     io::Result<tokio_rustls::client::TlsStream<DuplexStream>>,
     Result<Accepted<DuplexStream>, AcceptError>,
 ) {
     let (near, far) = duplex(64 << 10);
-    let acceptor = acceptor(protocols);
+    let acceptor = acceptor();
     let name = ServerName::try_from("localhost").expect("a name");
     let connecting = TlsConnector::from(Arc::new(config)).connect(name, near);
     tokio::join!(connecting, acceptor.accept(far))
@@ -132,6 +131,18 @@ fn server_config(shown: PublicKey, secret: [u8; 32]) -> ServerConfig {
     config
 }
 
+/// A server that shows a certificate, as stock ones do.
+fn stock_server_config(alpn: &[&[u8]]) -> ServerConfig {
+    let pair = key(SERVER).certified(certificate::self_signed(&signing(SERVER)));
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .expect("the provider has TLS 1.3")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from((*pair).clone())));
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    config
+}
+
 async fn connect_to(config: ServerConfig, expected: ExpectedKey) -> Connected {
     let (near, far) = duplex(64 << 10);
     let alice = key(ALICE);
@@ -162,9 +173,9 @@ async fn a_server_that_shows_a_key_it_does_not_hold_is_refused() {
 async fn the_one_in_the_middle_is_seen_from_both_sides() {
     let (alice_end, middle_near) = duplex(64 << 10);
     let (middle_far, server_end) = duplex(64 << 10);
-    let mallory = Acceptor::new(&signing(MALLORY), Protocols::MiteAndText);
+    let mallory = Acceptor::new(&signing(MALLORY));
     let (alice, mallory_key) = (key(ALICE), key(MALLORY));
-    let server = acceptor(Protocols::MiteAndText);
+    let server = acceptor();
     let (to_alice, from_alice, to_server, from_server) = tokio::join!(
         mallory.accept(middle_near),
         connect(alice_end, &alice, ExpectedKey::Exactly(public(SERVER))),
@@ -203,7 +214,7 @@ fn raw(pair: Arc<CertifiedKey>) -> Arc<dyn ResolvesClientCert> {
 async fn a_client_that_shows_a_key_it_does_not_hold_is_refused() {
     let shown = keys::to_spki(&public(ALICE)).to_vec().into();
     let impostor = client_config(Some(raw(key(MALLORY).certified(shown))));
-    let (_, accepted) = stock(impostor, Protocols::MiteAndText).await;
+    let (_, accepted) = stock(impostor).await;
     match accepted {
         Err(AcceptError::Refused(Error::InvalidCertificate(CertificateError::BadSignature))) => {}
         other => panic!("{other:?}"),
@@ -230,7 +241,7 @@ impl ResolvesClientCert for NoKey {
 #[tokio::test]
 async fn a_client_without_a_key_is_refused() {
     let no_key = client_config(Some(Arc::new(NoKey)));
-    let (connected, accepted) = stock(no_key, Protocols::MiteAndText).await;
+    let (connected, accepted) = stock(no_key).await;
     match accepted {
         Err(AcceptError::Refused(Error::NoCertificatesPresented)) => {}
         other => panic!("{other:?}"),
@@ -239,7 +250,7 @@ async fn a_client_without_a_key_is_refused() {
     let error = connected.expect("nothing is wrong yet").read(&mut [0]).await.expect_err("refused");
     assert_eq!(alert(&error), AlertDescription::CertificateRequired);
     // And one that does not even know raw keys.
-    let (refused, accepted) = stock(client_config(None), Protocols::MiteAndText).await;
+    let (refused, accepted) = stock(client_config(None)).await;
     assert!(refused.is_err());
     match accepted {
         Err(AcceptError::Refused(Error::PeerIncompatible(problem))) => {
@@ -262,8 +273,7 @@ async fn a_client_that_shows_anything_but_one_key_is_refused() {
     ] {
         let mut pair = (*key(ALICE).raw()).clone();
         pair.cert = shown;
-        let (_, accepted) =
-            stock(client_config(Some(raw(Arc::new(pair)))), Protocols::MiteAndText).await;
+        let (_, accepted) = stock(client_config(Some(raw(Arc::new(pair))))).await;
         match accepted {
             Err(AcceptError::Refused(Error::InvalidCertificate(problem))) => {
                 assert_eq!(problem, CertificateError::BadEncoding);
@@ -277,7 +287,7 @@ async fn a_client_that_shows_anything_but_one_key_is_refused() {
 #[tokio::test]
 async fn no_ticket_is_given() {
     let (near, far) = duplex(64 << 10);
-    let acceptor = acceptor(Protocols::MiteAndText);
+    let acceptor = acceptor();
     let config = client_config(Some(raw(key(ALICE).raw())));
     let name = ServerName::try_from("mite").expect("a name");
     let connecting = TlsConnector::from(Arc::new(config)).connect(name, near);

@@ -5,27 +5,19 @@ use super::*;
 /// A stock client names no protocol, checks a certificate, and gets text.
 #[tokio::test]
 async fn a_stock_client_gets_text() {
-    for protocols in [Protocols::Text, Protocols::MiteAndText] {
-        let (connected, accepted) = stock(stock_config(&[]), protocols).await;
-        let mut near = connected.expect("a connection");
-        let Ok(Accepted::Text { stream: mut far }) = accepted else { panic!("{accepted:?}") };
-        near.write_all(b"List\n").await.expect("sent");
-        let mut read = [0; 5];
-        far.read_exact(&mut read).await.expect("it came");
-        assert_eq!(&read, b"List\n");
-    }
+    let (connected, accepted) = stock(stock_config(&[])).await;
+    let mut near = connected.expect("a connection");
+    let Ok(Accepted::Text { stream: mut far }) = accepted else { panic!("{accepted:?}") };
+    near.write_all(b"List\n").await.expect("sent");
+    let mut read = [0; 5];
+    far.read_exact(&mut read).await.expect("it came");
+    assert_eq!(&read, b"List\n");
 }
 
 #[tokio::test]
 async fn an_unknown_protocol_is_refused_in_the_words_of_tls() {
-    for (protocols, alpn) in [
-        (Protocols::MiteAndText, &[&b"http/1.1"[..], b"h2"][..]),
-        (Protocols::MiteAndText, &[b"mite/2"]),
-        (Protocols::MiteAndText, &[b"mite/1 "]),
-        (Protocols::Text, &[b"mite/1"]),
-        (Protocols::Text, &[b"http/1.1"]),
-    ] {
-        let (connected, accepted) = stock(stock_config(alpn), protocols).await;
+    for alpn in [&[&b"http/1.1"[..], b"h2"][..], &[b"mite/2"], &[b"mite/1 "]] {
+        let (connected, accepted) = stock(stock_config(alpn)).await;
         let error = connected.expect_err("refused");
         assert_eq!(alert(&error), AlertDescription::NoApplicationProtocol, "{alpn:?}");
         assert!(matches!(accepted, Err(AcceptError::UnknownProtocol)), "{accepted:?}");
@@ -40,7 +32,7 @@ async fn a_client_with_a_certificate_is_refused_where_a_key_is_needed() {
     config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(
         (*key(ALICE).certified(certificate)).clone(),
     ));
-    let (connected, accepted) = stock(config, Protocols::MiteAndText).await;
+    let (connected, accepted) = stock(config).await;
     let error = connected.expect_err("refused");
     assert_eq!(alert(&error), AlertDescription::HandshakeFailure);
     match accepted {
@@ -54,11 +46,11 @@ async fn a_client_with_a_certificate_is_refused_where_a_key_is_needed() {
 /// Downgrade: a Mite client takes nothing but mite/1, whoever proposes it.
 #[tokio::test]
 async fn a_client_accepts_nothing_but_mite() {
-    let (near, far) = duplex(64 << 10);
-    let (alice, text_only) = (key(ALICE), acceptor(Protocols::Text));
     let exactly = ExpectedKey::Exactly(public(SERVER));
-    let (connected, _) = tokio::join!(connect(near, &alice, exactly), text_only.accept(far));
-    assert!(matches!(connected, Err(ConnectError::NotMite)), "{connected:?}");
+    for alpn in [&[][..], &[&b"http/1.1"[..]], &[ALPN_MITE]] {
+        let connected = connect_to(stock_server_config(alpn), exactly).await;
+        assert!(matches!(connected, Err(ConnectError::NotMite)), "{alpn:?}: {connected:?}");
+    }
 
     // A server with raw keys that does not say which protocol it speaks.
     let mut config = server_config(public(SERVER), SERVER);
@@ -121,7 +113,7 @@ async fn a_dripping_peer_is_ended() {
         }
         Ok::<(), io::Error>(())
     };
-    let acceptor = acceptor(Protocols::MiteAndText);
+    let acceptor = acceptor();
     let (dripped, accepted) = tokio::join!(dripping, acceptor.accept(far));
     assert!(dripped.is_err(), "nobody hung up");
     assert!(matches!(accepted, Err(AcceptError::TooSlow)), "{accepted:?}");
@@ -137,7 +129,7 @@ async fn a_peer_that_stops_in_the_middle_is_ended() {
     let (mut near, far) = duplex(64 << 10);
     near.write_all(&hello().await).await.expect("sent");
     let start = Instant::now();
-    let accepted = acceptor(Protocols::MiteAndText).accept(far).await;
+    let accepted = acceptor().accept(far).await;
     assert!(matches!(accepted, Err(AcceptError::TooSlow)), "{accepted:?}");
     assert_eq!(start.elapsed().as_secs(), server::HANDSHAKE_TIME_MAX.as_secs());
 }
@@ -150,7 +142,7 @@ async fn an_endless_first_message_is_refused() {
     endless.extend(b"\x16\x03\x01\x00\x01\x00".iter().cycle().take(64 << 10));
     let (mut near, far) = duplex(128 << 10);
     near.write_all(&endless).await.expect("sent");
-    let accepted = acceptor(Protocols::MiteAndText).accept(far).await;
+    let accepted = acceptor().accept(far).await;
     assert!(matches!(accepted, Err(AcceptError::HelloTooLong)), "{accepted:?}");
 }
 
@@ -166,7 +158,7 @@ async fn rubbish_behind_the_first_byte_is_refused() {
     ] {
         let (mut near, far) = duplex(64 << 10);
         near.write_all(bytes).await.expect("sent");
-        let accepted = acceptor(Protocols::MiteAndText).accept(far).await;
+        let accepted = acceptor().accept(far).await;
         assert!(matches!(accepted, Err(AcceptError::Refused(_))), "{bytes:?}: {accepted:?}");
         let mut answer = Vec::new();
         near.read_to_end(&mut answer).await.expect("all of it");
@@ -186,7 +178,7 @@ async fn a_peer_that_hangs_up_is_a_broken_connection() {
         let (mut near, far) = duplex(64 << 10);
         near.write_all(bytes).await.expect("sent");
         drop(near);
-        let accepted = acceptor(Protocols::MiteAndText).accept(far).await;
+        let accepted = acceptor().accept(far).await;
         assert!(matches!(accepted, Err(AcceptError::Io(_))), "{bytes:?}: {accepted:?}");
     }
 }
