@@ -32,6 +32,9 @@ pub fn torsion_tainted(key: &SigningKey, order: &Order) -> Signature {
 }
 
 /// A good signature with the order of the group added to its S, which stands for the same number.
+///
+/// # Panics
+/// Never: the sum fits.
 pub fn not_canonical(key: &SigningKey, order: &Order) -> Signature {
     let mut bytes = order.clone().sign(key).signature.to_bytes();
     let mut carry = 0;
@@ -51,7 +54,9 @@ fn message(order: &Order) -> Vec<u8> {
 
 fn hash(parts: &[&[u8]]) -> [u8; 64] {
     let mut hash = Sha512::new();
-    parts.iter().for_each(|part| hash.update(part));
+    for part in parts {
+        hash.update(part);
+    }
     hash.finalize().into()
 }
 

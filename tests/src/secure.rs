@@ -27,7 +27,7 @@ use wire::{PublicKey, secure, signature};
 
 use crate::process::PATIENCE;
 
-/// What stands in front of the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410).
+/// What stands in front of the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2A, 0x30, 5, 6, 3, 0x2B, 0x65, 0x70, 3, 0x21, 0];
 /// What stands in front of the 32 bytes of the seed in a PKCS#8 file (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] =
@@ -135,7 +135,8 @@ impl SecureStream {
         let mut length = [0; secure::frame::LENGTH_BYTES];
         self.read_exact(&mut length)?;
         let whole = secure::frame::frame_len(&length).map_err(io::Error::other)?;
-        let content = whole.expect("the length is there") - length.len();
+        let whole = whole.ok_or(io::ErrorKind::InvalidData)?;
+        let content = whole.saturating_sub(length.len());
         let mut bytes = vec![0; content];
         self.read_exact(&mut bytes)?;
         secure::frame::decode(&bytes).map_err(io::Error::other)

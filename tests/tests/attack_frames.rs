@@ -198,18 +198,18 @@ fn the_text_protocol_does_not_touch_keyed_names() {
         "\u{202e}ecila",
         "a\u{301}lice",
     ] {
-        mallory.send(&format!("REGISTER#{disguise}\n"));
+        mallory.send(format!("REGISTER#{disguise}\n"));
         let answer = mallory.line();
         assert!(answer == "210 FAIL" || answer == "200 BAD_REQUEST", "{disguise:?}: {answer:?}");
         let mut thief = Connection::open(server.address);
-        thief.send(&format!("{disguise}#5002\n"));
+        thief.send(format!("{disguise}#5002\n"));
         let answer = thief.line();
         assert!(
             answer == "220 AUTH_FAIL" || answer == "200 BAD_REQUEST",
             "{disguise:?}: {answer:?}"
         );
         // The payee asks: that is all that the text protocol wants to see of an open account.
-        mallory.send(&format!("{disguise}#1000#mallory\n"));
+        mallory.send(format!("{disguise}#1000#mallory\n"));
         let answer = mallory.line();
         assert!(
             answer == "Transfer failed due to invalid user." || answer == "200 BAD_REQUEST",

@@ -148,6 +148,8 @@ fn a_forged_order_moves_nothing() {
     assert_eq!(stage.balances(), [1000, 1000, 1000]);
 }
 
+type Change = Box<dyn Fn(&mut Order)>;
+
 /// A payee, or whoever handles an order on its way, changes what it says.
 #[test]
 fn an_altered_order_moves_nothing() {
@@ -158,7 +160,6 @@ fn an_altered_order_moves_nothing() {
     let good = signed(order);
     let other_id = OrderId::new(good.order.not_after, stage.random_bytes());
     let mallorys_key = Some(signature::public_key(&key(MALLORY)));
-    type Change = Box<dyn Fn(&mut Order)>;
     let changes: [(&str, Change); 8] = [
         ("amount", Box::new(|order| order.amount = Amount::new(1000))),
         ("payee", Box::new(|order| order.payee = name("mallory"))),
@@ -359,9 +360,8 @@ fn an_order_is_taken_within_its_time_only() {
     // One that was settled in time keeps its outcome when its time is over, and is never settled again.
     let short = signed(stage.order_until(10, Timestamp::new(now + 3_000)));
     let answer = submit(&mut stage.bob, short.clone());
-    if answer == not_taken(OrderProblem::Expired) {
-        panic!("this machine takes more than three seconds for one call");
-    }
+    let late = not_taken(OrderProblem::Expired);
+    assert_ne!(answer, late, "this machine takes more than three seconds for one call");
     assert_eq!(verdict(&answer, &short, &server), SETTLED_NOW);
     wait_until(&mut stage.bob, short.order.not_after);
     // Something else makes the ledger forget what has expired.

@@ -265,11 +265,10 @@ fn wrong_values_are_called_wrong() {
 
 #[test]
 fn a_demo_that_cannot_be_played_is_refused() {
-    for (args, said) in [(["--role", "demo", "--opening-balance", "0"], "--opening-balance 0")] {
-        let (code, message, hint) = refusal(&args);
-        assert_eq!(code, 2, "{message}");
-        assert!(message.starts_with(said) && hint.starts_with("leave it out"), "{message} {hint}");
-    }
+    let (code, message, hint) = refusal(&["--role", "demo", "--opening-balance", "0"]);
+    assert_eq!(code, 2, "{message}");
+    assert!(message.starts_with("--opening-balance 0"), "{message}");
+    assert!(hint.starts_with("leave it out"), "{hint}");
     assert!(settings(&["--role", "demo", "--opening-balance", "1"]).is_ok());
 }
 
