@@ -17,3 +17,5 @@ pub(crate) mod key_file;
 pub(crate) mod keyring;
 pub(crate) mod known;
 pub(crate) mod passphrase;
+#[cfg(test)]
+mod probe;

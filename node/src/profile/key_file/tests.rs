@@ -2,6 +2,7 @@ use std::fs;
 use std::mem::discriminant;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use argon2::Params;
 use tempfile::TempDir;
@@ -9,8 +10,8 @@ use tempfile::TempDir;
 use super::sealing::{Salt, Sealer};
 use super::*;
 use crate::hex::{from_hex, push_hex};
-use crate::profile::directory::ProfileName;
 use crate::profile::passphrase::Passphrase;
+use crate::profile::probe::profile;
 
 /// The key of the first test vector of RFC 8032, section 7.1, as it must look for all time: files
 /// like this are in use. Made with another implementation of each of the primitives.
@@ -41,15 +42,13 @@ const PASSPHRASE: &str = "correct horse battery staple";
 const LOW_COST: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
 struct Profile {
-    dir: ProfileDirectory,
+    dir: Arc<ProfileDirectory>,
     _root: TempDir,
 }
 
 impl Profile {
     fn new() -> Self {
-        let root = tempfile::tempdir().expect("a directory");
-        let name = ProfileName::from(&"alice".parse().expect("a name"));
-        let dir = ProfileDirectory::open(root.path(), &name).expect("a profile");
+        let (dir, root) = profile();
         Self { dir, _root: root }
     }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::profile::directory::ProfileName;
+use crate::profile::probe::profile;
 
 /// Frozen: files like this are in use.
 const GOLDEN: &str = "mite known keys 1\n\
@@ -18,10 +18,8 @@ struct Profile {
 
 impl Profile {
     fn new() -> Self {
-        let root = tempfile::tempdir().expect("a directory");
-        let name = ProfileName::from(&"alice".parse().expect("a name"));
-        let dir = ProfileDirectory::open(root.path(), &name).expect("a profile");
-        Self { dir: Arc::new(dir), _root: root }
+        let (dir, root) = profile();
+        Self { dir, _root: root }
     }
 
     fn path(&self) -> PathBuf {
