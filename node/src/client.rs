@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use wire::P2pPort;
 
 use crate::config::ClientConfig;
-use crate::connection::{Connection, raise_file_limit};
+use crate::connection::{Connection, listen, raise_file_limit};
 use crate::error::Error;
 use crate::terminal::{self, TerminalConfig, WalletHandle};
 
@@ -85,10 +85,7 @@ impl Client {
 
     /// Takes payments from peers on this port, or on any free one if it is 0. Says which.
     pub(crate) async fn listen(&self, port: u16) -> Result<P2pPort, Error> {
-        let address = SocketAddr::new(self.own_ip, port);
-        let cannot_listen = |source| Error::listen(address, source);
-        let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
-        let address = listener.local_addr().map_err(cannot_listen)?;
+        let (listener, address) = listen(SocketAddr::new(self.own_ip, port)).await?;
         info!(self.log, "taking payments from peers"; "address" => address);
         actix::spawn(take_peers(listener, self.wallet.clone().recipient(), self.log.clone()));
         P2pPort::try_from(address.port()).map_err(|error| Error::Internal(error.to_string()))

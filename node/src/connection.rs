@@ -1,6 +1,7 @@
 //! Connections that were taken in, of the server and of a client's peers.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,8 +9,10 @@ use std::time::Duration;
 use slog::{Logger, warn};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
+
+use crate::error::Error;
 
 /// A peer that is gone without a word is noticed after a minute of silence and three probes.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
@@ -19,6 +22,14 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// File descriptors that are not admitted connections: journal, snapshots, log, event queues, and
 /// those that are being turned away.
 const OTHER_FILES: u64 = 64;
+
+/// Listens there, on any free port if it is 0. Says where that is.
+pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let cannot_listen = |source| Error::listen(address, source);
+    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    Ok((listener, address))
+}
 
 /// Lets this process open as many files as it may. Returns how many of these connections may be open
 /// at once with that, at least 1: the journal must never go without a file for their sake.

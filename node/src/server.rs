@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use actix::System;
 use slog::{Logger, info, warn};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +18,7 @@ use self::actors::Actors;
 use self::opening::Opened;
 use crate::announce;
 use crate::config::ServerConfig;
+use crate::connection::listen;
 use crate::error::Error;
 use crate::listener::{Gate, HalfOpenLimits, SessionListener};
 
@@ -55,10 +55,7 @@ impl Server {
     /// Opens the ledger and takes connections. Needs an actix system.
     pub(crate) async fn start(config: ServerConfig, log: &Logger) -> Result<Self, Error> {
         // First of all: a port in use must not cost the replay of a long journal.
-        let cannot_listen = |source| Error::listen(config.listen, source);
-        let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
-        let address = listener.local_addr().map_err(cannot_listen)?;
-
+        let (listener, address) = listen(config.listen).await?;
         let opened = Opened::open(&config.data_dir, log)?;
         let signer = opened.signer.clone();
         let actors = Actors::start(opened, config.data_dir.clone(), log);

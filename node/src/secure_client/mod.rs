@@ -17,13 +17,13 @@ use actors::secure_peer_link::{SecureDialer, SecurePeerPatience};
 use actors::secure_wallet::store::WalletStore;
 use actors::secure_wallet::{Neighbours, SecureWallet};
 use slog::{Logger, info};
-use tokio::net::TcpListener;
 use wire::P2pPort;
 
 use self::connector::Connector;
 use self::peers::{PeerConnector, PeerListener};
 use crate::announce;
 use crate::config::{ClientConfig, SecureConfig};
+use crate::connection::listen;
 use crate::error::Error;
 use crate::terminal::{self, SecureTerminalConfig, SecureWalletHandle};
 
@@ -146,10 +146,7 @@ impl SecureClient {
 
     /// Takes payments from peers on this port, or on any free one if it is 0. Says which.
     pub(crate) async fn listen(&self, port: u16) -> Result<P2pPort, Error> {
-        let address = SocketAddr::new(self.own_ip, port);
-        let cannot_listen = |source| Error::listen(address, source);
-        let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
-        let address = listener.local_addr().map_err(cannot_listen)?;
+        let (listener, address) = listen(SocketAddr::new(self.own_ip, port)).await?;
         info!(self.log, "taking payments from peers"; "address" => address);
         let peers = PeerListener::new(
             self.identity.clone(),
