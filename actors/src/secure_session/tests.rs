@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use wire::batch::{BatchHeader, Seal};
+use wire::key_change::KEY_CHANGE_VERSION;
 use wire::secure::{Call, Correlation, OnlinePeer, OwnAccount};
 use wire::signature::public_key;
 use wire::{
-    Access, AccountId, Amount, BatchNumber, Entry, EntryNumber, Receipt, Signature, Username,
-    VerifiedOrder,
+    Access, AccountId, Amount, BatchNumber, Entry, EntryNumber, KeyChange, Receipt, Signature,
+    Username, VerifiedOrder,
 };
 
 use super::*;
@@ -125,6 +126,17 @@ fn receipt(number: EntryNumber, entry: Entry) -> Receipt {
         seal: Some(Seal { merkle_root: [0; 32], signature: Signature::new([0; 64]) }),
     };
     Receipt::new(&header, 0, Vec::new(), entry)
+}
+
+/// Of alice's, from the key with this number to another.
+fn change(old: u8, new: u8) -> KeyChange {
+    KeyChange {
+        version: KEY_CHANGE_VERSION,
+        server: TERMS.server,
+        account: name("alice"),
+        old: public_key(&key(old)),
+        new: public_key(&key(new)),
+    }
 }
 
 fn name(text: &str) -> Username {

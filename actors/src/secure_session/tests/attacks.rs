@@ -161,15 +161,21 @@ async fn who_says_no_hello_is_left() {
     }
 }
 
+/// The frame of a call.
+fn read_balance() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let request = Request { correlation: Correlation(1), call: Call::ReadBalance };
+    frame::encode(&request, &mut bytes);
+    bytes
+}
+
 /// Half a frame keeps memory: the other half must come, also from somebody who is logged in.
 #[actix::test]
 async fn half_a_frame_is_not_kept_for_ever() {
     tokio::time::pause();
     let world = World::new();
     let mut stage = Stage::online(1, &world).await;
-    let mut bytes = Vec::new();
-    let request = Request { correlation: Correlation(1), call: Call::ReadBalance };
-    frame::encode(&request, &mut bytes);
+    let bytes = read_balance();
     let (half, rest) = bytes.split_at(7);
     // Slow, but in time.
     stage.send_bytes(half).await;
@@ -193,9 +199,7 @@ async fn half_a_frame_behind_a_whole_one_is_not_kept_for_ever() {
     tokio::time::pause();
     let world = World::new();
     let mut stage = Stage::online(1, &world).await;
-    let mut bytes = Vec::new();
-    let request = Request { correlation: Correlation(1), call: Call::ReadBalance };
-    frame::encode(&request, &mut bytes);
+    let bytes = read_balance();
     stage.send_bytes(&[bytes.as_slice(), &bytes[..7]].concat()).await;
     assert!(stage.response().await.1.is_ok());
     stage.expect_closing(Problem::Malformed).await;
@@ -208,14 +212,7 @@ async fn a_retired_key_ends_its_sessions() {
     let mut idle = Stage::online(1, &world).await;
     let mut asking = Stage::open(1, &world).await;
     let mut logging_in = Stage::open(1, &world).await;
-    let change = wire::KeyChange {
-        version: 1,
-        server: TERMS.server,
-        account: name("alice"),
-        old: public_key(&key(1)),
-        new: public_key(&key(11)),
-    };
-    let change = change.sign(&key(1), &key(11));
+    let change = change(1, 11).sign(&key(1), &key(11));
     Stage::open(1, &world).await.call(Call::ChangeKey { change }).await.expect("changed");
 
     asking.ask(1, Call::ReadBalance).await;
@@ -233,14 +230,7 @@ async fn a_retired_key_ends_its_sessions() {
 #[actix::test]
 async fn a_key_that_is_retired_while_it_logs_in_does_not_stay_online() {
     let world = World::new();
-    let change = wire::KeyChange {
-        version: 1,
-        server: TERMS.server,
-        account: name("alice"),
-        old: public_key(&key(1)),
-        new: public_key(&key(11)),
-    };
-    let change = Box::new(change.sign(&key(1), &key(11)).verify().expect("signed"));
+    let change = Box::new(change(1, 11).sign(&key(1), &key(11)).verify().expect("signed"));
     let ledger = world.clone();
     let mut stage = Stage::with_registry(1, &world, move |_| {
         let account = AccountId::new(0);

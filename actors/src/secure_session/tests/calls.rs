@@ -4,7 +4,7 @@ use wire::P2pPort;
 use wire::secure::call::{ORDERS_PER_CALL_MAX, PAGE_ITEMS_MAX, WATCHED_NAMES_MAX};
 use wire::secure::{AccountInfo, OrderRef};
 use wire::text::TextPayment;
-use wire::{KeyChange, OrderId, Refusal, SignedKeyChange};
+use wire::{OrderId, Refusal, SignedKeyChange};
 
 use super::*;
 use crate::messages::RetireKey;
@@ -179,16 +179,6 @@ async fn a_kept_order_is_ones_own() {
         assert_eq!(stage.call(keep(wrong)).await, Err(Problem::InvalidSignature));
     }
     stage.kept.nothing();
-}
-
-fn change(old: u8, new: u8) -> KeyChange {
-    KeyChange {
-        version: 1,
-        server: TERMS.server,
-        account: name("alice"),
-        old: public_key(&key(old)),
-        new: public_key(&key(new)),
-    }
 }
 
 #[actix::test]

@@ -1,7 +1,7 @@
 //! Orders: submitted by their payers, their payees and others; once, again and too late.
 
 use wire::secure::{OrderAnswer, OrderProblem, OrderRef, OrderStatus};
-use wire::{InvalidSignature, KeyChange, Refusal, SignedOrder, Verdict};
+use wire::{InvalidSignature, Refusal, SignedOrder, Verdict};
 
 use super::*;
 use crate::messages::VerifierBusy;
@@ -191,14 +191,7 @@ async fn an_order_by_an_old_key_is_dead_unless_it_was_decided() {
     let world = World::new();
     let (before, after) = (paid(1, 10), paid(2, 20));
     decided(&mut Stage::open(1, &world).await, &before).await;
-    let change = KeyChange {
-        version: 1,
-        server: TERMS.server,
-        account: name("alice"),
-        old: public_key(&key(1)),
-        new: public_key(&key(11)),
-    };
-    let change = change.sign(&key(1), &key(11));
+    let change = change(1, 11).sign(&key(1), &key(11));
     Stage::open(1, &world).await.call(Call::ChangeKey { change }).await.expect("changed");
     let later = wire::Timestamp::new(before.order.not_after.get() + 1);
     world.state.borrow_mut().forget_expired_orders(later);

@@ -3,22 +3,10 @@ use wire::signature::public_key;
 use wire::{Amount, Order, OrderId};
 
 use super::*;
-use crate::secure_wallet::tests::world::{DAWN, alice, bob, key, name, server_key};
+use crate::secure_wallet::tests::world::{DAWN, alice, bob, key, name, server_key, ten_for_bob};
 
 fn order() -> Order {
-    let not_after = Timestamp::new(DAWN + 60_000);
-    Order {
-        version: ORDER_VERSION,
-        server: public_key(&server_key()),
-        id: OrderId::new(not_after, [7; 10]),
-        payer: name("alice"),
-        payer_key: alice().public_key(),
-        payee: name("bob"),
-        payee_key: Some(bob().public_key()),
-        amount: Amount::new(10),
-        not_after,
-        memo_hash: memo().hash(),
-    }
+    Order { memo_hash: memo().hash(), ..ten_for_bob(Timestamp::new(DAWN + 60_000)) }
 }
 
 fn memo() -> Memo {

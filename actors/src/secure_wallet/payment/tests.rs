@@ -2,25 +2,12 @@ use proptest::prelude::*;
 use wire::{AccountId, Amount, Authority, Refusal};
 
 use super::*;
-use crate::secure_wallet::tests::world::{DAWN, alice, bob, key, name, seal, server_key};
+use crate::secure_wallet::tests::world::{DAWN, alice, key, seal, server_key, ten_for_bob};
 
 const NOT_AFTER: u64 = DAWN + 60_000;
 
 fn order() -> SignedOrder {
-    let not_after = Timestamp::new(NOT_AFTER);
-    let order = wire::Order {
-        version: wire::order::ORDER_VERSION,
-        server: wire::signature::public_key(&server_key()),
-        id: wire::OrderId::new(not_after, [7; 10]),
-        payer: name("alice"),
-        payer_key: alice().public_key(),
-        payee: name("bob"),
-        payee_key: Some(bob().public_key()),
-        amount: Amount::new(10),
-        not_after,
-        memo_hash: wire::order::NO_MEMO,
-    };
-    order.sign(alice().key())
+    ten_for_bob(Timestamp::new(NOT_AFTER)).sign(alice().key())
 }
 
 /// By this server: settled.

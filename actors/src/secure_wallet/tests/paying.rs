@@ -7,7 +7,9 @@ use wire::{
 };
 
 use super::super::OPEN_PAYMENTS_MAX;
-use super::world::{Bob, DAWN, Fault, GRANT, World, alice, bob, key, name, seal, server_key};
+use super::world::{
+    Bob, DAWN, Fault, GRANT, World, alice, bob, key, name, seal, server_key, ten_for_bob,
+};
 use super::{alice_online, calls};
 use crate::messages::{
     CallError, DeliverError, PayError, PayQuote, PaymentState, QuotePayment, ReadReceipt,
@@ -175,18 +177,10 @@ async fn a_refusal_is_told_with_its_proof() {
 
 /// An order that alice never made.
 fn order_of(payee: &str, amount: u64) -> SignedOrder {
-    let not_after = Timestamp::new(DAWN + 1000);
     let order = wire::Order {
-        version: wire::order::ORDER_VERSION,
-        server: wire::signature::public_key(&server_key()),
-        id: wire::OrderId::new(not_after, [7; 10]),
-        payer: name("alice"),
-        payer_key: alice().public_key(),
         payee: name(payee),
-        payee_key: Some(bob().public_key()),
         amount: Amount::new(amount),
-        not_after,
-        memo_hash: wire::order::NO_MEMO,
+        ..ten_for_bob(Timestamp::new(DAWN + 1000))
     };
     order.sign(alice().key())
 }

@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix::prelude::*;
 use ed25519_zebra::SigningKey;
+use wire::order::{NO_MEMO, ORDER_VERSION};
 use wire::secure::hello::magic;
 use wire::secure::{Answer, Call, Limits, OrderAnswer, PROTOCOL_VERSION, PayeeAnswer, Welcome};
 use wire::signature::public_key;
-use wire::{OrderId, PublicKey, Receipt, Timestamp, Username};
+use wire::{Amount, Order, OrderId, PublicKey, Receipt, Timestamp, Username};
 
 pub(in crate::secure_wallet) use self::server::{Server, seal};
 use super::super::store::{
@@ -40,6 +41,22 @@ pub(in crate::secure_wallet) fn key(seed: u8) -> SigningKey {
 
 pub(in crate::secure_wallet) fn server_key() -> SigningKey {
     key(0x5E)
+}
+
+/// Ten credits of alice's for bob, if they are asked for in time.
+pub(in crate::secure_wallet) fn ten_for_bob(not_after: Timestamp) -> Order {
+    Order {
+        version: ORDER_VERSION,
+        server: public_key(&server_key()),
+        id: OrderId::new(not_after, [7; 10]),
+        payer: name("alice"),
+        payer_key: alice().public_key(),
+        payee: name("bob"),
+        payee_key: Some(bob().public_key()),
+        amount: Amount::new(10),
+        not_after,
+        memo_hash: NO_MEMO,
+    }
 }
 
 pub(in crate::secure_wallet) fn alice() -> Signer {
