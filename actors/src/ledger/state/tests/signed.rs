@@ -1,9 +1,12 @@
 //! Orders and key changes: one wrong field a row, and nothing ever twice.
 
 use wire::order::{ORDER_VALIDITY_MS_MAX, ORDER_VERSION};
-use wire::{KeyChange, OrderId, Signature, SignedKeyChange, SignedOrder, VerifiedOrder};
+use wire::{KeyChange, OrderId, Signature, SignedOrder, VerifiedOrder};
 
 use super::*;
+
+mod key_changes;
+mod replaying;
 
 const ALICE: u64 = 0;
 const BOB: u64 = 1;
@@ -46,6 +49,23 @@ fn valid_up_to(order: Order, not_after: u64) -> Order {
 
 fn number(entry: u64) -> EntryNumber {
     EntryNumber::new(entry)
+}
+
+/// Alice's key 1 becomes key 3.
+fn change() -> KeyChange {
+    KeyChange {
+        version: 1,
+        server: TERMS.server,
+        account: name("alice"),
+        old: public_key(&key(1)),
+        new: public_key(&key(3)),
+    }
+}
+
+fn rotate(state: &mut State, account: u64, change: KeyChange, old: u8, new: u8) -> Outcome {
+    let change = change.sign(&key(old), &key(new)).verify().expect("both have signed");
+    let account = AccountId::new(account);
+    state.apply(Command::ChangeKey { account, change: Box::new(change) }, &TERMS).0
 }
 
 #[test]
@@ -249,249 +269,4 @@ fn an_order_from_the_future_is_taken_when_it_is_time() {
     let not_yet = Outcome::NotTaken(OrderProblem::NotAfterTooFar);
     assert_eq!(submit(&mut state, BOB, early.clone(), &at(now + 4)), not_yet);
     assert_eq!(submit(&mut state, BOB, early, &at(now + 5)), Outcome::Decided(number(4)));
-}
-
-/// Alice's key 1 becomes key 3.
-fn change() -> KeyChange {
-    KeyChange {
-        version: 1,
-        server: TERMS.server,
-        account: name("alice"),
-        old: public_key(&key(1)),
-        new: public_key(&key(3)),
-    }
-}
-
-fn rotate(state: &mut State, account: u64, change: KeyChange, old: u8, new: u8) -> Outcome {
-    let change = change.sign(&key(old), &key(new)).verify().expect("both have signed");
-    let account = AccountId::new(account);
-    state.apply(Command::ChangeKey { account, change: Box::new(change) }, &TERMS).0
-}
-
-#[test]
-fn one_wrong_field_of_a_key_change_a_row() {
-    let no_permission = Outcome::Refused(Refusal::NoPermission);
-    let in_use = Outcome::Refused(Refusal::KeyInUse);
-    let with_new = |number| KeyChange { new: public_key(&key(number)), ..change() };
-    for (what, account, change, (old, new), expected) in [
-        ("right", ALICE, change(), (1, 3), Outcome::KeyChanged(number(4))),
-        ("version", ALICE, KeyChange { version: 2, ..change() }, (1, 3), no_permission.clone()),
-        (
-            "server",
-            ALICE,
-            KeyChange { server: PublicKey::new([9; 32]), ..change() },
-            (1, 3),
-            no_permission.clone(),
-        ),
-        ("submitted by another", BOB, change(), (1, 3), no_permission.clone()),
-        ("submitted by nobody", 99, change(), (1, 3), no_permission.clone()),
-        (
-            "another's account",
-            BOB,
-            KeyChange { account: name("bob"), ..change() },
-            (1, 3),
-            no_permission.clone(),
-        ),
-        (
-            "not the account's key",
-            ALICE,
-            KeyChange { old: public_key(&key(5)), ..change() },
-            (5, 3),
-            no_permission,
-        ),
-        ("the same key", ALICE, with_new(1), (1, 1), in_use.clone()),
-        ("another's key", ALICE, with_new(2), (1, 2), in_use),
-    ] {
-        let mut state = signers();
-        assert_eq!(rotate(&mut state, account, change, old, new), expected, "{what}");
-        if matches!(expected, Outcome::Refused(_)) {
-            assert_eq!(state, signers(), "{what}");
-        }
-    }
-    let wrong =
-        SignedKeyChange { by_new: Signature::new([1; 64]), ..change().sign(&key(1), &key(3)) };
-    wrong.verify().expect_err("nobody has the new key");
-}
-
-/// The story: a stolen key is given up, and what the thief signed before is submitted after.
-#[test]
-fn what_the_old_key_signed_and_is_not_settled_is_dead() {
-    let mut state = signers();
-    let (settled, undecided) =
-        (verified(ten(), 1), verified(order(("alice", 1), ("bob", keyed(2)), 5, 2), 1));
-    assert_eq!(submit(&mut state, BOB, settled.clone(), &TERMS), Outcome::Decided(number(4)));
-    assert_eq!(rotate(&mut state, ALICE, change(), 1, 3), Outcome::KeyChanged(number(5)));
-    let dead = Outcome::NotTaken(OrderProblem::PayerKeyMismatch);
-    for submitter in [ALICE, BOB] {
-        assert_eq!(submit(&mut state, submitter, undecided.clone(), &TERMS), dead);
-        let again = submit(&mut state, submitter, settled.clone(), &TERMS);
-        assert_eq!(again, Outcome::DecidedBefore(number(4)));
-    }
-    // Its id, signed by the new key, is another order.
-    let conflict = verified(order(("alice", 3), ("bob", keyed(2)), 10, 1), 3);
-    let outcome = submit(&mut state, BOB, conflict, &TERMS);
-    assert_eq!(outcome, Outcome::NotTaken(OrderProblem::Conflict));
-    let anew = verified(order(("alice", 3), ("bob", keyed(2)), 5, 2), 3);
-    assert_eq!(submit(&mut state, BOB, anew, &TERMS), Outcome::Decided(number(6)));
-    assert_eq!(balances(&state)[..2], [985, 1015]);
-    // A payer who knows bob by his old key does not pay the new one unknowingly.
-    let bobs = KeyChange {
-        account: name("bob"),
-        old: public_key(&key(2)),
-        new: public_key(&key(6)),
-        ..change()
-    };
-    assert_eq!(rotate(&mut state, BOB, bobs, 2, 6), Outcome::KeyChanged(number(7)));
-    let stale = Box::new(verified(order(("alice", 3), ("bob", keyed(2)), 5, 8), 3));
-    let (_, entry) =
-        state.apply(Command::Order { submitter: AccountId::new(ALICE), order: stale }, &TERMS);
-    assert!(matches!(entry, Some(Entry::OrderRefused { refusal: Refusal::PayeeKeyChanged, .. })));
-}
-
-#[test]
-fn a_key_that_was_given_up_is_nobodys_for_ever() {
-    let mut state = signers();
-    assert_eq!(rotate(&mut state, ALICE, change(), 1, 3), Outcome::KeyChanged(number(4)));
-    for mut state in [state.clone(), State::restore(parts(&state)).expect("whole")] {
-        let replayed = rotate(&mut state, ALICE, change(), 1, 3);
-        assert_eq!(replayed, Outcome::Refused(Refusal::KeyInUse), "the same change again");
-        let in_use = Outcome::Refused(Refusal::KeyInUse);
-        assert_eq!(open(&mut state, "thief", keyed(1), 0), in_use);
-        let back = KeyChange { old: public_key(&key(3)), new: public_key(&key(1)), ..change() };
-        assert_eq!(rotate(&mut state, ALICE, back, 3, 1), in_use);
-        let others = KeyChange {
-            account: name("bob"),
-            old: public_key(&key(2)),
-            new: public_key(&key(1)),
-            ..change()
-        };
-        assert_eq!(rotate(&mut state, BOB, others, 2, 1), in_use);
-        for (number, current) in [(1, false), (3, true)] {
-            let holder = KeyHolder {
-                account: AccountId::new(ALICE),
-                name: name("alice"),
-                balance: Amount::new(1000),
-                current,
-            };
-            let found = state.apply(Command::FindKey(public_key(&key(number))), &TERMS);
-            assert_eq!(found, (Outcome::FoundKey(Some(holder)), None));
-        }
-        let nobody = state.apply(Command::FindKey(public_key(&key(9))), &TERMS);
-        assert_eq!(nobody, (Outcome::FoundKey(None), None));
-    }
-}
-
-/// A journal that somebody has changed must not be believed for its checksums.
-#[test]
-fn entries_that_do_not_follow_from_what_is_signed_are_refused() {
-    let id = AccountId::new;
-    let signed = |order: Order| Box::new(order.sign(&key(1)));
-    let paid = |payer, payee, amount, order| Entry::Transferred {
-        payer: id(payer),
-        payee: id(payee),
-        amount: Amount::new(amount),
-        authority: Authority::Order(signed(order)),
-    };
-    let refused = |payer, order, refusal| Entry::OrderRefused {
-        payer: id(payer),
-        order: signed(order),
-        refusal,
-    };
-    let changed = |account, change: KeyChange| Entry::KeyChanged {
-        account: id(account),
-        change: Box::new(change.sign(&key(1), &key(3))),
-    };
-    let mismatch = ReplayError::OrderMismatch;
-    let much = Order { amount: Amount::new(1001), ..ten() };
-    let other_id = OrderId::new(Timestamp::new(7), [1; 10]);
-    for (entry, expected) in [
-        (paid(0, 1, 11, ten()), mismatch(id(0))),
-        (paid(0, 2, 10, ten()), mismatch(id(0))),
-        (paid(3, 1, 10, ten()), mismatch(id(3))),
-        (paid(2, 1, 10, ten()), mismatch(id(2))),
-        (paid(9, 1, 10, ten()), ReplayError::UnknownAccount(id(9))),
-        (paid(0, 1, 1001, much.clone()), ReplayError::Overdraft(id(0))),
-        (paid(0, 1, 10, Order { version: ORDER_VERSION + 1, ..ten() }), mismatch(id(0))),
-        (paid(0, 1, 10, Order { payer_key: public_key(&key(4)), ..ten() }), mismatch(id(0))),
-        (paid(0, 1, 10, Order { payer: name("eve"), ..ten() }), mismatch(id(0))),
-        (paid(0, 1, 10, Order { payee: name("eve"), ..ten() }), mismatch(id(0))),
-        (paid(0, 1, 10, Order { payee_key: None, ..ten() }), mismatch(id(0))),
-        (paid(0, 1, 10, Order { id: other_id, ..ten() }), mismatch(id(0))),
-        (refused(0, ten(), Refusal::InsufficientBalance), ReplayError::WrongRefusal(id(0))),
-        (refused(0, much.clone(), Refusal::UnknownPayee), ReplayError::WrongRefusal(id(0))),
-        (refused(3, much.clone(), Refusal::InsufficientBalance), mismatch(id(3))),
-        (refused(9, much, Refusal::InsufficientBalance), ReplayError::UnknownAccount(id(9))),
-        (changed(1, change()), ReplayError::WrongKeyChange(id(1))),
-        (changed(9, change()), ReplayError::UnknownAccount(id(9))),
-        (
-            changed(0, KeyChange { new: public_key(&key(2)), ..change() }),
-            ReplayError::WrongKeyChange(id(0)),
-        ),
-        (
-            changed(0, KeyChange { old: public_key(&key(2)), ..change() }),
-            ReplayError::WrongKeyChange(id(0)),
-        ),
-        (changed(0, KeyChange { version: 2, ..change() }), ReplayError::WrongKeyChange(id(0))),
-        (
-            changed(0, KeyChange { account: name("bob"), ..change() }),
-            ReplayError::WrongKeyChange(id(0)),
-        ),
-    ] {
-        let mut state = signers();
-        assert_eq!(state.replay(&entry), Err(expected), "{entry:?}");
-        assert_eq!(state, signers(), "{entry:?}");
-    }
-}
-
-/// A server could settle an order twice: once in time, and again when it is forgotten.
-#[test]
-fn replaying_finds_orders_that_are_decided_twice_or_too_late() {
-    let alice = AccountId::new(ALICE);
-    let paid = Entry::Transferred {
-        payer: alice,
-        payee: AccountId::new(BOB),
-        amount: Amount::new(10),
-        authority: Authority::Order(Box::new(ten().sign(&key(1)))),
-    };
-    let mut state = signers();
-    assert_eq!(state.replay(&paid), Ok(()));
-    assert_eq!(state.replay(&paid), Err(ReplayError::DecidedTwice(alice)));
-    let not_after = ten().not_after;
-    state.forget_expired_orders(not_after);
-    assert_eq!(state.replay(&paid), Err(ReplayError::DecidedTwice(alice)));
-    state.forget_expired_orders(Timestamp::new(not_after.get() + 1));
-    assert_eq!(state.replay(&paid), Err(ReplayError::OrderExpired(alice)));
-}
-
-#[test]
-fn a_state_is_restored_from_its_parts_only_if_they_fit() {
-    let mut state = signers();
-    assert_eq!(submit(&mut state, BOB, verified(ten(), 1), &TERMS), Outcome::Decided(number(4)));
-    assert_eq!(rotate(&mut state, ALICE, change(), 1, 3), Outcome::KeyChanged(number(5)));
-    let whole = parts(&state);
-    let mut restored = State::restore(whole.clone()).expect("whole");
-    assert_eq!(restored, state);
-    let again = submit(&mut restored, BOB, verified(ten(), 1), &TERMS);
-    assert_eq!(again, Outcome::DecidedBefore(number(4)));
-
-    let unknown = AccountId::new(99);
-    let retired_keys = vec![(PublicKey::new([1; 32]), unknown)];
-    let order = whole.orders[0];
-    for (parts, expected) in [
-        (Parts { retired_keys, ..whole.clone() }, ReplayError::UnknownAccount(unknown)),
-        (
-            Parts { orders: vec![DecidedOrder { payer: unknown, ..order }], ..whole.clone() },
-            ReplayError::UnknownAccount(unknown),
-        ),
-        (
-            Parts { orders: vec![order; 2], ..whole.clone() },
-            ReplayError::DecidedTwice(AccountId::new(ALICE)),
-        ),
-        (
-            Parts { accounts: vec![whole.accounts[0].clone(); 2], ..Parts::default() },
-            ReplayError::NameTaken(AccountId::new(1)),
-        ),
-    ] {
-        assert_eq!(State::restore(parts), Err(expected));
-    }
 }
