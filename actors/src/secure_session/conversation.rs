@@ -229,26 +229,14 @@ impl Conversation {
     }
 
     fn plan(&self, call: Call) -> Result<Plan, Problem> {
-        if let Call::Register { name } = call {
-            return match self.account {
-                None => match NewUsername::try_from(name) {
-                    Ok(name) => Ok(Plan::Alone(Alone::Register(name))),
-                    Err(_) => Err(Problem::NameNotAllowed),
-                },
-                Some(_) => Err(Problem::AlreadyRegistered),
-            };
-        }
-        // The account may have been opened by another connection with this key.
-        if let Call::LogIn { port } = call {
-            return Ok(Plan::Alone(Alone::LogIn(port)));
-        }
-        if call == Call::LogOut {
-            return Ok(Plan::Alone(Alone::LogOut));
-        }
-        let own = self.account.as_ref().ok_or(Problem::NoAccount)?;
-        let account = own.account;
         let ask = |follow_up| Ok(Plan::Round(Planned::Ask(follow_up), Vec::new()));
         match call {
+            Call::Register { name } => self.plan_registration(name),
+            // The account may have been opened by another connection with this key.
+            Call::LogIn { port } => Ok(Plan::Alone(Alone::LogIn(port))),
+            Call::LogOut => Ok(Plan::Alone(Alone::LogOut)),
+            Call::ChangeKey { change } => self.plan_key_change(change),
+            Call::KeepOrder { order } => self.plan_keeping(order),
             Call::ListOnline { after, limit } => {
                 self.need_login()?;
                 ask(FollowUp::Online(ReadOnline { after, limit: page(limit) }))
@@ -263,46 +251,49 @@ impl Conversation {
                 ask(FollowUp::Watch(names))
             }
             Call::ReadBalance => {
+                let account = self.need_account()?.account;
                 Ok(Plan::Round(Planned::Balance, vec![Command::ReadBalance(account)]))
             }
             Call::OrderStatus { orders } => {
+                self.need_account()?;
                 let (statuses, commands) = Statuses::ask(orders);
                 Ok(Plan::Round(Planned::Statuses(statuses), commands))
             }
+            Call::SubmitOrders { orders } => {
+                self.need_account()?;
+                Ok(Plan::Signed(SignedCall::Submit(orders.len()), orders))
+            }
             Call::SubmitText { payment } => {
-                let command = Command::TextTransfer { sender: account, payment: payment.clone() };
+                let sender = self.need_account()?.account;
+                let command = Command::TextTransfer { sender, payment: payment.clone() };
                 Ok(Plan::Round(Planned::Text(payment), vec![command]))
             }
             Call::ReadHistory { before, limit } => {
+                let account = self.need_account()?.account;
                 ask(FollowUp::History(ReadHistory { account, before, limit: page(limit) }))
             }
             Call::ReadReceipts { entries } => {
+                let account = self.need_account()?.account;
                 let sought = entries.into_iter().map(Sought::Entry).collect();
                 ask(FollowUp::Receipts(FindReceipts { account, sought }))
             }
             Call::ReadOpenOrders => {
+                let account = self.need_account()?.account;
                 ask(FollowUp::OpenOrders(ReadOpenOrders { account, now: Timestamp::default() }))
-            }
-            Call::SubmitOrders { orders } => {
-                Ok(Plan::Signed(SignedCall::Submit(orders.len()), orders))
-            }
-            Call::KeepOrder { order } => {
-                let kept = order.order.payer_key == self.key
-                    && order.order.payer == own.name
-                    && order.order.server == self.rules.server_key;
-                // Signed by somebody else, it is none that this account has signed.
-                let signed = Plan::Signed(SignedCall::Keep, vec![order]);
-                if kept { Ok(signed) } else { Err(Problem::InvalidSignature) }
-            }
-            Call::ChangeKey { change } => self.plan_key_change(own, change),
-            Call::Register { .. } | Call::LogIn { .. } | Call::LogOut => {
-                unreachable!("these are planned above")
             }
         }
     }
 
-    fn plan_key_change(&self, own: &Own, signed: SignedKeyChange) -> Result<Plan, Problem> {
-        let change = &signed.change;
+    fn plan_registration(&self, name: Username) -> Result<Plan, Problem> {
+        if self.account.is_some() {
+            return Err(Problem::AlreadyRegistered);
+        }
+        let name = NewUsername::try_from(name).map_err(|_| Problem::NameNotAllowed)?;
+        Ok(Plan::Alone(Alone::Register(name)))
+    }
+
+    fn plan_key_change(&self, signed: SignedKeyChange) -> Result<Plan, Problem> {
+        let (own, change) = (self.need_account()?, &signed.change);
         let fits = change.server == self.rules.server_key
             && change.account == own.name
             && change.old == self.key
@@ -311,7 +302,22 @@ impl Conversation {
         fits.then(alone).ok_or(Problem::KeyChangeMismatch)
     }
 
+    fn plan_keeping(&self, signed: SignedOrder) -> Result<Plan, Problem> {
+        let (own, order) = (self.need_account()?, &signed.order);
+        let fits = order.payer_key == self.key
+            && order.payer == own.name
+            && order.server == self.rules.server_key;
+        let keep = || Plan::Signed(SignedCall::Keep, vec![signed]);
+        // Signed by somebody else, it is none that this account has signed.
+        fits.then(keep).ok_or(Problem::InvalidSignature)
+    }
+
+    fn need_account(&self) -> Result<&Own, Problem> {
+        self.account.as_ref().ok_or(Problem::NoAccount)
+    }
+
     fn need_login(&self) -> Result<(), Problem> {
+        self.need_account()?;
         self.is_logged_in().then_some(()).ok_or(Problem::NotLoggedIn)
     }
 
