@@ -8,13 +8,13 @@
 //! | [`registry`] | who is online and where |
 //! | [`session`] | one connection to the server, text protocol |
 //! | [`secure_session`] | one connection to the server, secure protocol |
-//! | [`secure_wallet`] | the client's account over the secure protocol |
-//! | [`server_link`] | the client's connection to the server |
-//! | [`peer_link`] | one connection between two clients |
-//! | [`secure_server_link`], [`secure_peer_link`] | the same two over the secure protocol |
-//! | [`reason`] | the system's errors in words for people |
 //! | [`verifier`] | signatures of orders, checked many at once |
-//! | [`wallet`] | the client's account: pays, takes payments |
+//! | [`secure_wallet`] | the client's account over the secure protocol: pays, takes payments |
+//! | [`secure_server_link`] | the client's connection to the server, secure protocol |
+//! | [`secure_peer_link`] | connections between two clients, secure protocol |
+//! | [`wallet`], [`server_link`], [`peer_link`] | the same three over the text protocol |
+//! | [`reason`] | the system's errors in words for people |
+//! | `connection`, `frames`, `later` | what sessions, links and replies have in common |
 
 pub mod archive;
 mod connection;

@@ -1,4 +1,4 @@
-//! The client: wires its actors together and gives them a terminal.
+//! The client of the text protocol: wires its actors together and gives them a terminal.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

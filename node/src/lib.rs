@@ -7,7 +7,7 @@
 //! | [`error`] | why the program ends before its time: one line, one hint, one exit code |
 //! | [`logging`] | the log on the standard error |
 //! | [`server_key`] | the server's key and its file |
-//! | `profile` | what a client keeps: its identity, and whom it has met |
+//! | `profile` | what a client keeps of its own: its identity, and which servers it trusts |
 //! | `server`, `secure_client`, `client`, `demo` | the roles: they wire the actors together; `client` is that of the text protocol |
 //! | `audit` | checks receipts and ledgers |
 //! | `listener`, `connection` | who may come in, and what comes in |
