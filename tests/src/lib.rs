@@ -6,7 +6,9 @@
 //! | [`forge`] | signatures that are crafted |
 //! | [`listener`] | a listener that plays a server or a payee |
 //! | [`process`] | the program under test as a child process, ended in any case |
+//! | [`purse`] | clients that can be killed and started again, and what the ledger says of their payments |
 //! | [`random`] | numbers that come again with the same seed |
+//! | [`relay`] | a way to a server that can be closed at any point |
 //! | [`secure`] | the secure protocol, frame by frame, with any key |
 //! | [`terminal`] | a terminal with a person in front of it |
 //! | [`text`] | a connection that sends and expects exact bytes |
@@ -15,7 +17,9 @@ pub mod client;
 pub mod forge;
 pub mod listener;
 pub mod process;
+pub mod purse;
 pub mod random;
+pub mod relay;
 pub mod secure;
 pub mod terminal;
 pub mod text;

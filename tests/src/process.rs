@@ -76,7 +76,12 @@ impl Program {
         }
     }
 
-    /// The same for its standard error.
+    /// The lines of its standard output that are there and not read yet.
+    pub fn lines_there(&self) -> impl Iterator<Item = String> {
+        self.stdout.try_iter()
+    }
+
+    /// The same as [`Program::line_with`] for its standard error.
     ///
     /// # Panics
     /// If no such line comes within [`PATIENCE`].

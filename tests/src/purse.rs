@@ -1,0 +1,247 @@
+//! A client of the secure protocol whose profile outlives its process, so that it can be killed and
+//! started again; and a witness who knows from the ledger what became of its payments.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ed25519_zebra::SigningKey;
+use wire::secure::call::PAGE_ITEMS_MAX;
+use wire::secure::{Answer, Call, HistoryEvent};
+use wire::{OrderId, Username};
+
+use crate::process::Program;
+use crate::secure::SecureClient;
+
+/// A profile, and the program that works in it.
+#[derive(Clone, Debug)]
+pub struct Purse {
+    binary: &'static str,
+    config_dir: PathBuf,
+    name: String,
+}
+
+impl Purse {
+    /// The profile of this name, which has no key yet.
+    pub fn new(binary: &'static str, config_dir: &Path, name: &str) -> Self {
+        Self { binary, config_dir: config_dir.to_owned(), name: name.to_owned() }
+    }
+
+    /// Starts a client in it and opens its account.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn open(&self, server: SocketAddr) -> Session {
+        let mut session = self.start(server);
+        session.program.type_line("register");
+        session.program.line_with(&format!("registered {}", self.name));
+        session
+    }
+
+    /// Starts a client in it.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(&self, server: SocketAddr) -> Session {
+        let program = Program::start(self.binary, self.args(server));
+        Session { program, name: self.name.clone() }
+    }
+
+    /// What a client in it is started with.
+    ///
+    /// # Panics
+    /// If the path is not text.
+    pub fn args(&self, server: SocketAddr) -> Vec<String> {
+        let config_dir = self.config_dir.to_str().expect("temporary paths are text");
+        let server = server.to_string();
+        let args = ["--role", "client", "--server", &server, "--name", &self.name];
+        let more = ["--config-dir", config_dir, "--no-passphrase"];
+        args.into_iter().chain(more).map(str::to_owned).collect()
+    }
+
+    /// The key in it.
+    ///
+    /// # Panics
+    /// If there is none, or it is encrypted.
+    pub fn key(&self) -> SigningKey {
+        let path = self.config_dir.join("profiles").join(&self.name).join("identity.key");
+        let text = fs::read_to_string(path).expect("a key file");
+        assert!(text.contains("\nunencrypted\n"), "a key that can be read");
+        let secret = text.lines().find_map(|line| line.strip_prefix("secret ")).expect("a secret");
+        let byte = |at: usize| u8::from_str_radix(&secret[2 * at..2 * at + 2], 16);
+        SigningKey::from_bytes(&std::array::from_fn(|at| byte(at).expect("hexadecimal")))
+    }
+}
+
+/// A client at work.
+pub struct Session {
+    /// The process.
+    pub program: Program,
+    name: String,
+}
+
+/// What a client says of one of its payments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The beginning of the order's id.
+    pub id: String,
+    /// How much.
+    pub amount: u64,
+    /// What became of it, in words.
+    pub state: String,
+}
+
+impl Session {
+    /// Types a command and reads what is shown until the next one is done.
+    ///
+    /// # Panics
+    /// If the client does not answer, or has no account yet.
+    pub fn ask(&mut self, command: &str) -> Vec<String> {
+        self.program.type_line(command);
+        self.rest()
+    }
+
+    /// What is shown until everything that was typed is done.
+    ///
+    /// # Panics
+    /// As [`Session::ask`].
+    pub fn rest(&mut self) -> Vec<String> {
+        // What it says of itself it knows without asking anybody.
+        self.program.type_line(&format!("whois {}", self.name));
+        let end = format!("{} is you: ", self.name);
+        let lines = std::iter::from_fn(|| Some(self.program.line()));
+        lines.take_while(|line| !line.starts_with(&end)).collect()
+    }
+
+    /// What it says of its newest payments.
+    ///
+    /// # Panics
+    /// As [`Session::ask`].
+    pub fn payments(&mut self) -> Vec<Told> {
+        let lines = self.ask("payments");
+        lines.iter().filter_map(|line| told(line)).collect()
+    }
+
+    /// Whether this line came already, among those that are not read yet. They are read by that.
+    pub fn has_said(&self, text: &str) -> bool {
+        self.program.lines_there().any(|line| line.contains(text))
+    }
+
+    /// Ends it without warning.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    pub fn kill(self) {
+        self.program.kill();
+    }
+}
+
+/// `  01a0c45993c0c5c5…  10  to bob  paid`
+fn told(line: &str) -> Option<Told> {
+    let mut words = line.split_whitespace();
+    let id = words.next()?.strip_suffix('…')?.to_owned();
+    let amount = words.next()?.parse().ok()?;
+    let ("to", Some(_)) = (words.next()?, words.next()) else { return None };
+    Some(Told { id, amount, state: words.collect::<Vec<_>>().join(" ") })
+}
+
+/// Knows from the ledger, by the histories of both sides, which payments were made.
+#[derive(Clone, Copy)]
+pub struct Witness {
+    /// The server.
+    pub server: SocketAddr,
+    /// The payer's key.
+    pub payer: SigningKey,
+    /// The payee's key.
+    pub payee: SigningKey,
+}
+
+impl Witness {
+    /// The order by which each amount was paid.
+    ///
+    /// # Panics
+    /// If an amount was paid twice, if the two histories are not of the same payments, or if they do not
+    /// explain the balances: something was moved twice, lost, or made of nothing.
+    pub fn settled(&self) -> BTreeMap<u64, OrderId> {
+        let (payer, payee) = (self.account(&self.payer), self.account(&self.payee));
+        let with = |others: Vec<Moved>, name: &Username| -> Vec<_> {
+            let moved = others.into_iter().filter(|moved| moved.other == *name);
+            moved.map(|moved| (moved.amount, moved.order)).collect()
+        };
+        let paid = with(payer.paid, &payee.name);
+        let received = with(payee.received, &payer.name);
+        assert_eq!(paid, received, "payer and payee have different histories");
+        let mut settled = BTreeMap::new();
+        for (amount, id) in paid {
+            let twice = settled.insert(amount, id);
+            assert_eq!(twice, None, "{amount} was paid twice, the second time by {id}");
+        }
+        settled
+    }
+
+    /// Whether this amount was paid, and the client says the same.
+    ///
+    /// # Panics
+    /// As [`Witness::settled`]; if the client says something else, or nothing, or speaks of two payments.
+    pub fn confirms(&self, amount: u64, told: &[Told]) -> bool {
+        let told: Vec<_> = told.iter().filter(|payment| payment.amount == amount).collect();
+        let settled = self.settled();
+        let story = format!("{told:?} of {amount}; the ledger has {settled:?}");
+        match (&told[..], settled.get(&amount)) {
+            ([], None) => false,
+            ([payment], Some(id)) => {
+                assert_eq!(payment.state, "paid", "{story}");
+                assert!(id.to_string().starts_with(&payment.id), "{story}");
+                true
+            }
+            ([payment], None) => {
+                assert!(payment.state.starts_with("refused"), "{story}");
+                false
+            }
+            _ => panic!("{story}"),
+        }
+    }
+
+    fn account(&self, key: &SigningKey) -> Account {
+        let mut client = SecureClient::connect(self.server, key);
+        let history = client.call(Call::ReadHistory { before: None, limit: PAGE_ITEMS_MAX });
+        let Ok(Answer::History { items, more: false }) = history else { panic!("{history:?}") };
+        let own = client.welcome.account.clone().expect("an account with this key");
+        let mut account = Account { name: own.name, paid: Vec::new(), received: Vec::new() };
+        let mut balance = 0;
+        for item in items.into_iter().rev() {
+            match item.event {
+                HistoryEvent::Opened { grant } => balance += i128::from(grant.credits()),
+                HistoryEvent::Paid { payee, amount, order } => {
+                    balance -= i128::from(amount.credits());
+                    account.paid.push(Moved { other: payee, amount: amount.credits(), order });
+                }
+                HistoryEvent::Received { payer, amount, order } => {
+                    balance += i128::from(amount.credits());
+                    let order = order.expect("by a signed order");
+                    account.received.push(Moved { other: payer, amount: amount.credits(), order });
+                }
+                HistoryEvent::Refused { .. } | HistoryEvent::KeyChanged { .. } => {}
+            }
+        }
+        match client.call(Call::ReadBalance) {
+            Ok(Answer::Balance { amount, .. }) => assert_eq!(balance, amount.credits().into()),
+            other => panic!("a balance, not {other:?}"),
+        }
+        account
+    }
+}
+
+/// What a history says of payments, the oldest first.
+struct Account {
+    name: Username,
+    paid: Vec<Moved>,
+    received: Vec<Moved>,
+}
+
+struct Moved {
+    other: Username,
+    amount: u64,
+    order: OrderId,
+}
