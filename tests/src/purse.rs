@@ -5,14 +5,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ed25519_zebra::SigningKey;
 use wire::secure::call::PAGE_ITEMS_MAX;
 use wire::secure::{Answer, Call, HistoryEvent};
 use wire::{OrderId, Username};
 
-use crate::process::Program;
+use crate::process::{PATIENCE, Program};
 use crate::secure::SecureClient;
+
+/// How long to wait before a client is asked again.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A profile, and the program that works in it.
 #[derive(Clone, Debug)]
@@ -45,7 +50,7 @@ impl Purse {
     /// If it cannot be started.
     pub fn start(&self, server: SocketAddr) -> Session {
         let program = Program::start(self.binary, self.args(server));
-        Session { program, name: self.name.clone() }
+        Session { program, heard: Vec::new(), name: self.name.clone() }
     }
 
     /// What a client in it is started with.
@@ -78,6 +83,8 @@ impl Purse {
 pub struct Session {
     /// The process.
     pub program: Program,
+    /// What it has shown, as far as it was read here, for the test to look at and to clear.
+    pub heard: Vec<String>,
     name: String,
 }
 
@@ -111,7 +118,47 @@ impl Session {
         self.program.type_line(&format!("whois {}", self.name));
         let end = format!("{} is you: ", self.name);
         let lines = std::iter::from_fn(|| Some(self.program.line()));
-        lines.take_while(|line| !line.starts_with(&end)).collect()
+        let lines: Vec<_> = lines.take_while(|line| !line.starts_with(&end)).collect();
+        self.heard.extend(lines.iter().cloned());
+        lines
+    }
+
+    /// Types a command until it shows a line with this text: whoever connects again may fail at first.
+    ///
+    /// # Panics
+    /// If it does not within [`PATIENCE`].
+    pub fn insist(&mut self, command: &str, text: &str) {
+        let began = Instant::now();
+        while !self.ask(command).iter().any(|line| line.contains(text)) {
+            assert!(began.elapsed() < PATIENCE, "{command:?} never shows {text:?}");
+        }
+    }
+
+    /// What it says of its newest payments once none of them is open.
+    ///
+    /// # Panics
+    /// If one stays open for longer than [`PATIENCE`].
+    pub fn decided_payments(&mut self) -> Vec<Told> {
+        let began = Instant::now();
+        loop {
+            let payments = self.payments();
+            if !payments.iter().any(|payment| payment.state == "unknown, checking") {
+                return payments;
+            }
+            assert!(began.elapsed() < PATIENCE, "still open: {payments:?}");
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// The errors that it has told of what was typed, and that nobody has read.
+    ///
+    /// # Panics
+    /// If it does not understand a word that it does not know.
+    pub fn errors(&mut self) -> Vec<String> {
+        // Standard error and standard output are not in step; this is the last of what was typed.
+        self.program.type_line("dance");
+        let lines = std::iter::from_fn(|| Some(self.program.error_line_with("error: ")));
+        lines.take_while(|line| !line.contains("dance")).collect()
     }
 
     /// What it says of its newest payments.
@@ -123,9 +170,10 @@ impl Session {
         lines.iter().filter_map(|line| told(line)).collect()
     }
 
-    /// Whether this line came already, among those that are not read yet. They are read by that.
-    pub fn has_said(&self, text: &str) -> bool {
-        self.program.lines_there().any(|line| line.contains(text))
+    /// Whether it has said this, as far as it was read here or is there to be read now.
+    pub fn has_said(&mut self, text: &str) -> bool {
+        self.heard.extend(self.program.lines_there());
+        self.heard.iter().any(|line| line.contains(text))
     }
 
     /// Ends it without warning.
