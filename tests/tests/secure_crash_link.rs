@@ -131,8 +131,8 @@ fn kill_payer_after_each_record(bob: Bob, on_the_way: OnTheWay) {
         }
         alice.ask("login unlisted");
     }
-    // Nothing is paid before the order is written down, everything from then on.
-    assert!(!paid[0] && paid.is_sorted() && paid[paid.len() - 2], "{bob:?} {on_the_way:?} {paid:?}");
+    // It was killed before the order was written down, and after that and before it was told.
+    assert!(!paid[0] && paid[..paid.len() - 1].contains(&true), "{bob:?} {on_the_way:?} {paid:?}");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn kill_server_after_each_record(bob: Bob, on_the_way: OnTheWay) {
             bob.insist("balance", "balance: ");
         }
     }
-    assert!(!paid[0] && paid.is_sorted() && was_unknown, "{bob:?} {on_the_way:?} {paid:?}");
+    assert!(!paid[0] && was_unknown, "{bob:?} {on_the_way:?} {paid:?}");
 }
 
 fn said(session: &Session, start: &str, text: &str) -> bool {
