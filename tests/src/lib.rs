@@ -5,6 +5,7 @@
 //! | [`client`] | Mite's client, told what to do line by line |
 //! | [`forge`] | signatures that are crafted |
 //! | [`listener`] | a listener that plays a server or a payee |
+//! | [`payee`] | a payee who goes as far as it is told and no further |
 //! | [`process`] | the program under test as a child process, ended in any case |
 //! | [`purse`] | clients that can be killed and started again, and what the ledger says of their payments |
 //! | [`random`] | numbers that come again with the same seed |
@@ -16,6 +17,7 @@
 pub mod client;
 pub mod forge;
 pub mod listener;
+pub mod payee;
 pub mod process;
 pub mod purse;
 pub mod random;
