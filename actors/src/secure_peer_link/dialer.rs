@@ -77,7 +77,7 @@ async fn hand_over<C: ConnectPeer>(
 ) -> Result<PayeeAnswer, DeliverError> {
     check_memo(&order.order, memo.as_ref())
         .map_err(|problem| DeliverError::Unreachable(problem.to_string()))?;
-    let to = Payee { address, key: payee_key };
+    let to = Pair { payer_key: order.order.payer_key, address, payee_key };
     let offer = PayerFrame::Offer { order, memo };
 
     let handing_over = links.borrow_mut().hand_over(to, offer.clone())?;
@@ -112,11 +112,12 @@ impl From<LinkFailure> for DeliverError {
     }
 }
 
-/// Who is at the other end of a link.
+/// Who is at the two ends of a link. A payer that has changed its key is somebody else to its payees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Payee {
+struct Pair {
+    payer_key: PublicKey,
     address: SocketAddr,
-    key: PublicKey,
+    payee_key: PublicKey,
 }
 
 /// The links that are kept.
@@ -124,7 +125,7 @@ struct Payee {
 struct Links<C> {
     connector: C,
     patience: SecurePeerPatience,
-    kept: HashMap<Payee, Kept>,
+    kept: HashMap<Pair, Kept>,
     log: Logger,
 }
 
@@ -146,7 +147,7 @@ struct HandingOver {
 }
 
 impl<C: ConnectPeer> Links<C> {
-    fn hand_over(&mut self, to: Payee, offer: PayerFrame) -> Result<HandingOver, DeliverError> {
+    fn hand_over(&mut self, to: Pair, offer: PayerFrame) -> Result<HandingOver, DeliverError> {
         let kept = self.kept.get(&to).is_some_and(|link| !link.orders.is_closed());
         if !kept {
             self.kept.remove(&to);
@@ -175,15 +176,15 @@ impl<C: ConnectPeer> Links<C> {
             return Ok(());
         }
         let idle = self.kept.iter().filter(|(_, link)| link.under_way() == 0);
-        let oldest = idle.min_by_key(|(_, link)| link.used_at).map(|(payee, _)| *payee);
+        let oldest = idle.min_by_key(|(_, link)| link.used_at).map(|(pair, _)| *pair);
         let oldest = oldest.ok_or(DeliverError::Full)?;
         self.kept.remove(&oldest);
         Ok(())
     }
 
-    fn start(&self, to: Payee) -> Kept {
+    fn start(&self, to: Pair) -> Kept {
         let (orders, taken) = mpsc::channel(OFFERS_UNDER_WAY_MAX);
-        let connecting = self.connector.connect(to.address, to.key);
+        let connecting = self.connector.connect(to.address, to.payee_key);
         let log = self
             .log
             .new(o!("actor" => "secure-dialer", "peer" => to.address, "direction" => "out"));

@@ -192,6 +192,23 @@ async fn another_key_or_address_is_another_link() {
     assert_eq!(stage.network.made(), 3);
 }
 
+/// A link shows the key that the payer had when it was made.
+#[actix::test]
+async fn a_payer_with_another_key_uses_no_link_of_its_old_one() {
+    let stage = Stage::new();
+    let _old = stage.deliver_first(1).await;
+    let mut payee = stage.network.add_payee();
+    let mut renewed = order(2);
+    renewed.order.payer_key = PublicKey::new([0xA2; 32]);
+    let delivered = stage.deliver_to(7002, renewed.clone());
+    greet(&mut payee).await;
+    let PayerFrame::Offer { order: taken, .. } = payee.hears().await;
+    assert_eq!(taken, renewed);
+    answer(&mut payee, 2, PayeeAnswer::Unknown).await;
+    assert_eq!(delivered.await, Ok(PayeeAnswer::Unknown));
+    assert_eq!(stage.network.made(), 2);
+}
+
 #[actix::test]
 async fn who_is_not_the_payee_gets_nothing() {
     let stage = Stage::new();
