@@ -39,8 +39,10 @@ pub(crate) use self::restore::run as restore;
 /// The client, until its user leaves.
 pub(crate) fn run(config: ClientConfig, secure: &SecureConfig, log: &Logger) -> Result<(), Error> {
     System::new().block_on(async {
-        // Caught before anybody types a passphrase: the terminal must get its echo back.
-        let stop = announce::stop_signal()?;
+        // Caught before anybody types a passphrase: the terminal must get its echo back. What was
+        // caught the terminal hears of, and it alone: Ctrl-C need not be the end, and an end has its
+        // last words.
+        let _caught = announce::stop_signal()?;
         let opened = opening::open(secure)?;
         let trust = ServerTrust::of(secure, &opened.dir)?;
         let (news, inbox) = terminal::inbox();
@@ -52,13 +54,7 @@ pub(crate) fn run(config: ClientConfig, secure: &SecureConfig, log: &Logger) -> 
             rotation: opened.rotation(client.identity()),
         };
         let wallet = client.wallet_handle();
-        let talk =
-            terminal::run_secure(terminal, wallet, inbox, async |port| client.listen(port).await);
-        tokio::select! {
-            biased;
-            ended = talk => ended,
-            () = stop => Ok(()),
-        }
+        terminal::run_secure(terminal, wallet, inbox, async |port| client.listen(port).await).await
     })
 }
 

@@ -23,8 +23,9 @@ const QUESTIONS: [&str; 3] = ["id", "payments", "history"];
 /// Makes the profile and shows what the server knows of its account.
 pub(crate) fn run(config: ClientConfig, secure: &SecureConfig, log: &Logger) -> Result<(), Error> {
     System::new().block_on(async {
-        // Caught before anybody types a secret: the terminal must get its echo back.
-        let stop = announce::stop_signal()?;
+        // Caught before anybody types a secret: the terminal must get its echo back. What was caught
+        // the terminal hears of, and it alone: an end has its last words.
+        let _caught = announce::stop_signal()?;
         let words = read_words()?;
         let opened = opening::restore(secure, &words)?;
         drop(words);
@@ -43,12 +44,7 @@ pub(crate) fn run(config: ClientConfig, secure: &SecureConfig, log: &Logger) -> 
             unlisted: true,
             rotation: opened.rotation(client.identity()),
         };
-        let told = terminal::run_commands(terminal, client.wallet_handle(), inbox, &QUESTIONS);
-        tokio::select! {
-            biased;
-            told = told => told,
-            () = stop => Ok(()),
-        }
+        terminal::run_commands(terminal, client.wallet_handle(), inbox, &QUESTIONS).await
     })
 }
 
