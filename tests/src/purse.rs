@@ -15,6 +15,7 @@ use wire::{OrderId, Username};
 
 use crate::process::{PATIENCE, Program};
 use crate::secure::SecureClient;
+use crate::terminal::Terminal;
 
 /// How long to wait before a client is asked again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -53,11 +54,33 @@ impl Purse {
         Session { program, heard: Vec::new(), name: self.name.clone() }
     }
 
-    /// What a client in it is started with.
+    /// Starts a client in it with a person at its terminal.
     ///
     /// # Panics
-    /// If the path is not text.
-    pub fn args(&self, server: SocketAddr) -> Vec<String> {
+    /// If it cannot be started.
+    pub fn sit_down(&self, server: SocketAddr) -> Terminal {
+        let args = self.args(server);
+        let mut args: Vec<_> = args.iter().map(String::as_str).collect();
+        // The log would share the screen.
+        args.extend(["--log-level", "error"]);
+        Terminal::start(self.binary, &self.config_dir, &args)
+    }
+
+    /// Makes it out of the words of a key. Returns what is shown.
+    ///
+    /// # Panics
+    /// If that does not work.
+    pub fn restore(&self, server: SocketAddr, words: &str) -> Vec<String> {
+        let mut args = self.args(server);
+        args.push("restore".to_owned());
+        let mut program = Program::start(self.binary, args);
+        program.type_line(words);
+        let ended = program.wait();
+        assert!(ended.status.success(), "{ended:?}");
+        ended.stdout
+    }
+
+    fn args(&self, server: SocketAddr) -> Vec<String> {
         let config_dir = self.config_dir.to_str().expect("temporary paths are text");
         let server = server.to_string();
         let args = ["--role", "client", "--server", &server, "--name", &self.name];
@@ -100,6 +123,18 @@ pub struct Told {
 }
 
 impl Session {
+    /// The words of its key, which is new.
+    ///
+    /// # Panics
+    /// If it shows none.
+    pub fn words(&self) -> String {
+        self.program.error_line_with("These 24 words restore it");
+        let lines = std::array::from_fn::<_, 4, _>(|_| self.program.error_line_with("    "));
+        let words: Vec<_> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+        assert_eq!(words.len(), 24, "{words:?}");
+        words.join(" ")
+    }
+
     /// Types a command and reads what is shown until the next one is done.
     ///
     /// # Panics
@@ -166,8 +201,7 @@ impl Session {
     /// # Panics
     /// As [`Session::ask`].
     pub fn payments(&mut self) -> Vec<Told> {
-        let lines = self.ask("payments");
-        lines.iter().filter_map(|line| told(line)).collect()
+        told(&self.ask("payments"))
     }
 
     /// Whether it has said this, as far as it was read here or is there to be read now.
@@ -185,8 +219,13 @@ impl Session {
     }
 }
 
+/// What these lines say of payments.
+pub fn told(lines: &[String]) -> Vec<Told> {
+    lines.iter().filter_map(|line| told_in(line)).collect()
+}
+
 /// `  01a0c45993c0c5c5…  10  to bob  paid`
-fn told(line: &str) -> Option<Told> {
+fn told_in(line: &str) -> Option<Told> {
     let mut words = line.split_whitespace();
     let id = words.next()?.strip_suffix('…')?.to_owned();
     let amount = words.next()?.parse().ok()?;

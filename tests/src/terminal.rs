@@ -129,6 +129,11 @@ impl Terminal {
         }
     }
 
+    /// Whether some line of the screen begins so now.
+    pub fn shows(&self, start: &str) -> bool {
+        lock(&self.shared.display).rows().0.iter().any(|row| row.starts_with(start))
+    }
+
     /// Waits for the program's end.
     ///
     /// # Panics

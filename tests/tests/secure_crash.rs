@@ -3,6 +3,7 @@
 
 use std::thread;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tests::payee::{Payee, Reached, STEPS, Step};
 use tests::process::Server;
@@ -84,6 +85,24 @@ fn a_payer_whose_payee_hangs_up_at_any_step_pays_by_itself() {
         assert_eq!(stage.witness().settled().len() as u64, amount - 1, "{step:?}");
     }
     expect_no_error(alice);
+}
+
+#[test]
+fn a_script_that_is_stopped_says_which_payment_it_does_not_know_of() {
+    // Protects scripts from taking a payment for made, or for not made, that somebody may still settle.
+    let (mut stage, mut alice) = Stage::set();
+    for (amount, signal) in (1..).zip([Signal::INT, Signal::TERM]) {
+        alice.program.type_line(&format!("pay bob {amount}"));
+        let _kept = stage.bob.reach(Step::Offered);
+        alice.program.signal(signal);
+        let ended = alice.program.wait();
+        assert_eq!(ended.status.code(), Some(1), "{signal:?}: {ended:?}");
+        let error = format!("error: outcome unknown: payment of {amount} to bob (");
+        assert!(ended.stderr.iter().any(|line| line.starts_with(&error)), "{signal:?}: {ended:?}");
+        alice = stage.purse.start(stage.server.address);
+        alice.ask("login unlisted");
+        assert!(stage.witness().confirms(amount, &alice.payments()), "{signal:?}");
+    }
 }
 
 #[test]
