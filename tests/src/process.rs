@@ -128,6 +128,14 @@ impl Program {
     /// # Panics
     /// If the system refuses.
     pub fn kill(mut self) {
+        self.kill_in_place();
+    }
+
+    /// The same for whoever puts another one in its place.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    pub fn kill_in_place(&mut self) {
         self.child.kill().expect("the program is ours");
         self.child.wait().expect("the program is ours");
     }
