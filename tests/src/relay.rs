@@ -141,7 +141,7 @@ impl Shared {
 
     /// Passes records on until there are no more.
     fn pass_on(&self, mut from: &TcpStream, mut to: &TcpStream, cuts: u64) -> io::Result<()> {
-        let mut record = Vec::new();
+        let mut record = vec![0; RECORD_HEADER_BYTES];
         loop {
             record.resize(RECORD_HEADER_BYTES, 0);
             from.read_exact(&mut record)?;
