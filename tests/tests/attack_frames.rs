@@ -11,7 +11,8 @@ use wire::secure::hello::magic;
 use wire::secure::{
     Answer, Call, Correlation, FRAME_BYTES_MAX, Hello, Problem, Request, ServerFrame, Welcome,
 };
-use wire::{P2pPort, Username, signature};
+use wire::text::TextPayment;
+use wire::{Amount, P2pPort, Username, signature};
 
 const MITE: &str = env!("CARGO_BIN_EXE_mite-under-test");
 
@@ -223,6 +224,30 @@ fn the_text_protocol_does_not_touch_keyed_names() {
     let Ok(Answer::Online { peers, .. }) = list else { panic!("{list:?}") };
     let alice_online = peers.iter().find(|peer| peer.name.as_str() == "alice");
     assert_eq!(alice_online.expect("alice is online").address.port(), 7001);
+}
+
+/// A key costs nothing. It must not let a stranger debit open accounts where the text protocol is closed to
+/// them: on other machines, or everywhere.
+#[test]
+fn a_key_does_not_open_the_fence_round_text() {
+    let (data, server) = start(&[]);
+    Connection::open(server.address).ask("REGISTER#erin\n", "100 OK\n");
+    let payment =
+        TextPayment { payer: name("erin"), amount: Amount::new(900), payee: name("mallory") };
+    let mut mallory = SecureClient::registered(server.address, &key(1), "mallory");
+    // Here, by the text protocol's rules, whoever asks is paid.
+    let answer = mallory.call(Call::SubmitText {
+        payment: TextPayment { amount: Amount::new(1), ..payment.clone() },
+    });
+    assert_eq!(answer, Ok(Answer::TextSettled));
+    let address = server.address;
+    server.stop();
+    let server = Server::start_at(MITE, address, data.path(), &["--text", "off"]);
+    let mut mallory = SecureClient::connect(server.address, &key(1));
+    let answer = mallory.call(Call::SubmitText { payment });
+    assert_eq!(answer, Err(Problem::TextNotServed));
+    let balance = mallory.call(Call::ReadBalance).expect("a balance");
+    assert!(matches!(balance, Answer::Balance { amount, .. } if amount.credits() == 1001));
 }
 
 /// A client that offers TLS is not talked down to text, and a text client gets no secure session.

@@ -42,6 +42,8 @@ pub struct SecureRules {
     pub opening_balance: Amount,
     /// The key of the server, which every order names.
     pub server_key: PublicKey,
+    /// Whether this peer is served the text protocol: only then it may debit open accounts by its rules.
+    pub text: bool,
 }
 
 /// One session's side of the conversation.
@@ -265,6 +267,10 @@ impl Conversation {
             }
             Call::SubmitText { payment } => {
                 let sender = self.need_account()?.account;
+                // A key costs nothing: it must not open what the text protocol keeps closed.
+                if !self.rules.text {
+                    return Err(Problem::TextNotServed);
+                }
                 let command = Command::TextTransfer { sender, payment: payment.clone() };
                 Ok(Plan::Round(Planned::Text(payment), vec![command]))
             }

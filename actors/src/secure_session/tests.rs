@@ -260,7 +260,11 @@ impl Stage {
             retire_key,
         };
         let settings = SecureSettings {
-            rules: SecureRules { opening_balance: Amount::new(1000), server_key: TERMS.server },
+            rules: SecureRules {
+                opening_balance: Amount::new(1000),
+                server_key: TERMS.server,
+                text: true,
+            },
             clock: || TERMS.now,
             stop: CancellationToken::new(),
             crowded: Arc::default(),

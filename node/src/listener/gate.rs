@@ -85,7 +85,7 @@ impl Gate {
     }
 
     /// Whether the text protocol is for this peer.
-    pub(super) fn serves_text(&self, peer: SocketAddr) -> bool {
+    pub(crate) fn serves_text(&self, peer: SocketAddr) -> bool {
         match self.text {
             TextAccess::Off => false,
             TextAccess::Loopback => peer.ip().to_canonical().is_loopback(),

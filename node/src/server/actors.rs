@@ -62,7 +62,7 @@ impl Actors {
     pub(super) fn services(
         &self,
         config: &ServerConfig,
-        gate: &Gate,
+        gate: &Arc<Gate>,
         stop: &CancellationToken,
     ) -> Services<SecureSessions> {
         let (opening_balance, server_key) = (config.opening_balance, self.server_key);
@@ -77,11 +77,13 @@ impl Actors {
             mite: SecureSessions {
                 peers: self.secure_peers(),
                 settings: SecureSettings {
-                    rules: SecureRules { opening_balance, server_key },
+                    // Whether text is served depends on the peer.
+                    rules: SecureRules { opening_balance, server_key, text: false },
                     clock: system_clock,
                     stop: stop.clone(),
                     crowded: gate.crowded(),
                 },
+                gate: Arc::clone(gate),
                 log: self.log.clone(),
             },
         }
@@ -134,6 +136,7 @@ impl Actors {
 pub(super) struct SecureSessions {
     peers: SecurePeers,
     settings: SecureSettings,
+    gate: Arc<Gate>,
     log: Logger,
 }
 
@@ -147,8 +150,10 @@ impl MiteSessions for SecureSessions {
     ) {
         // Peers are told to come there: an IPv4 address in IPv6 clothes would not reach everybody.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let mut settings = self.settings.clone();
+        settings.rules.text = self.gate.serves_text(peer);
         let peers = self.peers.clone();
-        SecureSession::new(id, stream, peer, key, peers, &self.settings, &self.log).start();
+        SecureSession::new(id, stream, peer, key, peers, &settings, &self.log).start();
     }
 }
 

@@ -61,6 +61,9 @@ pub enum Problem {
     /// The key of this connection is not its account's any more.
     #[error("the account has another key")]
     KeyRetired,
+    /// Payments by the text protocol's rules are not taken from this address.
+    #[error("the text protocol is not for this address")]
+    TextNotServed,
 }
 
 impl Problem {
@@ -81,6 +84,7 @@ impl Problem {
             Self::WrongRole => 110,
             Self::Malformed => 111,
             Self::KeyRetired => 112,
+            Self::TextNotServed => 113,
         }
     }
 

@@ -244,6 +244,7 @@ pub(super) fn problems() -> Vec<Problem> {
         Problem::WrongRole,
         Problem::Malformed,
         Problem::KeyRetired,
+        Problem::TextNotServed,
     ];
     problems.extend(refusals().into_iter().map(Problem::Refused));
     problems

@@ -134,6 +134,7 @@ fn problem_hint(problem: Problem, request: Request) -> Option<String> {
             "another device has changed the key: restore this profile from the new key's 24 words"
                 .into()
         }
+        Problem::TextNotServed => "only programs that the server serves text may pay so".into(),
         Problem::KeyChangeMismatch => "start the client again, then try once more".into(),
         Problem::UnknownVersion => "client and server must be of the same version".into(),
         Problem::TooMany | Problem::InvalidSignature | Problem::WrongRole | Problem::Malformed => {
