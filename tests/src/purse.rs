@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ed25519_zebra::SigningKey;
 use wire::secure::call::PAGE_ITEMS_MAX;
-use wire::secure::{Answer, Call, HistoryEvent};
+use wire::secure::{Answer, Call, HistoryEvent, HistoryItem};
 use wire::{OrderId, Username};
 
 use crate::process::{PATIENCE, Program};
@@ -292,8 +292,7 @@ impl Witness {
 
     fn account(&self, key: &SigningKey) -> Account {
         let mut client = SecureClient::connect(self.server, key);
-        let history = client.call(Call::ReadHistory { before: None, limit: PAGE_ITEMS_MAX });
-        let Ok(Answer::History { items, more: false }) = history else { panic!("{history:?}") };
+        let items = history(&mut client);
         let own = client.welcome.account.clone().expect("an account with this key");
         let mut account = Account { name: own.name, paid: Vec::new(), received: Vec::new() };
         let mut balance = 0;
@@ -317,6 +316,23 @@ impl Witness {
             other => panic!("a balance, not {other:?}"),
         }
         account
+    }
+}
+
+/// All of it, the newest first.
+fn history(client: &mut SecureClient) -> Vec<HistoryItem> {
+    let mut history: Vec<HistoryItem> = Vec::new();
+    loop {
+        let before = history.last().map(|item| item.number);
+        match client.call(Call::ReadHistory { before, limit: PAGE_ITEMS_MAX }) {
+            Ok(Answer::History { items, more }) => {
+                history.extend(items);
+                if !more {
+                    return history;
+                }
+            }
+            other => panic!("a history, not {other:?}"),
+        }
     }
 }
 

@@ -141,13 +141,13 @@ impl Shared {
 
     /// Passes records on until there are no more.
     fn pass_on(&self, mut from: &TcpStream, mut to: &TcpStream, cuts: u64) -> io::Result<()> {
-        let mut record = vec![0; RECORD_HEADER_BYTES];
         loop {
-            record.resize(RECORD_HEADER_BYTES, 0);
-            from.read_exact(&mut record)?;
-            let length = u16::from_be_bytes([record[3], record[4]]);
-            record.resize(RECORD_HEADER_BYTES + usize::from(length), 0);
-            from.read_exact(&mut record[RECORD_HEADER_BYTES..])?;
+            let mut header = [0; RECORD_HEADER_BYTES];
+            from.read_exact(&mut header)?;
+            let [_, _, _, high, low] = header;
+            let mut record = header.to_vec();
+            record.resize(header.len() + usize::from(u16::from_be_bytes([high, low])), 0);
+            from.read_exact(&mut record[header.len()..])?;
             if !self.may_pass(cuts) {
                 return Ok(());
             }
