@@ -1,6 +1,6 @@
 //! The wallet's file: an embedded database, one durable transaction a step.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -57,27 +57,36 @@ impl RedbStore {
     /// [`StoreError::Unopened`], also if somebody else may read the file or another process has it;
     /// [`StoreError::Version`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let unopened = |error: &dyn ToString| StoreError::Unopened(error.to_string());
-        let is_new = !path.exists();
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = file.open(path).map_err(|error| unopened(&error))?;
-        let mode = file.metadata().map_err(|error| unopened(&error))?.permissions().mode();
+        if !path.try_exists().map_err(unopened)? {
+            Self::make(path)?;
+        }
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(unopened)?;
+        let mode = file.metadata().map_err(unopened)?.permissions().mode();
         if mode & 0o077 != 0 {
             return Err(StoreError::Unopened(format!(
                 "others may read it (mode {:o}); make it 600",
                 mode & 0o777
             )));
         }
-        let store = Self::with(FileBackend::new(file).map_err(|error| unopened(&error))?)?;
-        if is_new {
-            // The file must not lose its name when the power goes.
-            let parent = path.parent().filter(|parent| *parent != Path::new(""));
-            let directory = File::open(parent.unwrap_or(Path::new(".")));
-            let synced = directory.and_then(|directory| directory.sync_all());
-            synced.map_err(|error| unopened(&error))?;
+        Self::with(FileBackend::new(file).map_err(unopened)?)
+    }
+
+    /// Makes the file under another name, and gives it its own once it is whole: a database that was half
+    /// made when the power went cannot be opened.
+    fn make(path: &Path) -> Result<(), StoreError> {
+        let unfinished = path.with_extension("new");
+        if unfinished.try_exists().map_err(unopened)? {
+            fs::remove_file(&unfinished).map_err(unopened)?;
         }
-        Ok(store)
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o600);
+        let file = file.open(&unfinished).map_err(unopened)?;
+        drop(Self::with(FileBackend::new(file).map_err(unopened)?)?);
+        fs::rename(&unfinished, path).map_err(unopened)?;
+        // The file must not lose its name when the power goes.
+        let parent = path.parent().filter(|parent| *parent != Path::new(""));
+        let directory = File::open(parent.unwrap_or(Path::new(".")));
+        directory.and_then(|directory| directory.sync_all()).map_err(unopened)
     }
 
     /// A store that lives as long as the value, for tests and simulations.
@@ -91,7 +100,7 @@ impl RedbStore {
     fn with(backend: impl StorageBackend) -> Result<Self, StoreError> {
         let mut builder = Builder::new();
         let database = builder.set_cache_size(CACHE_BYTES).create_with_backend(backend);
-        let database = database.map_err(|error| StoreError::Unopened(error.to_string()))?;
+        let database = database.map_err(unopened)?;
         let store = Self(database);
         match store.get::<u16>(META, FORMAT)? {
             Some(FORMAT_VERSION) => {}
@@ -243,6 +252,11 @@ fn put<T: Serialize>(
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     codec::decode_exact::<RECORD_BYTES_MAX, T>(bytes).map_err(unreadable)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
+fn unopened(error: impl ToString) -> StoreError {
+    StoreError::Unopened(error.to_string())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]

@@ -105,6 +105,20 @@ fn receipts_of_two_payers_with_one_id_are_both_kept() {
     assert_eq!(orders, [&first, &second]);
 }
 
+/// The story: the power goes while the database is being made, and what is there of it cannot be opened. It
+/// has not got its name yet, and is made again.
+#[test]
+fn a_file_that_is_half_made_is_made_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("wallet.redb");
+    fs::write(path.with_extension("new"), [0; 5000]).expect("written");
+    drop(RedbStore::open(&path).expect("made"));
+    drop(RedbStore::open(&path).expect("opened"));
+    let files = fs::read_dir(directory.path()).expect("readable");
+    let names: Vec<_> = files.map(|file| file.expect("listed").file_name()).collect();
+    assert_eq!(names, ["wallet.redb"]);
+}
+
 #[test]
 fn a_file_that_is_exposed_or_foreign_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
