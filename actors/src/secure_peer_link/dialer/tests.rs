@@ -186,10 +186,15 @@ async fn another_key_or_address_is_another_link() {
     let address = ([127, 0, 0, 1], 7002).into();
     let deliver = Deliver { address, payee_key: PAYER, order: order(3), memo: None };
     let other_key = stage.dialer.send(deliver);
+    // The account's key was changed: what the new one signs needs a link that has shown it.
+    let mut after_change = order(4);
+    after_change.order.payer_key = PublicKey::new([0xA2; 32]);
+    let after_change = actix::spawn(stage.deliver_to(7002, after_change));
     let expected = unreachable("no connection within 5 seconds");
     assert_eq!(other_key.await.expect("the dialer answers"), expected);
     assert_eq!(elsewhere.await.expect("no panic"), expected);
-    assert_eq!(stage.network.made(), 3);
+    assert_eq!(after_change.await.expect("no panic"), expected);
+    assert_eq!(stage.network.made(), 4);
 }
 
 /// A link shows the key that the payer had when it was made.
