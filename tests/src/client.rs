@@ -19,6 +19,28 @@ pub struct Shown {
     pub online: Vec<String>,
 }
 
+impl Shown {
+    /// Reads what a client writes next.
+    ///
+    /// # Panics
+    /// If it is something else, or nothing comes.
+    #[track_caller]
+    pub fn read(program: &Program) -> Self {
+        let number = |what: &str| {
+            let line = program.line();
+            let number = line.strip_prefix(what).and_then(|number| number.parse::<u64>().ok());
+            number.unwrap_or_else(|| panic!("{what:?} and a number, not {line:?}"))
+        };
+        let balance = number("balance: ");
+        let online = (0..number("online: ")).map(|_| {
+            let line = program.line();
+            let words: Vec<_> = line.split_whitespace().filter(|word| *word != "(you)").collect();
+            words.join(" ")
+        });
+        Self { balance, online: online.collect() }
+    }
+}
+
 impl Client {
     /// Starts a client that listens for peers on a free port once it is logged in.
     ///
@@ -134,18 +156,7 @@ impl Client {
     /// If something else comes, or nothing.
     #[track_caller]
     pub fn shown(&self) -> Shown {
-        let number = |what: &str| {
-            let line = self.program.line();
-            let number = line.strip_prefix(what).and_then(|number| number.parse::<u64>().ok());
-            number.unwrap_or_else(|| panic!("{what:?} and a number, not {line:?}"))
-        };
-        let balance = number("balance: ");
-        let online = (0..number("online: ")).map(|_| {
-            let line = self.program.line();
-            let words: Vec<_> = line.split_whitespace().filter(|word| *word != "(you)").collect();
-            words.join(" ")
-        });
-        Shown { balance, online: online.collect() }
+        Shown::read(&self.program)
     }
 
     /// Leaves, and expects the exit code 0.

@@ -6,7 +6,9 @@
 //! | [`forge`] | signatures that are crafted |
 //! | [`listener`] | a listener that plays a server or a payee |
 //! | [`payee`] | a payee who goes as far as it is told and no further |
+//! | [`person`] | a client over the secure protocol that does as it is told, and what it answers |
 //! | [`process`] | the program under test as a child process, ended in any case |
+//! | [`profile`] | the files of such a client, and programs that are started on them |
 //! | [`purse`] | clients that can be killed and started again, and what the ledger says of their payments |
 //! | [`random`] | numbers that come again with the same seed |
 //! | [`relay`] | a way to a server that can be closed at any point |
@@ -18,7 +20,9 @@ pub mod client;
 pub mod forge;
 pub mod listener;
 pub mod payee;
+pub mod person;
 pub mod process;
+pub mod profile;
 pub mod purse;
 pub mod random;
 pub mod relay;

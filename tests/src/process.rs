@@ -41,6 +41,18 @@ impl Program {
     /// # Panics
     /// If it cannot be started.
     pub fn start(binary: &str, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        Self::start_with_env(binary, args, &[])
+    }
+
+    /// The same with these variables.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_with_env(
+        binary: &str,
+        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        env: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(binary);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
@@ -48,6 +60,7 @@ impl Program {
                 command.env_remove(name);
             }
         }
+        command.envs(env.iter().copied());
         let mut child = command.spawn().expect("the program under test starts");
         let stdout = lines(child.stdout.take().expect("it is piped"));
         let stderr = lines(child.stderr.take().expect("it is piped"));
