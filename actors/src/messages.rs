@@ -544,7 +544,8 @@ pub enum PaymentState {
     Dead(OrderProblem),
 }
 
-/// Terminal → `SecureWallet`: the receipt of this order.
+/// Terminal → `SecureWallet`: the receipt of this order, as it is kept or, if there is a connection, as the
+/// server has it. It is verified.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Option<Receipt>")]
 pub struct ReadReceipt(pub OrderId);

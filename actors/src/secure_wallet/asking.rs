@@ -4,17 +4,16 @@ use std::cmp::Reverse;
 
 use actix::prelude::*;
 use slog::info;
-use wire::Receipt;
 use wire::secure::call::PAGE_ITEMS_MAX;
 use wire::secure::{Answer, Call, OnlinePeer, OwnAccount, Problem};
 
 use super::connection::{self, ServerClock};
 use super::payment::NONSENSE;
-use super::store::{Change, ClosedRecord, KnownPeer, Outcome};
+use super::store::{Change, ClosedRecord, KnownPeer};
 use super::{Listening, Reply, SecureWallet, ask};
 use crate::messages::{
     AskServer, CallError, ComeOnline, HistoryPage, OpenAccount, Overview, PayError, Payment,
-    ReadOverview, ReadOwnHistory, ReadPayments, ReadReceipt, SayGoodbye, TrustPeer,
+    ReadOverview, ReadOwnHistory, ReadPayments, SayGoodbye, TrustPeer,
 };
 
 /// The most peers that are read for one overview: as many as the text protocol's list is believed to have.
@@ -175,17 +174,6 @@ impl Handler<ReadPayments> for SecureWallet {
     }
 }
 
-impl Handler<ReadReceipt> for SecureWallet {
-    type Result = Option<Receipt>;
-
-    fn handle(&mut self, sought: ReadReceipt, _: &mut Self::Context) -> Self::Result {
-        self.read_receipt(&sought).unwrap_or_else(|error| {
-            slog::error!(self.log, "the wallet cannot be read"; "why" => %error);
-            None
-        })
-    }
-}
-
 impl SecureWallet {
     fn read_payments(&self, limit: usize) -> Result<Vec<Payment>, PayError> {
         let mut payments: Vec<_> = match self.server {
@@ -207,16 +195,7 @@ impl SecureWallet {
         Ok(payments)
     }
 
-    fn read_receipt(&self, ReadReceipt(id): &ReadReceipt) -> Result<Option<Receipt>, PayError> {
-        let Some(server) = self.last_server()? else { return Ok(None) };
-        let own = self.store.find_closed(&server, *id)?;
-        if let Some(ClosedRecord { outcome: Outcome::Decided(receipt), .. }) = own {
-            return Ok(Some(*receipt));
-        }
-        Ok(self.store.received(&server, *id)?.into_iter().next())
-    }
-
-    fn last_server(&self) -> Result<Option<wire::PublicKey>, PayError> {
+    pub(super) fn last_server(&self) -> Result<Option<wire::PublicKey>, PayError> {
         match self.server {
             Some(server) => Ok(Some(server)),
             None => Ok(self.store.last_server()?),

@@ -7,6 +7,7 @@
 //! | `paying`, `driving` | quotes and new orders; doing what `payment` says |
 //! | `offer` | what must hold of an order that a peer hands over |
 //! | `receiving` | such orders, and payments that come through the server |
+//! | `receipts` | receipts that are kept, and those that only the server has |
 //! | `rotation` | the change of the account's key |
 //! | `connection` | the connection to the server, made again when something is to be done |
 //! | `asking` | what only asks the server or the store |
@@ -20,6 +21,7 @@ mod driving;
 mod offer;
 mod paying;
 mod payment;
+mod receipts;
 mod receiving;
 mod rotation;
 pub mod store;

@@ -3,6 +3,7 @@
 mod crash;
 mod paying;
 mod peers;
+mod receipts;
 mod receiving;
 mod rotation;
 mod time;

@@ -7,8 +7,8 @@ use ed25519_zebra::SigningKey;
 use wire::batch::{BatchHeader, Seal};
 use wire::merkle::{self, MerkleTree};
 use wire::secure::{
-    AccountInfo, Answer, Call, HistoryItem, OnlinePeer, OrderAnswer, OrderProblem, OrderStatus,
-    OwnAccount, Problem,
+    AccountInfo, Answer, Call, HistoryEvent, HistoryItem, OnlinePeer, OrderAnswer, OrderProblem,
+    OrderStatus, OwnAccount, Problem,
 };
 use wire::signature::{Domain, public_key};
 use wire::{
@@ -205,12 +205,30 @@ impl Server {
                     _ => Answer::TextSettled,
                 }
             }
-            Call::ReadHistory { .. } => {
-                Answer::History { items: Vec::<HistoryItem>::new(), more: false }
-            }
+            Call::ReadHistory { before, limit } => self.history(&own.name, before, limit),
             Call::Watch { .. } => Answer::Watching(Vec::new()),
             Call::LogOut => Answer::LoggedOut,
         })
+    }
+
+    /// What orders did to this account, on pages of two.
+    fn history(&self, own: &Username, before: Option<EntryNumber>, limit: u32) -> Answer {
+        let limit = usize::try_from(limit.min(2)).expect("two at most");
+        let mut items = self.numbered.iter().enumerate().rev().filter_map(|(number, receipt)| {
+            let order = &receipt.order()?.order;
+            let (payer, payee, amount) = (order.payer.clone(), order.payee.clone(), order.amount);
+            let event = if payer == *own {
+                HistoryEvent::Paid { payee, amount, order: order.id }
+            } else {
+                HistoryEvent::Received { payer, amount, order: Some(order.id) }
+            };
+            let number = EntryNumber::new(u64::try_from(number).ok()?);
+            let listed = before.is_none_or(|before| number < before)
+                && (order.payer == *own || order.payee == *own);
+            listed.then_some(HistoryItem { number, time: order.not_after, event })
+        });
+        let page: Vec<_> = items.by_ref().take(limit).collect();
+        Answer::History { items: page, more: items.next().is_some() }
     }
 
     fn find(&self, who: &Username) -> Option<AccountInfo> {
