@@ -120,6 +120,8 @@ fn somebody_offline_is_paid_through_the_server() {
     let (_, shown) = bob.log_in();
     assert_eq!(shown.balance, 1010);
     assert_eq!(bob.history()[0], format!("received 10 from alice  {}…", paid.id));
+    let receipt = bob.told(&format!("receipt {}", paid.id)).join("\n");
+    assert!(receipt.contains("outcome  settled"), "{receipt}");
 }
 
 /// Protects the privacy of the list: whoever stays off it pays and is paid all the same.

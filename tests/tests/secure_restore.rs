@@ -66,6 +66,8 @@ fn words_bring_back_key_balance_and_history() {
     let mut alice = Person::start_on(profile, MITE, server.address, &[]);
     assert_eq!(alice.keys(), keys);
     assert_eq!(alice.history(), history);
+    let receipt = alice.told(&format!("receipt {}", paid.id)).join("\n");
+    assert!(receipt.contains("outcome  settled"), "{receipt}");
     alice.log_in();
     assert_eq!(alice.pay("bob 1").balance, 992);
 }
