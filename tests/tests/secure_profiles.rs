@@ -1,5 +1,6 @@
 //! The key of a client at rest: who can read it, what opens it, and that one program at a time uses it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -47,7 +48,15 @@ fn expect_leaves(mut program: Program) -> Ended {
 /// The secret that these words are, as the files write bytes.
 fn secret(words: &str) -> String {
     let entropy = words.parse::<Mnemonic>().expect("24 words").to_entropy();
-    entropy.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&entropy)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("a String takes every text");
+    }
+    text
 }
 
 /// Protects the key of whoever loses the disk: without the passphrase the file gives nothing away.
@@ -74,8 +83,7 @@ fn a_key_with_a_passphrase_is_encrypted_and_opens_with_it_alone() {
         let mode = fs::metadata(profile.file(file)).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
         let bytes = fs::read(profile.file(file)).expect("a file");
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert!(!hex.contains(&secret), "the secret lies open in {file}");
+        assert!(!hex(&bytes).contains(&secret), "the secret lies open in {file}");
     }
     for directory in [profile.file(""), profile.config().join("profiles")] {
         let mode = fs::metadata(&directory).expect("a directory").permissions().mode();
