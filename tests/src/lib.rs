@@ -9,7 +9,7 @@
 //! | [`person`] | a client over the secure protocol that does as it is told, and what it answers |
 //! | [`process`] | the program under test as a child process, ended in any case |
 //! | [`profile`] | the files of such a client, and programs that are started on them |
-//! | [`purse`] | clients that can be killed and started again, and what the ledger says of their payments |
+//! | [`purse`] | clients that can be killed and started again; the ledger as a witness |
 //! | [`random`] | numbers that come again with the same seed |
 //! | [`relay`] | a way to a server that can be closed at any point |
 //! | [`secure`] | the secure protocol, frame by frame, with any key |

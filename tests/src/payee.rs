@@ -1,4 +1,5 @@
-//! A payee who is played by the test, and takes part in a payment as far as it is told and no further.
+//! A payee who is played by the test, and takes part in a payment as far as it is told and no
+//! further.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 

@@ -158,7 +158,8 @@ impl Session {
         lines
     }
 
-    /// Types a command until it shows a line with this text: whoever connects again may fail at first.
+    /// Types a command until it shows a line with this text: whoever connects again may fail at
+    /// first.
     ///
     /// # Panics
     /// If it does not within [`PATIENCE`].
@@ -248,8 +249,8 @@ impl Witness {
     /// The order by which each amount was paid.
     ///
     /// # Panics
-    /// If an amount was paid twice, if the two histories are not of the same payments, or if they do not
-    /// explain the balances: something was moved twice, lost, or made of nothing.
+    /// If an amount was paid twice, if the two histories are not of the same payments, or if they
+    /// do not explain the balances: something was moved twice, lost, or made of nothing.
     pub fn settled(&self) -> BTreeMap<u64, OrderId> {
         let (payer, payee) = (self.account(&self.payer), self.account(&self.payee));
         let with = |others: Vec<Moved>, name: &Username| -> Vec<_> {
@@ -270,7 +271,8 @@ impl Witness {
     /// Whether this amount was paid, and the client says the same.
     ///
     /// # Panics
-    /// As [`Witness::settled`]; if the client says something else, or nothing, or speaks of two payments.
+    /// As [`Witness::settled`]; if the client says something else, or nothing, or speaks of two
+    /// payments.
     pub fn confirms(&self, amount: u64, told: &[Told]) -> bool {
         let told: Vec<_> = told.iter().filter(|payment| payment.amount == amount).collect();
         let settled = self.settled();

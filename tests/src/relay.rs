@@ -1,7 +1,8 @@
-//! A way between a client and its server, or between two clients, that a test can close at any point.
+//! A way between a client and its server, or between two clients, that a test can close at any
+//! point.
 //!
-//! What passes is counted in TLS records, not in reads: how the system cuts a stream into reads differs
-//! from run to run, and of a record that is not whole nobody can read a byte.
+//! What passes is counted in TLS records, not in reads: how the system cuts a stream into reads
+//! differs from run to run, and of a record that is not whole nobody can read a byte.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -70,8 +71,8 @@ impl Relay {
         relay
     }
 
-    /// From now on so many records pass, of all connections and both directions together; what comes
-    /// behind them waits. Connections stay open.
+    /// From now on so many records pass, of all connections and both directions together; what
+    /// comes behind them waits. Connections stay open.
     pub fn hold_after(&self, records: u64) {
         self.shared.lock().left = Some(records);
     }

@@ -1,5 +1,5 @@
-//! Payers that are killed at every step of a payment, and payees who stop at every step: the money moves
-//! exactly once or not at all, and the payer says which. `docs/SECURITY.md` promises it.
+//! Payers that are killed at every step of a payment, and payees who stop at every step: the money
+//! moves exactly once or not at all, and the payer says which. `docs/SECURITY.md` promises it.
 
 use std::thread;
 
@@ -42,7 +42,8 @@ impl Stage {
 
 #[test]
 fn a_payer_killed_at_any_step_says_what_became_of_the_payment() {
-    // Protects whoever's machine dies in the middle of a payment from paying twice, and from not knowing.
+    // Protects whoever's machine dies in the middle of a payment from paying twice, and from not
+    // knowing.
     let (mut stage, mut alice) = Stage::set();
     for (amount, step) in (1..).zip(STEPS) {
         alice.program.type_line(&format!("pay bob {amount}"));
@@ -89,7 +90,8 @@ fn a_payer_whose_payee_hangs_up_at_any_step_pays_by_itself() {
 
 #[test]
 fn a_script_that_is_stopped_says_which_payment_it_does_not_know_of() {
-    // Protects scripts from taking a payment for made, or for not made, that somebody may still settle.
+    // Protects scripts from taking a payment for made, or for not made, that somebody may still
+    // settle.
     let (mut stage, mut alice) = Stage::set();
     for (amount, signal) in (1..).zip([Signal::INT, Signal::TERM]) {
         alice.program.type_line(&format!("pay bob {amount}"));
@@ -107,8 +109,8 @@ fn a_script_that_is_stopped_says_which_payment_it_does_not_know_of() {
 
 #[test]
 fn a_payer_does_not_wait_for_ever_for_a_silent_payee() {
-    // Protects payers from payees who keep the connection and say nothing. After a while it is not known
-    // what became of the payment, and that is what is said, not that it failed.
+    // Protects payers from payees who keep the connection and say nothing. After a while it is not
+    // known what became of the payment, and that is what is said, not that it failed.
     thread::scope(|scope| {
         for step in [Step::Knocked, Step::Encrypted, Step::Offered] {
             scope.spawn(move || pay_somebody_silent(step));

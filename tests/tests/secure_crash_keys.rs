@@ -1,6 +1,6 @@
 //! A payer who puts a new key in the place of its own while a payment is open, and is killed at any
-//! moment of that: what the old key has signed is settled before the change or never, and the payer says
-//! which.
+//! moment of that: what the old key has signed is settled before the change or never, and the payer
+//! says which.
 
 use tempfile::TempDir;
 use tests::payee::{Payee, Reached, Step};
@@ -76,7 +76,8 @@ fn change_key(alice: &mut Terminal) {
 
 #[test]
 fn a_new_key_ends_the_payment_that_is_open_and_offers_to_make_it_anew() {
-    // Protects payers from paying twice: by the old order, which somebody keeps, and by the new one.
+    // Protects payers from paying twice: by the old order, which somebody keeps, and by the new
+    // one.
     let (mut stage, alice) = Stage::set();
     alice.kill();
     let mut alice = stage.sit_down();
@@ -101,8 +102,8 @@ fn a_new_key_ends_the_payment_that_is_open_and_offers_to_make_it_anew() {
 
 #[test]
 fn a_payer_killed_after_any_record_of_a_key_change_says_what_became_of_its_payment() {
-    // Protects whoever's machine dies when an open payment and a key change meet: which of them came
-    // first, the server decides, and the client that is started again finds out.
+    // Protects whoever's machine dies when an open payment and a key change meet: which of them
+    // came first, the server decides, and the client that is started again finds out.
     let (mut stage, alice) = Stage::set();
     alice.kill();
     let mut paid = Vec::new();

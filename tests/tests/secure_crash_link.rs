@@ -1,5 +1,6 @@
-//! The link between a payer and the server is closed after any number of records, and then the payer or
-//! the server is killed: the money moves exactly once or not at all, and the payer says which.
+//! The link between a payer and the server is closed after any number of records, and then the
+//! payer or the server is killed: the money moves exactly once or not at all, and the payer says
+//! which.
 
 use std::net::SocketAddr;
 
@@ -143,7 +144,8 @@ fn a_server_killed_after_any_record_of_the_payer_costs_nobody_anything() {
 
 #[test]
 fn a_server_killed_while_payer_and_payee_are_at_it_costs_nobody_anything() {
-    // The same with a payee who has lost the server too, and words of the dead server that come late.
+    // The same with a payee who has lost the server too, and words of the dead server that come
+    // late.
     kill_server_after_each_record(Bob::Online, OnTheWay::Late);
 }
 

@@ -1,5 +1,5 @@
-//! Payees whose link to the server is closed after any number of records, and who are killed then, alone
-//! or together with the payer: the money moves exactly once, and both say so.
+//! Payees whose link to the server is closed after any number of records, and who are killed then,
+//! alone or together with the payer: the money moves exactly once, and both say so.
 
 use tempfile::TempDir;
 use tests::process::Server;

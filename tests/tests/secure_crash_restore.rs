@@ -1,5 +1,6 @@
-//! Payers whose machines are lost in the middle of a payment, and who restore their profile from the 24
-//! words on another one: the money moves exactly once or not at all, and the restored client says which.
+//! Payers whose machines are lost in the middle of a payment, and who restore their profile from
+//! the 24 words on another one: the money moves exactly once or not at all, and the restored client
+//! says which.
 
 use std::time::Instant;
 
@@ -41,7 +42,8 @@ impl Stage {
         (Self { machines: vec![machine], server, relay, words, purse }, alice)
     }
 
-    /// Alice's client dies with its machine. Restores her profile on another one; returns what it shows.
+    /// Alice's client dies with its machine. Restores her profile on another one; returns what it
+    /// shows.
     fn lose(&mut self, alice: Session) -> Vec<String> {
         alice.kill();
         self.relay.cut();
