@@ -147,7 +147,7 @@ pub(crate) struct Flags {
     pub(crate) no_passphrase: bool,
     /// Client, audit: the server's key, as it prints it [default of a client: trusted at first
     /// contact, and kept; of the audit of a ledger: the one in its directory]
-    #[arg(long, env = "MITE_SERVER_KEY", value_name = "KEY")]
+    #[arg(long, env = "MITE_SERVER_KEY", value_name = "KEY", allow_hyphen_values = true)]
     #[serde(deserialize_with = "from_text")]
     pub(crate) server_key: Option<PublicKey>,
     /// Client: stay off the list, listen to nobody, and be paid through the server

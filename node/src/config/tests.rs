@@ -147,6 +147,18 @@ fn every_flag_arrives() {
     assert_eq!(client.protocol, ClientProtocol::Secure(expected));
 }
 
+/// One key in 64 begins with the sign that flags begin with.
+#[test]
+fn a_key_may_begin_with_a_hyphen() {
+    let key = "-fsCnjDQvRTM3GBBYy5PbaHDVtdGGD8h1B_zV0R5jhA";
+    let flags = ["--role", "client", "--config-dir", "/c", "--server-key", key];
+    let Config::Client(client) = settings(&flags).expect("valid").config else {
+        panic!("not a client")
+    };
+    let ClientProtocol::Secure(secure) = client.protocol else { panic!("not secure") };
+    assert_eq!(secure.server_key.map(|key| key.to_string()).as_deref(), Some(key));
+}
+
 #[test]
 fn every_key_of_the_file_arrives() {
     let file = file(
