@@ -1,10 +1,16 @@
-//! Signatures that somebody crafts who knows the curve better than the rules do.
+//! Signatures that somebody crafts who knows the curve better than the rules do, and receipts by
+//! whoever wants to give one.
 
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use ed25519_zebra::SigningKey;
 use sha2::{Digest as _, Sha512};
-use wire::{Order, Signature, signature};
+use wire::batch::{BatchHeader, Seal};
+use wire::merkle::{MerkleTree, leaf};
+use wire::signature::Domain;
+use wire::{
+    BatchNumber, Entry, EntryNumber, Order, Receipt, Signature, Timestamp, codec, signature,
+};
 
 /// The order of the group, little-endian: 2^252 + 27742317777372353535851937790883648493.
 const GROUP_ORDER: [u8; 32] = [
@@ -12,8 +18,8 @@ const GROUP_ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/// A signature whose R has a part of order 8: valid by the rule that multiplies by the cofactor, invalid
-/// by the one that does not.
+/// A signature whose R has a part of order 8: valid by the rule that multiplies by the cofactor,
+/// invalid by the one that does not.
 pub fn torsion_tainted(key: &SigningKey, order: &Order) -> Signature {
     let message = message(order);
     let nonce = Scalar::from_bytes_mod_order_wide(&hash(&[b"nonce", &message]));
@@ -47,6 +53,35 @@ pub fn not_canonical(key: &SigningKey, order: &Order) -> Signature {
     Signature::new(bytes)
 }
 
+/// The receipt for this entry by the holder of this key, as a server gives it.
+pub fn receipt(key: &SigningKey, entry: Entry) -> Receipt {
+    let header = header(key, &entry);
+    Receipt::new(&header, 0, Vec::new(), entry)
+}
+
+/// The header of a batch with this one entry, signed with this key.
+///
+/// # Panics
+/// Never: an entry is short.
+pub fn header(key: &SigningKey, entry: &Entry) -> BatchHeader {
+    let mut bytes = Vec::new();
+    codec::encode_into(entry, &mut bytes);
+    let mut header = BatchHeader {
+        entry_count: 1,
+        batch: BatchNumber::new(7),
+        first_entry: EntryNumber::new(40),
+        time: Timestamp::new(1),
+        byte_len: u32::try_from(bytes.len()).expect("an entry is short"),
+        entries_checksum: 0,
+        previous_head: [0; 32],
+        seal: None,
+    };
+    let merkle_root = MerkleTree::new(vec![leaf(&bytes)]).root();
+    let signature = Signature::sign(key, Domain::Batch, &header.signed_bytes(&merkle_root));
+    header.seal = Some(Seal { merkle_root, signature });
+    header
+}
+
 /// What a payer signs: a tag that says what it is, and the order.
 fn message(order: &Order) -> Vec<u8> {
     [b"mite order 1\0".as_slice(), &order.to_bytes()].concat()
@@ -63,7 +98,7 @@ fn hash(parts: &[&[u8]]) -> [u8; 64] {
 #[cfg(test)]
 mod tests {
     use wire::order::{NO_MEMO, ORDER_VERSION};
-    use wire::{Amount, OrderId, SignedOrder, Timestamp};
+    use wire::{AccountId, Amount, Authority, OrderId, SignedOrder};
 
     use super::*;
     use crate::secure::key;
@@ -89,6 +124,15 @@ mod tests {
         assert!(SignedOrder { order: order.clone(), signature: tainted }.verify().is_ok());
         let canonical = not_canonical(&key(1), &order);
         assert!(SignedOrder { order: order.clone(), signature: canonical }.verify().is_err());
-        assert!(order.sign(&key(1)).verify().is_ok());
+        let order = order.sign(&key(1));
+        let entry = Entry::Transferred {
+            payer: AccountId::new(1),
+            payee: AccountId::new(2),
+            amount: order.order.amount,
+            authority: Authority::Order(Box::new(order.clone())),
+        };
+        assert!(receipt(&key(1), entry.clone()).verify(&public).is_ok());
+        assert!(receipt(&key(2), entry).verify(&public).is_err());
+        assert!(order.verify().is_ok());
     }
 }

@@ -3,15 +3,16 @@
 //! | module | holds |
 //! |---|---|
 //! | [`client`] | Mite's client, told what to do line by line |
-//! | [`forge`] | signatures that are crafted |
+//! | [`forge`] | signatures that are crafted, and receipts of one's own |
 //! | [`listener`] | a listener that plays a server or a payee |
+//! | [`lying_server`] | a server that lies when it is told to |
 //! | [`payee`] | a payee who goes as far as it is told and no further |
 //! | [`person`] | a client over the secure protocol that does as it is told, and what it answers |
 //! | [`process`] | the program under test as a child process, ended in any case |
 //! | [`profile`] | the files of such a client, and programs that are started on them |
 //! | [`purse`] | clients that can be killed and started again; the ledger as a witness |
 //! | [`random`] | numbers that come again with the same seed |
-//! | [`relay`] | a way to a server that can be closed at any point |
+//! | [`relay`] | a way to a server that can be closed at any point, or that changes what passes |
 //! | [`secure`] | the secure protocol, frame by frame, with any key |
 //! | [`terminal`] | a terminal with a person in front of it |
 //! | [`text`] | a connection that sends and expects exact bytes |
@@ -19,6 +20,7 @@
 pub mod client;
 pub mod forge;
 pub mod listener;
+pub mod lying_server;
 pub mod payee;
 pub mod person;
 pub mod process;

@@ -1,5 +1,6 @@
 //! A listener that plays a server or a payee: the test says what each connection does.
 
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -58,6 +59,21 @@ impl Listener {
     pub fn expect_nobody(&self, while_: Duration) {
         let came = self.accepted.recv_timeout(while_);
         assert!(matches!(came, Err(RecvTimeoutError::Timeout)), "nobody, not {came:?}");
+    }
+}
+
+/// Says this line to whoever has connected, in whatever protocol, and returns all that comes until
+/// the connection's end.
+///
+/// # Panics
+/// If it does not end within [`PATIENCE`].
+pub fn answer_in_text(mut stream: TcpStream, line: &str) -> Vec<u8> {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
+    writeln!(stream, "{line}").expect("the other side reads");
+    let mut sent = Vec::new();
+    match stream.read_to_end(&mut sent) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("no end: {error}"),
+        _ => sent,
     }
 }
 

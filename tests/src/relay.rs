@@ -1,5 +1,5 @@
 //! A way between a client and its server, or between two clients, that a test can close at any
-//! point.
+//! point, and on which it can change what passes.
 //!
 //! What passes is counted in TLS records, not in reads: how the system cuts a stream into reads
 //! differs from run to run, and of a record that is not whole nobody can read a byte.
@@ -29,7 +29,20 @@ pub struct Relay {
 struct Shared {
     gate: Mutex<Gate>,
     changed: Condvar,
+    change: Box<Change>,
 }
+
+/// Which way a record goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From whoever has connected.
+    There,
+    /// Back to them.
+    Back,
+}
+
+/// Changes a record, which comes with its header.
+type Change = dyn Fn(Way, &mut [u8]) + Send + Sync;
 
 struct Gate {
     /// Records that may pass; all if it is `None`.
@@ -56,10 +69,25 @@ impl Relay {
     /// # Panics
     /// If there is no free port.
     pub fn to(target: SocketAddr) -> Self {
+        Self::changing(target, |_, _| {})
+    }
+
+    /// A way to `target` on which every record is changed so before it passes.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub fn changing(
+        target: SocketAddr,
+        change: impl Fn(Way, &mut [u8]) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let gate = Gate { left: None, held: 0, cuts: 0, streams: Vec::new() };
-        let shared = Arc::new(Shared { gate: Mutex::new(gate), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            gate: Mutex::new(gate),
+            changed: Condvar::new(),
+            change: Box::new(change),
+        });
         let relay = Self { address, shared: Arc::clone(&shared) };
         // It sits in `accept` until the tests end; nobody waits for it.
         thread::spawn(move || {
@@ -128,12 +156,13 @@ impl Shared {
             gate.streams.extend([near.try_clone()?, far.try_clone()?]);
             gate.cuts
         };
-        for (from, to) in [(near.try_clone()?, far.try_clone()?), (far, near)] {
+        let there = (Way::There, near.try_clone()?, far.try_clone()?);
+        for (way, from, to) in [there, (Way::Back, far, near)] {
             to.set_nodelay(true)?;
             let shared = Arc::clone(self);
             thread::spawn(move || {
                 // However it ended, nothing more comes from there.
-                let _ = shared.pass_on(&from, &to, cuts);
+                let _ = shared.pass_on(way, &from, &to, cuts);
                 let _ = to.shutdown(Shutdown::Write);
             });
         }
@@ -141,7 +170,13 @@ impl Shared {
     }
 
     /// Passes records on until there are no more.
-    fn pass_on(&self, mut from: &TcpStream, mut to: &TcpStream, cuts: u64) -> io::Result<()> {
+    fn pass_on(
+        &self,
+        way: Way,
+        mut from: &TcpStream,
+        mut to: &TcpStream,
+        cuts: u64,
+    ) -> io::Result<()> {
         loop {
             let mut header = [0; RECORD_HEADER_BYTES];
             from.read_exact(&mut header)?;
@@ -152,6 +187,7 @@ impl Shared {
             if !self.may_pass(cuts) {
                 return Ok(());
             }
+            (self.change)(way, &mut record);
             to.write_all(&record)?;
         }
     }

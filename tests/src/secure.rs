@@ -65,6 +65,18 @@ impl SecureStream {
     /// # Errors
     /// If the handshake fails.
     pub fn over(stream: TcpStream, key: &SigningKey) -> io::Result<Self> {
+        Self::over_showing(stream, &signature::public_key(key), key)
+    }
+
+    /// The same, showing a key that may not be the one that is held.
+    ///
+    /// # Errors
+    /// If the handshake fails.
+    pub fn over_showing(
+        stream: TcpStream,
+        shown: &PublicKey,
+        key: &SigningKey,
+    ) -> io::Result<Self> {
         prepare(&stream)?;
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -72,7 +84,7 @@ impl SecureStream {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anyone))
             .with_client_cert_resolver(Arc::new(
-                rustls::client::AlwaysResolvesClientRawPublicKeys::new(certified(key)?),
+                rustls::client::AlwaysResolvesClientRawPublicKeys::new(certified(shown, key)?),
             ));
         config.alpn_protocols = vec![b"mite/1".to_vec()];
         let name = ServerName::IpAddress(stream.peer_addr()?.ip().into());
@@ -90,16 +102,41 @@ impl SecureStream {
     ///
     /// # Errors
     /// If the handshake fails.
-    pub fn accept(mut stream: TcpStream, key: &SigningKey) -> io::Result<Self> {
+    pub fn accept(stream: TcpStream, key: &SigningKey) -> io::Result<Self> {
+        Self::accept_speaking(stream, key, &[b"mite/1"])
+    }
+
+    /// The same, speaking these protocols inside TLS.
+    ///
+    /// # Errors
+    /// If the handshake fails.
+    pub fn accept_speaking(
+        stream: TcpStream,
+        key: &SigningKey,
+        protocols: &[&[u8]],
+    ) -> io::Result<Self> {
+        Self::accept_showing(stream, &signature::public_key(key), key, protocols)
+    }
+
+    /// The same, showing a key that may not be the one that is held.
+    ///
+    /// # Errors
+    /// If the handshake fails.
+    pub fn accept_showing(
+        mut stream: TcpStream,
+        shown: &PublicKey,
+        key: &SigningKey,
+        protocols: &[&[u8]],
+    ) -> io::Result<Self> {
         prepare(&stream)?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(io::Error::other)?
             .with_client_cert_verifier(Arc::new(Anyone))
             .with_cert_resolver(Arc::new(rustls::server::AlwaysResolvesServerRawPublicKeys::new(
-                certified(key)?,
+                certified(shown, key)?,
             )));
-        config.alpn_protocols = vec![b"mite/1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         let mut connection = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
         while connection.is_handshaking() {
             connection.complete_io(&mut stream)?;
@@ -125,6 +162,20 @@ impl SecureStream {
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes)?;
         self.flush()
+    }
+
+    /// Expects that the other side ends the connection and says nothing more.
+    ///
+    /// # Panics
+    /// If it does not end within [`PATIENCE`], or something comes first.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        if let Err(error) = self.read_to_end(&mut rest) {
+            let waited = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+            assert!(!waited.contains(&error.kind()), "no end within {PATIENCE:?}");
+        }
+        assert!(rest.is_empty(), "{rest:?}");
     }
 
     /// The next frame.
@@ -237,11 +288,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn certified(key: &SigningKey) -> io::Result<Arc<CertifiedKey>> {
+fn certified(shown: &PublicKey, key: &SigningKey) -> io::Result<Arc<CertifiedKey>> {
     let pkcs8 = [PKCS8_PREFIX.as_slice(), key.as_bytes()].concat();
     let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pkcs8));
     let signing = provider().key_provider.load_private_key(der).map_err(io::Error::other)?;
-    let spki = [SPKI_PREFIX.as_slice(), signature::public_key(key).as_bytes()].concat();
+    let spki = [SPKI_PREFIX.as_slice(), shown.as_bytes()].concat();
     Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(spki)], signing)))
 }
 

@@ -76,7 +76,8 @@ impl Connection {
         self.stream.write_all(bytes.as_ref()).expect("the other side is there");
     }
 
-    /// Sends bytes in several segments, with a pause after each but the last for it to arrive alone.
+    /// Sends bytes in several segments, with a pause after each but the last for it to arrive
+    /// alone.
     ///
     /// # Panics
     /// If the other side is gone.
@@ -141,8 +142,8 @@ impl Connection {
         self.up_to(0)
     }
 
-    /// Answers every `List` of a Mite client with this list, and its `Exit`, on a thread of its own,
-    /// until the client leaves.
+    /// Answers every `List` of a Mite client with this list, and its `Exit`, on a thread of its
+    /// own, until the client leaves.
     ///
     /// # Panics
     /// On that thread, if the client asks for something else.
@@ -294,4 +295,16 @@ impl Connection {
             Err(error) => panic!("no bytes within {PATIENCE:?}: {error}"),
         }
     }
+}
+
+/// A plain connection from another address of this machine, all of 127/8.
+///
+/// # Panics
+/// If nobody listens there.
+pub fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("the system has sockets");
+    let from = SocketAddr::from((from, 0));
+    socket.bind(&from.into()).expect("all of 127/8 is this machine");
+    socket.connect(&to.into()).expect("somebody listens");
+    socket.into()
 }

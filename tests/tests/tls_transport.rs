@@ -2,7 +2,7 @@
 //! never get done from keeping others out.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -15,10 +15,9 @@ use rustls::{
     AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
     SignatureScheme, StreamOwned,
 };
-use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use tests::process::{PATIENCE, Program, Server};
-use tests::text::Connection;
+use tests::text::{Connection, connect_from};
 
 const MITE: &str = env!("CARGO_BIN_EXE_mite-under-test");
 
@@ -132,15 +131,6 @@ impl ServerCertVerifier for AnyCertificate {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// A connection from another address of this machine.
-fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("the system has sockets");
-    let from = SocketAddr::from((Ipv4Addr::from(from), 0));
-    socket.bind(&from.into()).expect("all of 127/8 is this machine");
-    socket.connect(&to.into()).expect("it listens");
-    socket.into()
 }
 
 /// Everything until the end of a connection.
