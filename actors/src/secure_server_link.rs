@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use wire::secure::hello::magic;
 use wire::secure::{
-    Answer, Call, FRAME_BYTES_MAX, Hello, Limits, PROTOCOL_VERSION, Problem, Request, ServerFrame,
-    Welcome,
+    Answer, Call, Event, FRAME_BYTES_MAX, Hello, Limits, PROTOCOL_VERSION, Problem, Request,
+    Response, ServerFrame, Welcome,
 };
 
 use self::calls::Calls;
@@ -172,7 +172,7 @@ struct Conversation<S> {
     limits: Limits,
     patience: SecureServerPatience,
     news: Recipient<ServerNews>,
-    /// Until the wallet has heard the last event, no more is read.
+    /// The events of the last read. Until the wallet has heard all of them, no more is read.
     telling: Option<Pin<Box<dyn Future<Output = ()>>>>,
     log: Logger,
 }
@@ -202,6 +202,10 @@ impl<S: AsyncRead + AsyncWrite + 'static> Conversation<S> {
             question.answer.send(lost());
         }
         if let End::Lost(why) = end {
+            // What the server said before is not lost.
+            if let Some(telling) = self.telling.take() {
+                telling.await;
+            }
             self.news.do_send(ServerNews::Lost(why));
         }
         self.output.close().await;
@@ -253,31 +257,33 @@ impl<S: AsyncRead + AsyncWrite + 'static> Conversation<S> {
     }
 
     fn hear(&mut self, frames: Vec<ServerFrame>) -> Result<(), End> {
-        for frame in frames {
-            match frame {
-                ServerFrame::Response(response) => {
-                    let ends = match &response.result {
-                        Ok(Answer::LoggedOut) => Some("logged out"),
-                        Ok(Answer::KeyChanged(_)) => Some("the key is changed"),
-                        _ => None,
-                    };
-                    let answered = self.calls.answered(response.correlation, &response.result);
-                    let waiting = answered.map_err(|violation| End::Lost(violation.to_string()))?;
-                    // Nobody, if the answer comes late.
-                    if let Some(waiting) = waiting {
-                        waiting.send(response.result.map_err(CallError::Problem));
-                        ends.map_or(Ok(()), |why| Err(End::Meant(why)))?;
-                    }
-                }
-                ServerFrame::Event(event) => {
-                    let telling = self.news.send(ServerNews::Event(event));
-                    self.telling = Some(Box::pin(async move {
-                        // Without a wallet nobody needs to hear it.
-                        let _ = telling.await;
-                    }));
-                }
-                ServerFrame::Closing(problem) => return Err(End::Lost(problem.to_string())),
+        let mut events = Vec::new();
+        let heard = frames.into_iter().try_for_each(|frame| match frame {
+            ServerFrame::Response(response) => self.hear_response(response),
+            ServerFrame::Event(event) => {
+                events.push(event);
+                Ok(())
             }
+            ServerFrame::Closing(problem) => Err(End::Lost(problem.to_string())),
+        });
+        if !events.is_empty() {
+            self.telling = Some(Box::pin(tell(self.news.clone(), events)));
+        }
+        heard
+    }
+
+    fn hear_response(&mut self, response: Response) -> Result<(), End> {
+        let ends = match &response.result {
+            Ok(Answer::LoggedOut) => Some("logged out"),
+            Ok(Answer::KeyChanged(_)) => Some("the key is changed"),
+            _ => None,
+        };
+        let answered = self.calls.answered(response.correlation, &response.result);
+        let waiting = answered.map_err(|violation| End::Lost(violation.to_string()))?;
+        // Nobody, if the answer comes late.
+        if let Some(waiting) = waiting {
+            waiting.send(response.result.map_err(CallError::Problem));
+            ends.map_or(Ok(()), |why| Err(End::Meant(why)))?;
         }
         Ok(())
     }
@@ -290,6 +296,14 @@ impl<S: AsyncRead + AsyncWrite + 'static> Conversation<S> {
             answer.send(Err(silent.clone()));
         }
         result
+    }
+}
+
+/// Tells these in order, each after the one before was heard.
+async fn tell(news: Recipient<ServerNews>, events: Vec<Event>) {
+    for event in events {
+        // Without a wallet nobody needs to hear it.
+        let _ = news.send(ServerNews::Event(event)).await;
     }
 }
 

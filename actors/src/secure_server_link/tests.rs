@@ -319,6 +319,28 @@ async fn what_nobody_asked_for_goes_to_the_wallet() {
     assert_eq!(stage.news.next().await, ServerNews::Event(Event::Replaced));
 }
 
+/// Events that come in one read are heard one after the other, also when the connection ends with it.
+#[actix::test]
+async fn no_event_of_a_read_is_lost() {
+    let event = |number| {
+        ServerFrame::Event(Event::Received {
+            payer: name("bob"),
+            amount: Amount::new(1),
+            number: EntryNumber::new(number),
+            order: None,
+        })
+    };
+    let mut stage = start().await;
+    let mut bytes: Vec<u8> = (0..60).flat_map(|number| framed(&event(number))).collect();
+    bytes.extend(framed(&ServerFrame::Closing(Problem::Stopping)));
+    stage.server.stream.write_all(&bytes).await.expect("the link is there");
+    for number in 0..60 {
+        let ServerFrame::Event(event) = event(number) else { unreachable!("it is one") };
+        assert_eq!(stage.news.next().await, ServerNews::Event(event));
+    }
+    stage.ends_lost(&Problem::Stopping.to_string()).await;
+}
+
 /// What the wallet has not heard stays with the server, not in the wallet's mailbox.
 #[actix::test]
 async fn a_server_that_talks_without_end_is_not_listened_to() {
