@@ -24,9 +24,14 @@ pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
 /// be worth it, and what a session buffers stays at one list or page beyond it.
 pub(crate) const OUTPUT_BYTES_FLUSH: usize = 64 << 10;
 
-/// The most bytes of what nobody asked for that wait for a peer that does not read: some 4,000
-/// lines, or 500 events.
+/// The most bytes of what nobody asked for that wait until they are written: some 4,000 lines, or
+/// 500 events. What comes on top is left out. It does not end the session: all of it may have come
+/// at once, from somebody who likes to, before the peer could read any.
 pub(crate) const NOTICE_BYTES_MAX: usize = 64 << 10;
+
+/// How long a client may take to accept [`OUTPUT_BYTES_FLUSH`] bytes: 1 KB/s. Whoever is slower
+/// does not read.
+pub(crate) const WRITE_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// How long a session that is not logged in may be silent. One that is logged in may be so as long
 /// as it likes; TCP keep-alive ends the ones whose peer is gone.

@@ -8,20 +8,17 @@ use actix::prelude::*;
 use slog::{debug, info};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
-use wire::secure::{FrameReader, Problem};
+use wire::secure::{Event, FrameReader, Problem, ServerFrame, frame};
 
 use super::{SecureSession, Stage};
 use crate::connection::{
-    self, DRAIN_BYTES_MAX, LOG_IN_TIMEOUT_CROWDED, OUTPUT_BYTES_FLUSH, STOP_GRACE, log_in_patience,
+    self, DRAIN_BYTES_MAX, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
+    STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
 };
 use crate::messages::LogOut;
 
 /// How long a client may take to send the rest of a frame: the largest (288 KiB) at 10 KB/s.
 pub(super) const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// How long a client may take to accept [`OUTPUT_BYTES_FLUSH`] bytes: 1 KB/s. Whoever is slower
-/// does not read.
-pub(super) const WRITE_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// The reading half of a stream, and what of a frame has arrived.
 #[derive(Debug)]
@@ -82,9 +79,33 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         self.advance(ctx);
     }
 
+    /// Says what nobody asked for, as long as there is room; if there is none, that something was
+    /// left out, as soon as there is. Others decide how much of it comes, so it ends no session.
+    pub(super) fn tell(&mut self, event: Event, ctx: &mut Context<Self>) {
+        if matches!(self.stage, Stage::Closing) {
+            return;
+        }
+        // It comes once for each time that this session itself has logged in, and must be heard.
+        let may_be_left_out = !matches!(event, Event::Replaced);
+        let before = self.out.len();
+        frame::encode(&ServerFrame::Event(event), &mut self.out);
+        let event_bytes = self.event_bytes + self.out.len() - before;
+        if may_be_left_out && (self.events_missed || event_bytes > NOTICE_BYTES_MAX) {
+            self.out.truncate(before);
+            self.events_missed = true;
+        } else {
+            self.event_bytes = event_bytes;
+            self.write(ctx);
+        }
+    }
+
     /// Writes what is to be written, if nothing is being written.
     pub(super) fn write(&mut self, ctx: &mut Context<Self>) {
         let Some(mut output) = self.output.take() else { return };
+        // Nothing follows a last word.
+        if std::mem::take(&mut self.events_missed) && !matches!(self.stage, Stage::Closing) {
+            frame::encode(&ServerFrame::Event(Event::Missed), &mut self.out);
+        }
         let mut bytes = std::mem::take(&mut self.out);
         self.event_bytes = 0;
         let write = async move {

@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::prelude::*;
-use slog::{Logger, debug, info, o, warn};
+use slog::{Logger, debug, info, o};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ use self::conversation::{Conversation, Taken, Ticket, Turn};
 use self::io::Input;
 use crate::connection::connection_log::ConnectionLog;
 use crate::connection::{
-    DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
+    DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, OUTPUT_BYTES_FLUSH,
 };
 use crate::messages::{
     FindOnline, FindReceipts, KeepOrder, LogInKeyed, LogOut, NotifyParties, ReadHistory,
@@ -113,6 +113,8 @@ pub struct SecureSession<S> {
     out: Vec<u8>,
     /// How much of it nobody asked for.
     event_bytes: usize,
+    /// Some were left out, and the peer was not told so yet.
+    events_missed: bool,
     /// When something last came.
     heard_at: Instant,
     /// When the frame began of which a part has arrived.
@@ -165,6 +167,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             output: Some(output),
             out: Vec::new(),
             event_bytes: 0,
+            events_missed: false,
             heard_at: Instant::now(),
             frame_begun_at: None,
             drain_time: Duration::ZERO,
@@ -337,21 +340,6 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         if !matches!(self.stage, Stage::Closing) {
             let response = Response { correlation: ticket.correlation, result };
             frame::encode(&ServerFrame::Response(response), &mut self.out);
-        }
-    }
-
-    fn tell(&mut self, event: Event, ctx: &mut Context<Self>) {
-        if matches!(self.stage, Stage::Closing) {
-            return;
-        }
-        let before = self.out.len();
-        frame::encode(&ServerFrame::Event(event), &mut self.out);
-        self.event_bytes += self.out.len() - before;
-        if self.event_bytes > NOTICE_BYTES_MAX {
-            warn!(self.log.now(), "the peer does not read, closing");
-            ctx.stop();
-        } else {
-            self.write(ctx);
         }
     }
 }

@@ -102,6 +102,12 @@ impl SecureWallet {
         }
     }
 
+    /// Any open payment may be decided: finds out which are.
+    pub(super) fn look_at_all(&mut self, ctx: &mut Context<Self>) {
+        let ids = self.payments.keys();
+        self.feed_all(ids.map(|id| (*id, Happened::SaidDecided)).collect(), ctx);
+    }
+
     /// Tells a payment what happened and does what it says.
     pub(super) fn feed(&mut self, id: OrderId, happened: Happened, ctx: &mut Context<Self>) {
         self.feed_all(vec![(id, happened)], ctx);

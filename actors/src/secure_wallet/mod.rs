@@ -245,6 +245,10 @@ impl SecureWallet {
                 self.online = None;
                 self.tell(WalletNews::Replaced);
             }
+            ServerNews::Event(Event::Missed) => {
+                info!(self.log, "the server has left events out");
+                self.look_at_all(ctx);
+            }
             // Nobody is watched.
             ServerNews::Event(Event::PeerOnline(_)) => {}
         }

@@ -28,7 +28,7 @@ use self::input::{Input, InputEnd, TextInput};
 use crate::connection::connection_log::ConnectionLog;
 use crate::connection::{
     DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
-    STOP_GRACE, log_in_patience,
+    STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
 };
 use crate::ledger::state::Outcome;
 use crate::messages::{
@@ -78,6 +78,8 @@ pub struct Session<S> {
     out: Vec<u8>,
     /// How much of it nobody asked for.
     notice_bytes: usize,
+    /// When the write began that is under way.
+    write_begun_at: Option<Instant>,
     phase: Phase,
     /// No more requests are read; what is under way is answered.
     ending: bool,
@@ -121,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             output: Some(output),
             out: Vec::new(),
             notice_bytes: 0,
+            write_begun_at: None,
             phase: Phase::Reading,
             ending: false,
             heard_at: Instant::now(),
@@ -284,6 +287,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let Some(mut output) = self.output.take() else { return };
         let mut bytes = std::mem::take(&mut self.out);
         self.notice_bytes = 0;
+        self.write_begun_at = Some(Instant::now());
         let write = async move {
             let mut result = output.write_all(&bytes).await;
             if result.is_ok() {
@@ -295,6 +299,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         };
         ctx.spawn(write.into_actor(self).map(move |(output, bytes, result), session, ctx| {
             session.output = Some(output);
+            session.write_begun_at = None;
             if let Err(error) = result {
                 debug!(session.log.now(), "connection broken"; "error" => %error);
                 return ctx.stop();
@@ -359,8 +364,11 @@ impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for Session<S> 
             // The text protocol has no words for these.
             SessionNotice::Event(_) | SessionNotice::KeyRetired => {}
             SessionNotice::Line(line) if self.notice_bytes + line.len() > NOTICE_BYTES_MAX => {
-                warn!(self.log.now(), "the peer does not read, closing");
-                ctx.stop();
+                // The protocol has no words for what is left out.
+                if self.write_begun_at.is_some_and(|at| at.elapsed() >= WRITE_TIME_MAX) {
+                    warn!(self.log.now(), "the peer does not read, closing");
+                    ctx.stop();
+                }
             }
             SessionNotice::Line(line) => {
                 self.notice_bytes += line.len();

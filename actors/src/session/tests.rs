@@ -184,19 +184,39 @@ async fn in_the_other_dialect_the_payer_is_told() {
     stage.expect("Transfer OK!\n").await;
 }
 
+/// Others decide how many results come at once: what there is no room for is left out.
 #[actix::test]
-async fn a_peer_that_does_not_read_its_notices_is_left() {
+async fn notices_that_come_all_at_once_end_no_session() {
+    const LINE: &str = "Transfer OK!\n";
     let mut stage = start(Dialect::Ta2021);
     stage.send("bob#7002\n").await;
     let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
-    // The duplex stream takes a mebibyte; what comes on top is bounded.
-    for _ in 0..200_000 {
-        if notices.send(SessionNotice::Line("Transfer OK!\n")).await.is_err() {
-            assert_eq!(stage.log_outs.next().await, LogOut(SessionId(5)));
-            return;
-        }
+    for _ in 0..20_000 {
+        notices.do_send(SessionNotice::Line(LINE));
     }
-    panic!("the session buffers without limit");
+    // What is read at least was kept; the session is there and takes more.
+    let kept = NOTICE_BYTES_MAX / LINE.len();
+    let mut bytes = vec![0; kept * LINE.len()];
+    stage.client.read_exact(&mut bytes).await.expect("the session lives");
+    stage.log_outs.nothing();
+    notices.send(SessionNotice::Line(LINE)).await.expect("the session lives");
+}
+
+#[actix::test]
+async fn a_peer_that_does_not_read_its_notices_is_left_when_its_time_is_over() {
+    tokio::time::pause();
+    let mut stage = start(Dialect::Ta2021);
+    stage.send("bob#7002\n").await;
+    let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
+    // The duplex stream takes a mebibyte.
+    for _ in 0..200_000 {
+        let sent = notices.send(SessionNotice::Line("Transfer OK!\n")).await;
+        sent.expect("nobody else ends the session");
+    }
+    stage.log_outs.nothing();
+    tokio::time::sleep(WRITE_TIME_MAX).await;
+    notices.do_send(SessionNotice::Line("Transfer OK!\n"));
+    assert_eq!(stage.log_outs.next().await, LogOut(SessionId(5)));
 }
 
 #[actix::test]

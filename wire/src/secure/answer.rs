@@ -223,4 +223,6 @@ pub enum Event {
     PeerOnline(OnlinePeer),
     /// Another connection has logged in to this account: this one is not logged in any more.
     Replaced,
+    /// Events were left out, as more came than could be written: look at the history.
+    Missed,
 }

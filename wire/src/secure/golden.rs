@@ -117,7 +117,7 @@ fn every_frame_has_its_golden_bytes() {
 fn there_is_a_sample_of_every_kind() {
     assert!(tags(samples::calls().iter().map(call_tag)).eq(0..=14), "calls");
     assert!(tags(samples::answers().iter().map(answer_tag)).eq(0..=14), "answers");
-    assert!(tags(samples::events().iter().map(event_tag)).eq(0..=3), "events");
+    assert!(tags(samples::events().iter().map(event_tag)).eq(0..=4), "events");
     let problem_tags = samples::problems().into_iter().map(|problem| tag(&problem));
     assert!(tags(problem_tags).eq(0..=14), "problems");
     let refusal_tags = samples::refusals().into_iter().map(|refusal| tag(&refusal));
@@ -181,7 +181,8 @@ fn event_tag(event: &Event) -> u32 {
         Event::OrderDecided { .. }
         | Event::Received { .. }
         | Event::PeerOnline(_)
-        | Event::Replaced => tag(event),
+        | Event::Replaced
+        | Event::Missed => tag(event),
     }
 }
 

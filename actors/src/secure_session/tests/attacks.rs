@@ -4,8 +4,9 @@ use wire::secure::PROTOCOL_VERSION;
 use wire::secure::hello::HELLO_BYTES_MAX;
 
 use super::super::conversation::{CALLS_UNDER_WAY_MAX, ITEMS_UNDER_WAY_MAX};
-use super::super::io::{FRAME_TIME_MAX, WRITE_TIME_MAX};
+use super::super::io::FRAME_TIME_MAX;
 use super::*;
+use crate::connection::{NOTICE_BYTES_MAX, WRITE_TIME_MAX};
 
 #[actix::test]
 async fn a_first_frame_that_is_no_hello_is_refused() {
@@ -129,20 +130,58 @@ async fn a_peer_that_never_reads_is_not_read_from() {
     assert_eq!(stage.log_outs.next().await, LogOut(SESSION));
 }
 
+/// Anybody can pay anybody, and as often as a call has room for: it must not cut the payee off.
 #[actix::test]
-async fn a_peer_that_does_not_read_its_events_is_left() {
+async fn events_that_come_all_at_once_are_left_out_and_end_no_session() {
     let world = World::new();
     let mut stage = Stage::online(1, &world).await;
     let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
-    // The stream takes a mebibyte, which is some 11,000 events; what comes on top is bounded.
+    let event = Event::Received {
+        payer: name("mallory"),
+        amount: Amount::new(1),
+        number: EntryNumber::new(9),
+        order: None,
+    };
+    for _ in 0..20_000 {
+        notices.do_send(SessionNotice::Event(event.clone()));
+    }
+    // What the session itself must know is not left out.
+    notices.do_send(SessionNotice::Replaced { attempt: 1 });
+    let mut encoded = Vec::new();
+    frame::encode(&ServerFrame::Event(event.clone()), &mut encoded);
+    let mut kept = 0;
+    let behind = loop {
+        match stage.frame::<ServerFrame>().await {
+            ServerFrame::Event(found) if found == event => kept += encoded.len(),
+            other => break other,
+        }
+    };
+    assert!(kept > NOTICE_BYTES_MAX / 2 && kept <= 2 * NOTICE_BYTES_MAX, "{kept} bytes");
+    assert_eq!(behind, ServerFrame::Event(Event::Replaced));
+    assert_eq!(stage.frame::<ServerFrame>().await, ServerFrame::Event(Event::Missed));
+    // Once, and then there is room again.
+    notices.send(SessionNotice::Event(event.clone())).await.expect("the session lives");
+    assert_eq!(stage.frame::<ServerFrame>().await, ServerFrame::Event(event));
+    assert!(stage.call(Call::ReadBalance).await.is_ok());
+}
+
+#[actix::test]
+async fn a_peer_that_does_not_read_its_events_is_left_when_its_time_is_over() {
+    tokio::time::pause();
+    let world = World::new();
+    let mut stage = Stage::online(1, &world).await;
+    let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
+    let begin = tokio::time::Instant::now();
+    // The stream takes a mebibyte, which is some 11,000 events.
     for _ in 0..20_000 {
         let event = Event::PeerOnline(listed("bob", 2));
-        if notices.send(SessionNotice::Event(event)).await.is_err() {
-            assert_eq!(stage.log_outs.next().await, LogOut(SESSION));
-            return;
-        }
+        notices.send(SessionNotice::Event(event)).await.expect("nobody else ends the session");
     }
-    panic!("the session buffers without limit");
+    tokio::time::sleep(WRITE_TIME_MAX / 2).await;
+    stage.log_outs.nothing();
+    tokio::time::sleep(WRITE_TIME_MAX / 2).await;
+    assert_eq!(stage.log_outs.next().await, LogOut(SESSION));
+    assert!(begin.elapsed() >= WRITE_TIME_MAX);
 }
 
 #[actix::test]

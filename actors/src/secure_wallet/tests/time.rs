@@ -81,6 +81,22 @@ async fn the_servers_event_is_followed_up_while_the_payee_hangs() {
     assert_eq!(paid.state, PaymentState::Paid);
 }
 
+/// Where the server has left out its word, the wallet asks about all that is open.
+#[actix::test]
+async fn events_that_were_left_out_are_followed_up_while_the_payee_hangs() {
+    tokio::time::pause();
+    let world = World::new();
+    let mut client = alice_online(&world).await;
+    world.lock().bob = Bob::SubmitsAndHangs;
+    let quote = client.quote("bob", 10).await.expect("a quote");
+    let wallet = client.wallet.clone();
+    let paying = actix::spawn(async move { wallet.send(PayQuote(quote)).await });
+    client.delivered.next().await;
+    world.tell(ServerNews::Event(Event::Missed));
+    let paid = paying.await.expect("no panic").expect("the wallet answers").expect("a payment");
+    assert_eq!(paid.state, PaymentState::Paid);
+}
+
 #[actix::test]
 async fn patience_ends_and_the_news_come_later() {
     tokio::time::pause();

@@ -209,6 +209,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Received { payer: name("carol"), amount, number, order: None },
         Event::PeerOnline(peer(name("bob"))),
         Event::Replaced,
+        Event::Missed,
     ]
 }
 
