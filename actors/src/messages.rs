@@ -740,6 +740,15 @@ pub enum ConnectError {
         /// What was shown.
         found: PublicKey,
     },
+    /// The server has shown another key than the one that was given at the start of the program. It may be
+    /// another server, or somebody in between.
+    #[error("the server's key is {found}, which is not the one given by --server-key")]
+    NotTheGivenKey {
+        /// What was given.
+        given: PublicKey,
+        /// What was shown.
+        found: PublicKey,
+    },
     /// It speaks something else.
     #[error("this is no Mite server of this version: {0}")]
     NotMite(String),

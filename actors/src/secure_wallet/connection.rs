@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use actix::WeakAddr;
 use actix::prelude::*;
-use slog::{info, warn};
+use slog::info;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wire::secure::{Answer, Call, Problem};
 use wire::{PublicKey, Timestamp};
 
-use super::payment::{RETRY_FIRST, RETRY_MAX};
+use super::payment::{NONSENSE, RETRY_FIRST, RETRY_MAX};
 use super::store::Change;
 use super::{Listening, Reply, SecureWallet, ask};
 use crate::messages::{
@@ -161,7 +161,8 @@ impl SecureWallet {
         self.account = welcome.account;
         match logged_in {
             Some(Ok(Answer::LoggedIn(own))) => self.account = Some(own),
-            Some(refused) => warn!(self.log, "not logged in again"; "answer" => ?refused),
+            Some(Ok(_)) => info!(self.log, "not logged in again"; "why" => NONSENSE),
+            Some(Err(error)) => info!(self.log, "not logged in again"; "why" => %error),
             None => {}
         }
         self.connection = Some(Connection { link: link.clone(), attempt });

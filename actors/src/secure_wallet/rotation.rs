@@ -5,17 +5,21 @@
 //! two keys has the account when the wallet connects again.
 
 use actix::prelude::*;
-use slog::{info, warn};
+use slog::info;
 use wire::key_change::KEY_CHANGE_VERSION;
 use wire::secure::{Answer, Call, OrderProblem, Problem};
 use wire::{Entry, KeyChange, Receipt, SignedKeyChange};
 
 use super::driving::{Waiting, outcomes};
-use super::payment::Happened;
+use super::payment::{Happened, NONSENSE};
 use super::{Reply, SecureWallet, ask, connection};
 use crate::messages::{
-    CallError, PayError, Payment, PaymentState, RotateKey, Rotated, Signer, WalletNews,
+    CallError, ConnectError, PayError, Payment, PaymentState, RotateKey, Rotated, Signer,
+    WalletNews,
 };
+
+/// What is said when the change was asked for, and the account may get the new key at any moment.
+const UNSURE: &str = "whether the key is changed is not known yet";
 
 /// Whether the receipt proves that exactly this change was made.
 fn is_proof(receipt: &Receipt, change: &SignedKeyChange) -> bool {
@@ -58,7 +62,10 @@ impl Handler<RotateKey> for SecureWallet {
             match asked {
                 Ok(()) => {
                     wallet.drop_connection();
-                    wallet.connected(ctx)
+                    let connected = wallet.connected(ctx);
+                    let found_out: Reply<_> =
+                        Box::pin(connected.map(|link, _, _| link.map_err(not_found_out)));
+                    found_out
                 }
                 Err(error) => Box::pin(async { Err(error) }.into_actor(wallet)),
             }
@@ -111,7 +118,9 @@ impl SecureWallet {
             Err(CallError::Problem(problem)) => Err(PayError::Problem(problem)),
             Err(CallError::Full) => Err(PayError::ServerSilent(CallError::Full.to_string())),
             other => {
-                warn!(self.log, "whether the key is changed is not known"; "answer" => ?other);
+                let why =
+                    other.err().map_or_else(|| NONSENSE.to_owned(), |error| error.to_string());
+                info!(self.log, "whether the key is changed is not known yet"; "why" => why);
                 Ok(())
             }
         }
@@ -138,9 +147,8 @@ impl SecureWallet {
     ) -> Result<Vec<Waiting>, PayError> {
         self.rotating = false;
         if !same(&self.signer, new) {
-            return Err(error.unwrap_or_else(|| {
-                PayError::ServerSilent("the key is not changed; it can be tried again".to_owned())
-            }));
+            // The old key has the account still: what was asked for may be done any time later.
+            return Err(error.unwrap_or_else(|| PayError::ServerSilent(UNSURE.to_owned())));
         }
         let key = new.public_key();
         let (mut ids, mut waiting) = (Vec::new(), Vec::new());
@@ -155,6 +163,16 @@ impl SecureWallet {
         }
         self.feed_all(ids.into_iter().map(|id| (id, Happened::KeyRetired)).collect(), ctx);
         Ok(waiting)
+    }
+}
+
+/// Why nobody could be asked whether the change that was asked for is made.
+fn not_found_out(error: PayError) -> PayError {
+    match error {
+        PayError::Connect(ConnectError::Unreachable(_)) | PayError::ServerSilent(_) => {
+            PayError::ServerSilent(UNSURE.to_owned())
+        }
+        error => error,
     }
 }
 
