@@ -531,11 +531,23 @@ pub struct Payment {
     pub state: PaymentState,
 }
 
+impl Payment {
+    /// Whether it is refused for good because another key than the one that signed it is the account's: it
+    /// can be made anew.
+    #[must_use]
+    pub fn ended_with_key(&self) -> bool {
+        self.state == PaymentState::Dead(OrderProblem::PayerKeyMismatch)
+    }
+}
+
 /// What became of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PaymentState {
     /// It may or may not be settled, and may still be; the wallet is finding out.
     Open,
+    /// It may or may not be settled, and this wallet cannot find out: another key has taken the place of
+    /// the wallet's, and the server answers that one only. What was not settled by then never will be.
+    OutOfReach,
     /// The credits have moved: there is a receipt that proves it.
     Paid,
     /// They have not and never will: there is a receipt that proves it.
@@ -689,6 +701,12 @@ pub enum WalletNews {
     Replaced,
     /// A key change whose outcome was unknown has been made: this is the account's key from now on.
     KeyChanged(PublicKey),
+    /// Another device has put a key that this wallet does not have in the place of the wallet's: the server
+    /// answers nothing any more.
+    KeyReplaced {
+        /// Payments whose outcome this wallet cannot find out any more.
+        payments: Vec<Payment>,
+    },
     /// The payee's own device did not show the key that the server says: somebody may be in between. The
     /// payment was not handed over and goes through the server.
     PeerKeyMismatch {

@@ -13,7 +13,7 @@ use super::store::{Change, ClosedRecord, KnownPeer};
 use super::{Listening, Reply, SecureWallet, ask};
 use crate::messages::{
     AskServer, CallError, ComeOnline, HistoryPage, OpenAccount, Overview, PayError, Payment,
-    ReadOverview, ReadOwnHistory, ReadPayments, SayGoodbye, TrustPeer,
+    PaymentState, ReadOverview, ReadOwnHistory, ReadPayments, SayGoodbye, TrustPeer,
 };
 
 /// The most peers that are read for one overview: as many as the text protocol's list is believed to have.
@@ -187,6 +187,9 @@ impl SecureWallet {
                 None => Vec::new(),
             },
         };
+        if self.replaced {
+            payments.iter_mut().for_each(|payment| payment.state = PaymentState::OutOfReach);
+        }
         if let Some(server) = self.last_server()? {
             let closed = self.store.closed(&server, limit)?;
             payments.extend(closed.iter().map(ClosedRecord::payment));

@@ -105,7 +105,7 @@ impl SecureWallet {
     ) -> Reply<Result<Recipient<AskServer>, String>> {
         let Reconnecting { asleep, not_before, .. } = self.reconnecting;
         let too_early = not_before.is_some_and(|moment| Instant::now() < moment);
-        if self.live_link().is_none() && (asleep || too_early) {
+        if self.live_link().is_none() && (asleep || too_early || self.replaced) {
             let reason = Err("the server is not connected".to_owned());
             return Box::pin(async { reason }.into_actor(self));
         }
@@ -166,6 +166,7 @@ impl SecureWallet {
             None => {}
         }
         self.connection = Some(Connection { link: link.clone(), attempt });
+        self.replaced = false;
         info!(self.log, "connected"; "server" => %server, "key" => %signer.public_key());
         if signer.public_key() != self.signer.public_key() {
             self.promote(signer);
@@ -194,7 +195,11 @@ impl SecureWallet {
             reconnecting.failures = 0;
             reconnecting.not_before = None;
         }
-        for waiting in std::mem::take(&mut reconnecting.waiting) {
+        let waiting = std::mem::take(&mut reconnecting.waiting);
+        if let Err(PayError::Connect(ConnectError::Refused(Problem::KeyRetired))) = link {
+            self.key_is_replaced(ctx);
+        }
+        for waiting in waiting {
             // Whoever asked may have gone meanwhile.
             let _ = waiting.send(link.clone());
         }

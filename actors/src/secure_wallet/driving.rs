@@ -88,6 +88,15 @@ impl Paying {
         Waiting { payment: self.payment(), outcome: Some(told) }
     }
 
+    /// Nothing goes on by itself any more, and whoever waits is told this. False if nobody does.
+    pub(super) fn give_up(&mut self, payment: &Payment, ctx: &mut Context<SecureWallet>) -> bool {
+        if let Some(retry) = self.retry.take() {
+            ctx.cancel_future(retry);
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().fold(false, |heard, one| one.send(payment.clone()).is_ok() || heard)
+    }
+
     fn record(&self) -> OutboxRecord {
         OutboxRecord { order: self.machine.order().clone(), memo: self.memo.clone() }
     }
@@ -137,6 +146,8 @@ impl SecureWallet {
             Action::Deliver => self.deliver(id, ctx),
             Action::Submit => self.submit(id, ctx),
             Action::AskStatus => self.ask_status(vec![id], ctx),
+            // Nobody would answer, and that is told.
+            Action::RetryIn(_) | Action::TellChecking(_) if self.replaced => {}
             Action::RetryIn(delay) => {
                 let retry = ctx.run_later(delay, move |wallet, ctx| {
                     wallet.feed(id, Happened::RetryDue, ctx);
@@ -235,14 +246,8 @@ impl SecureWallet {
         let payment = record.payment();
         info!(self.log, "decided"; "order" => %id, "payee" => %payment.payee,
             "amount" => %payment.amount, "outcome" => ?payment.state);
-        let Some(paying) = self.payments.remove(&id) else { return };
-        if let Some(retry) = paying.retry {
-            ctx.cancel_future(retry);
-        }
-        let mut heard = false;
-        for waiting in paying.waiting {
-            heard |= waiting.send(payment.clone()).is_ok();
-        }
+        let Some(mut paying) = self.payments.remove(&id) else { return };
+        let heard = paying.give_up(&payment, ctx);
         if let (false, Some(closed)) = (heard, self.starting.as_mut()) {
             closed.push(payment);
         } else if !heard {

@@ -92,6 +92,9 @@ pub struct SecureWallet {
     next: Option<Signer>,
     /// A key change is being asked for: no payment is begun.
     rotating: bool,
+    /// The server says that a key of another device has taken the place of this wallet's: nothing goes on
+    /// by itself any more.
+    replaced: bool,
     neighbours: Neighbours,
     store: Box<dyn WalletStore>,
     /// The server of this run; set by the first connection.
@@ -131,6 +134,7 @@ impl SecureWallet {
             signer,
             next,
             rotating: false,
+            replaced: false,
             neighbours,
             store,
             server: None,

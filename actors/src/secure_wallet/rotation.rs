@@ -7,7 +7,7 @@
 use actix::prelude::*;
 use slog::info;
 use wire::key_change::KEY_CHANGE_VERSION;
-use wire::secure::{Answer, Call, OrderProblem, Problem};
+use wire::secure::{Answer, Call, Problem};
 use wire::{Entry, KeyChange, Receipt, SignedKeyChange};
 
 use super::driving::{Waiting, outcomes};
@@ -75,7 +75,7 @@ impl Handler<RotateKey> for SecureWallet {
             async { Ok::<_, PayError>(outcomes(waiting?).await) }.into_actor(wallet)
         });
         Box::pin(settled.map(|payments, wallet, _| {
-            let dead = payments?.into_iter().filter(is_dead_by_key);
+            let dead = payments?.into_iter().filter(Payment::ended_with_key);
             Ok(Rotated { key: wallet.signer.public_key(), dead: dead.collect() })
         }))
     }
@@ -137,6 +137,24 @@ impl SecureWallet {
         }
     }
 
+    /// The server takes none of this wallet's keys any more: another device has changed the key. Nobody can
+    /// find out from here what became of the payments that are open, so nobody tries any longer.
+    pub(super) fn key_is_replaced(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.replaced, true) {
+            return;
+        }
+        info!(self.log, "another device has changed the key");
+        self.online = None;
+        let mut unheard = Vec::new();
+        for paying in self.payments.values_mut() {
+            let payment = Payment { state: PaymentState::OutOfReach, ..paying.payment() };
+            if !paying.give_up(&payment, ctx) {
+                unheard.push(payment);
+            }
+        }
+        self.tell(WalletNews::KeyReplaced { payments: unheard });
+    }
+
     /// The outcome of a key change is known, or nobody can say it for now. Gives the payments whose orders
     /// the new key has not signed.
     fn end_rotation(
@@ -178,8 +196,4 @@ fn not_found_out(error: PayError) -> PayError {
 
 fn same(one: &Signer, other: &Signer) -> bool {
     one.public_key() == other.public_key()
-}
-
-fn is_dead_by_key(payment: &Payment) -> bool {
-    payment.state == PaymentState::Dead(OrderProblem::PayerKeyMismatch)
 }

@@ -82,7 +82,9 @@ fn words(actions: &[Action]) -> String {
             crate::messages::PaymentState::Paid => "PAID".to_owned(),
             crate::messages::PaymentState::Refused(_) => "REFUSED".to_owned(),
             crate::messages::PaymentState::Dead(_) => "DEAD".to_owned(),
-            crate::messages::PaymentState::Open => "OPEN?".to_owned(),
+            crate::messages::PaymentState::Open | crate::messages::PaymentState::OutOfReach => {
+                "OPEN?".to_owned()
+            }
         },
     };
     actions.iter().map(word).collect::<Vec<_>>().join(", ")

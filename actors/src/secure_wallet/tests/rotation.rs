@@ -10,7 +10,8 @@ use super::store;
 use super::world::server_key;
 use super::world::{Bob, Client, DAWN, Fault, GRANT, World, alice, alice_next, key, name, seal};
 use crate::messages::{
-    CallError, ComeOnline, PayError, PayQuote, PaymentState, RotateKey, Rotated, Signer, WalletNews,
+    CallError, ComeOnline, ConnectError, PayError, PayQuote, PaymentState, RotateKey, Rotated,
+    Signer, WalletNews,
 };
 
 async fn rotate(client: &Client, new: Signer) -> Result<Rotated, PayError> {
@@ -155,6 +156,53 @@ async fn a_change_that_is_made_late_is_noticed() {
     assert_eq!(client.news.next().await, WalletNews::KeyChanged(key));
     assert_eq!(client.news.next().await, WalletNews::ServerBack);
     assert_eq!(client.pay("bob", 10).await.expect("paid").state, PaymentState::Paid);
+}
+
+/// Another device, which has the words, puts a key that this wallet has never seen in the place of its.
+fn change_key_elsewhere(world: &World) {
+    let change = KeyChange {
+        version: wire::key_change::KEY_CHANGE_VERSION,
+        server: wire::signature::public_key(&server_key()),
+        account: name("alice"),
+        old: alice().public_key(),
+        new: wire::signature::public_key(&key(0xA9)),
+    };
+    world.lock().change_key(change.sign(alice().key(), &key(0xA9)));
+}
+
+/// The server answers another key only: whoever kept saying "checking" would never know more.
+#[actix::test]
+async fn a_wallet_whose_key_was_replaced_elsewhere_says_so_and_stops_asking() {
+    tokio::time::pause();
+    let (world, store) = (World::new(), store());
+    let mut client = world.client(alice(), None, &store);
+    client.start().await.expect("the server is there");
+    client.wallet.send(ComeOnline(None)).await.expect("the wallet answers").expect("online");
+    world.lock().bob = Bob::Hangs;
+    assert_eq!(client.pay("bob", 10).await.expect("a payment").state, PaymentState::Open);
+    change_key_elsewhere(&world);
+    world.tell(crate::messages::ServerNews::Lost("the account has another key".to_owned()));
+    assert!(matches!(client.news.next().await, WalletNews::ServerLost(_)));
+    let WalletNews::KeyReplaced { payments } = client.news.next().await else {
+        panic!("it knows what happened")
+    };
+    let states: Vec<_> = payments.iter().map(|payment| payment.state).collect();
+    assert_eq!(states, [PaymentState::OutOfReach]);
+    assert_eq!(client.payments().await, [(10, PaymentState::OutOfReach)]);
+    let connects = world.lock().attempts;
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(world.lock().attempts, connects, "nobody would answer");
+    client.news.nothing();
+    // A person may ask again, and the record is kept.
+    let error = client.start().await.expect_err("the key is not the account's");
+    assert_eq!(error, PayError::Connect(ConnectError::Refused(Problem::KeyRetired)));
+    assert_eq!(world.lock().attempts, connects + 1);
+
+    let mut client = world.client(alice(), None, &store);
+    assert_eq!(client.payments().await, [(10, PaymentState::Open)], "nobody was asked yet");
+    client.start().await.expect_err("the key is not the account's");
+    assert!(matches!(client.news.next().await, WalletNews::KeyReplaced { .. }));
+    assert_eq!(client.payments().await, [(10, PaymentState::OutOfReach)]);
 }
 
 /// If the wallet forgot the new key, or went on with the old one, the account would be lost.

@@ -14,7 +14,9 @@ use actix::prelude::*;
 use ed25519_zebra::SigningKey;
 use wire::order::{NO_MEMO, ORDER_VERSION};
 use wire::secure::hello::magic;
-use wire::secure::{Answer, Call, Limits, OrderAnswer, PROTOCOL_VERSION, PayeeAnswer, Welcome};
+use wire::secure::{
+    Answer, Call, Limits, OrderAnswer, PROTOCOL_VERSION, PayeeAnswer, Problem, Welcome,
+};
 use wire::signature::public_key;
 use wire::{Amount, Order, OrderId, PublicKey, Receipt, Timestamp, Username};
 
@@ -165,6 +167,10 @@ impl World {
             return Err(unreachable());
         }
         let key = request.signer.public_key();
+        self.lock().attempts += 1;
+        if self.lock().is_retired(key) {
+            return Err(ConnectError::Refused(Problem::KeyRetired));
+        }
         let world = self.clone();
         let (link, _) = probe(move |AskServer(call): &AskServer| world.ask(key, call));
         let mut server = self.lock();

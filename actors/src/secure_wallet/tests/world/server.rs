@@ -39,6 +39,8 @@ pub(in crate::secure_wallet) struct Server {
     pub(in crate::secure_wallet) submitted: Vec<SignedOrder>,
     pub(in crate::secure_wallet) calls: Vec<Call>,
     pub(in crate::secure_wallet) connects: u32,
+    /// The same, with those that were refused.
+    pub(in crate::secure_wallet) attempts: u32,
     /// Where the news of the newest connection go.
     pub(in crate::secure_wallet) news: Option<Recipient<ServerNews>>,
     pub(in crate::secure_wallet) shown_key: SigningKey,
@@ -62,6 +64,7 @@ impl Server {
             submitted: Vec::new(),
             calls: Vec::new(),
             connects: 0,
+            attempts: 0,
             news: None,
             shown_key: server_key(),
         };
@@ -112,6 +115,12 @@ impl Server {
             }
             _ => None,
         }
+    }
+
+    /// Whether an account had this key and has another one.
+    pub(super) fn is_retired(&mut self, key: PublicKey) -> bool {
+        let ruling = self.apply(Command::FindKey(key)).0;
+        matches!(ruling, Ruling::FoundKey(Some(KeyHolder { current: false, .. })))
     }
 
     /// As the session does it: what the ledger does not take, the archive may know.
