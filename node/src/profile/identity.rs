@@ -15,6 +15,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 const WORDS: usize = 24;
 /// The longest word of the list has eight letters.
 const WORD_BYTES_MAX: usize = 8;
+/// How many of them are shown in one line, so that there are four.
+const WORDS_A_LINE: usize = 6;
 const PHRASE_BYTES_MAX: usize = WORDS * (WORD_BYTES_MAX + 1);
 
 /// The key that a client is known by. The secret is wiped from memory when it is dropped, and
@@ -109,6 +111,20 @@ impl fmt::Debug for RecoveryPhrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecoveryPhrase(..)")
     }
+}
+
+/// Appends the words of a phrase as they are shown: no line is so long that a screen breaks it within a
+/// word. The text must have room, or it leaves copies behind.
+pub(crate) fn push_words(text: &mut String, words: &str) {
+    for (number, word) in words.split(' ').enumerate() {
+        text.push_str(match number {
+            0 => "    ",
+            _ if number % WORDS_A_LINE == 0 => "\n    ",
+            _ => " ",
+        });
+        text.push_str(word);
+    }
+    text.push('\n');
 }
 
 /// Why words restore no identity. The words themselves are never in it: all but one may be right.

@@ -10,7 +10,7 @@ use super::directory::{DirectoryError, ProfileDirectory};
 use super::identity::{Identity, PhraseError, RecoveryPhrase};
 use super::key_file::{self, KeyFileError, KeyFileProblem, LockedKey, Slot};
 use super::known::KnownKeysError;
-use super::passphrase::{PassphraseError, Prompt, Protection, Purpose, Sources};
+use super::passphrase::{PassphraseError, Prompt, Protection, Purpose, QUESTIONS_MAX, Sources};
 
 /// The keys of a profile that this process works in.
 pub(crate) struct Keyring {
@@ -41,6 +41,12 @@ pub(crate) enum ProfileError {
     /// It is to be restored, and there is one.
     #[error("this profile has a key already")]
     NotNew,
+    /// It is to be restored, and the person did not type the words.
+    #[error("stopped: no words were typed")]
+    NoWords,
+    /// Nobody could be shown the words of a new key.
+    #[error("the words of the new key cannot be shown: {}", actors::reason::reason(.0))]
+    WordsNotShown(#[source] io::Error),
     /// The system.
     #[error("cannot use the profile: {}", actors::reason::reason(.0))]
     Io(#[from] io::Error),
@@ -56,14 +62,18 @@ impl ProfileError {
             Self::Phrase(error) => error.hint(),
             Self::KnownKeys(error) => error.hint(),
             Self::NotNew => "choose another one with --profile: no key is ever overwritten".into(),
+            Self::NoWords => "nothing was changed; start again when you have them".into(),
+            Self::WordsNotShown(_) => {
+                "no key was made: who has lost its words could lose it".into()
+            }
             Self::Io(_) => "check the disk and the permissions of the directory".into(),
         }
     }
 }
 
 impl Keyring {
-    /// Unlocks the keys of a profile. A profile without a past gets a new key; the words that restore
-    /// it are returned with it, once: whoever has lost both has lost the account.
+    /// Unlocks the keys of a profile. A profile without a past gets a new key, once the words that
+    /// restore it are shown: whoever has lost both has lost the account.
     ///
     /// # Errors
     /// [`ProfileError`]. A profile with a past whose key is missing never gets a new one.
@@ -71,18 +81,28 @@ impl Keyring {
         dir: Arc<ProfileDirectory>,
         sources: &Sources,
         prompt: &mut impl Prompt,
-    ) -> Result<(Self, Option<RecoveryPhrase>), ProfileError> {
+        show: impl FnOnce(&RecoveryPhrase) -> io::Result<()>,
+    ) -> Result<Self, ProfileError> {
         if dir.is_new()? {
             let identity = Identity::generate()?;
-            let phrase = identity.phrase();
-            let keyring = Self::create(dir, &identity, sources, prompt)?;
-            return Ok((keyring, Some(phrase)));
+            let protection = sources.obtain(Purpose::NewKey, prompt)?;
+            // Whatever happens behind this, there is no key whose words nobody has seen.
+            show(&identity.phrase()).map_err(ProfileError::WordsNotShown)?;
+            return Self::create(dir, &identity, protection);
         }
         let keys = key_file::load_all(&dir)?;
-        let protection = unlocking(&keys.current, sources, prompt)?;
-        let current = signer(&keys.current.unlock(&protection)?);
+        let (protection, current) = unlock(&keys.current, sources, prompt)?;
+        let current = signer(&current);
         let next = keys.next.map(|next| next.unlock(&protection)).transpose()?;
-        Ok((Self { dir, protection, current, next: next.as_ref().map(signer) }, None))
+        Ok(Self { dir, protection, current, next: next.as_ref().map(signer) })
+    }
+
+    /// Whether a profile can be made of a key in this directory.
+    ///
+    /// # Errors
+    /// [`ProfileError::NotNew`] if there is anything in it.
+    pub(crate) fn check_new(dir: &ProfileDirectory) -> Result<(), ProfileError> {
+        if dir.is_new()? { Ok(()) } else { Err(ProfileError::NotNew) }
     }
 
     /// Makes a profile of the key that these words stand for.
@@ -95,19 +115,16 @@ impl Keyring {
         sources: &Sources,
         prompt: &mut impl Prompt,
     ) -> Result<Self, ProfileError> {
-        if !dir.is_new()? {
-            return Err(ProfileError::NotNew);
-        }
-        Self::create(dir, &Identity::from_phrase(phrase)?, sources, prompt)
+        Self::check_new(&dir)?;
+        let identity = Identity::from_phrase(phrase)?;
+        Self::create(dir, &identity, sources.obtain(Purpose::NewKey, prompt)?)
     }
 
     fn create(
         dir: Arc<ProfileDirectory>,
         identity: &Identity,
-        sources: &Sources,
-        prompt: &mut impl Prompt,
+        protection: Protection,
     ) -> Result<Self, ProfileError> {
-        let protection = sources.obtain(Purpose::NewKey, prompt)?;
         key_file::create(&dir, Slot::Current, identity, &protection)?;
         Ok(Self { dir, protection, current: signer(identity), next: None })
     }
@@ -160,16 +177,30 @@ fn signer(identity: &Identity) -> Signer {
     Signer::new(*identity.signing_key())
 }
 
-/// What unlocks a key. Nobody is asked for the passphrase of one that has none.
-fn unlocking(
+/// Unlocks a key. Nobody is asked for the passphrase of one that has none, and a person who mistypes it
+/// may try again.
+fn unlock(
     key: &LockedKey,
     sources: &Sources,
     prompt: &mut impl Prompt,
-) -> Result<Protection, ProfileError> {
+) -> Result<(Protection, Identity), ProfileError> {
     if !key.is_encrypted() && !sources.none {
         return Err(key.problem(KeyFileProblem::NotEncrypted).into());
     }
-    Ok(sources.obtain(Purpose::OldKey, prompt)?)
+    let mut tries_left = if sources.ask_a_person(prompt) { QUESTIONS_MAX } else { 1 };
+    loop {
+        tries_left -= 1;
+        let protection = sources.obtain(Purpose::OldKey, prompt)?;
+        match key.unlock(&protection) {
+            Ok(identity) => return Ok((protection, identity)),
+            Err(KeyFileError { problem: KeyFileProblem::WrongPassphrase, .. })
+                if tries_left > 0 =>
+            {
+                prompt.complain("the passphrase is wrong");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -214,15 +245,94 @@ mod tests {
         tempfile::tempdir().expect("a temporary directory")
     }
 
-    fn open(config: &TempDir) -> Result<(Keyring, Option<RecoveryPhrase>), ProfileError> {
-        Keyring::open(directory(config.path()), &unprotected(), &mut Nobody)
+    /// The keys, and the words of a new one.
+    fn open(config: &TempDir) -> Result<(Keyring, Option<Zeroizing<String>>), ProfileError> {
+        let mut words = None;
+        let show = |phrase: &RecoveryPhrase| {
+            words = Some(phrase.reveal());
+            Ok(())
+        };
+        let opened = Keyring::open(directory(config.path()), &unprotected(), &mut Nobody, show);
+        opened.map(|keyring| (keyring, words))
+    }
+
+    fn show_nobody(_: &RecoveryPhrase) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A person who types these passphrases.
+    struct Typist {
+        answers: Vec<&'static str>,
+        complaints: usize,
+    }
+
+    impl Prompt for Typist {
+        fn is_possible(&self) -> bool {
+            true
+        }
+
+        fn ask(&mut self, _: &str) -> io::Result<Zeroizing<String>> {
+            Ok(Zeroizing::new(self.answers.remove(0).to_owned()))
+        }
+
+        fn complain(&mut self, _: &str) {
+            self.complaints += 1;
+        }
+    }
+
+    /// Opens the profile with these answers; gives how many were not needed, and the complaints.
+    fn typed(
+        config: &TempDir,
+        answers: &[&'static str],
+    ) -> (Result<Keyring, ProfileError>, usize, usize) {
+        let mut typist = Typist { answers: answers.to_vec(), complaints: 0 };
+        let dir = directory(config.path());
+        let opened = Keyring::open(dir, &Sources::default(), &mut typist, show_nobody);
+        (opened, typist.answers.len(), typist.complaints)
+    }
+
+    #[test]
+    fn a_person_may_mistype_the_passphrase_twice() {
+        let config = config_dir();
+        typed(&config, &["correct horse"; 2]).0.expect("a new key");
+        let (opened, left, complaints) =
+            typed(&config, &["horse", "corect horse", "correct horse"]);
+        opened.expect("the third is right");
+        assert_eq!((left, complaints), (0, 2));
+        let (opened, left, complaints) = typed(&config, &["horse"; 4]);
+        let error = opened.err().expect("three wrong ones");
+        assert!(error.to_string().contains("the passphrase is wrong"), "{error}");
+        assert_eq!((left, complaints), (1, 2));
+        // Whoever is no person would say the same again.
+        let environment = Some(Zeroizing::new(b"horse".to_vec()));
+        let sources = Sources { environment, ..Sources::default() };
+        let opened = Keyring::open(directory(config.path()), &sources, &mut Nobody, show_nobody);
+        assert!(matches!(opened, Err(ProfileError::KeyFile(_))));
+    }
+
+    /// The program may end between the two: a key in a file whose words nobody has seen would be lost
+    /// with its machine.
+    #[test]
+    fn a_key_is_stored_only_once_its_words_are_shown() {
+        let config = config_dir();
+        let dir = directory(config.path());
+        let file = dir.path().join("identity.key");
+        let show = |_: &RecoveryPhrase| {
+            assert!(!file.exists(), "the key is stored already");
+            Err(io::ErrorKind::BrokenPipe.into())
+        };
+        let opened = Keyring::open(dir, &unprotected(), &mut Nobody, show);
+        assert!(matches!(opened, Err(ProfileError::WordsNotShown(_))));
+        assert!(!file.exists(), "nobody has its words");
+        open(&config).expect("a new key, the next time");
+        assert!(file.exists());
     }
 
     #[test]
     fn a_key_is_made_once_and_its_words_restore_it_elsewhere() {
         let config = config_dir();
         let (keyring, phrase) = open(&config).expect("a new key");
-        let words = phrase.expect("its words").reveal();
+        let words = phrase.expect("its words");
         let key = keyring.current().public_key();
         drop(keyring);
         let (keyring, phrase) = open(&config).expect("the same key");
@@ -243,7 +353,7 @@ mod tests {
         let config = config_dir();
         open(&config).expect("a new key");
         let silent = Sources::default();
-        let opened = Keyring::open(directory(config.path()), &silent, &mut Nobody);
+        let opened = Keyring::open(directory(config.path()), &silent, &mut Nobody, show_nobody);
         let error = opened.err().expect("somebody may have put it there");
         assert!(error.to_string().contains("not encrypted"), "{error}");
         assert!(error.hint().contains("--no-passphrase"), "{}", error.hint());

@@ -27,7 +27,7 @@ const CHARS_MIN: usize = 8;
 /// The longest one, in bytes: a page of text, and far from what a line of a wrong file may have.
 const BYTES_MAX: usize = 1024;
 /// How often a person is asked before it must be a misunderstanding.
-const QUESTIONS_MAX: usize = 3;
+pub(super) const QUESTIONS_MAX: usize = 3;
 
 /// A secret that a key is encrypted with. Wiped from memory when dropped; `Debug` does not show it.
 pub(crate) struct Passphrase(Zeroizing<String>);
@@ -86,6 +86,11 @@ impl Sources {
     pub(crate) fn new(file: Option<PathBuf>, none: bool) -> Self {
         let environment = std::env::var_os(ENVIRONMENT_NAME);
         Self { file, none, environment: environment.map(OsString::into_vec).map(Zeroizing::new) }
+    }
+
+    /// Whether it is a person at the terminal who says it: one who mistypes it may try again.
+    pub(super) fn ask_a_person(&self, prompt: &impl Prompt) -> bool {
+        self.file.is_none() && !self.none && self.environment.is_none() && prompt.is_possible()
     }
 
     /// The protection that these say, or a person at the terminal.
@@ -198,7 +203,7 @@ pub(crate) enum PassphraseError {
     #[error("the two passphrases were different")]
     Different,
     /// The person did not answer.
-    #[error("no passphrase was typed")]
+    #[error("stopped: no passphrase was typed")]
     Cancelled,
     /// The terminal is gone or cannot be used.
     #[error("cannot ask for the passphrase: {}", reason(.0))]
@@ -209,7 +214,8 @@ impl PassphraseError {
     /// What to do about it.
     pub(crate) fn hint(&self) -> String {
         match self {
-            Self::NoSource | Self::Cancelled | Self::Different | Self::Terminal(_) => format!(
+            Self::Cancelled => "nothing was changed; start again when you know it".into(),
+            Self::NoSource | Self::Different | Self::Terminal(_) => format!(
                 "give it with --passphrase-file FILE, in {ENVIRONMENT_NAME}, or at a terminal; \
                  --no-passphrase keeps the key unencrypted"
             ),

@@ -14,7 +14,7 @@ use super::{LiveIdentity, Parts};
 use crate::config::SecureConfig;
 use crate::error::Error;
 use crate::profile::directory::{ProfileDirectory, ProfileName};
-use crate::profile::identity::RecoveryPhrase;
+use crate::profile::identity::{RecoveryPhrase, push_words};
 use crate::profile::keyring::{Keyring, ProfileError};
 use crate::profile::passphrase::{Sources, Terminal};
 use crate::terminal::{KeyRotation, NextKey};
@@ -32,10 +32,7 @@ pub(super) struct Opened {
 /// Opens the profile, which gets a key if it has none. The words of a new key are shown.
 pub(super) fn open(config: &SecureConfig) -> Result<Opened, Error> {
     let dir = directory(config)?;
-    let (keyring, phrase) = Keyring::open(Arc::clone(&dir), &sources(config), &mut Terminal)?;
-    if let Some(phrase) = phrase {
-        show(&phrase)?;
-    }
+    let keyring = Keyring::open(Arc::clone(&dir), &sources(config), &mut Terminal, show)?;
     Ok(Opened { dir, keyring })
 }
 
@@ -45,13 +42,23 @@ pub(crate) fn parts_of(profiles: &Path, name: &Username) -> Result<Parts, Error>
     let dir = ProfileDirectory::open(profiles, &ProfileName::from(name));
     let dir = Arc::new(dir.map_err(ProfileError::from)?);
     let sources = Sources { none: true, ..Sources::default() };
-    let (keyring, _) = Keyring::open(Arc::clone(&dir), &sources, &mut Terminal)?;
+    let keyring = Keyring::open(Arc::clone(&dir), &sources, &mut Terminal, |_| Ok(()))?;
     Opened { dir, keyring }.parts()
 }
 
-/// Makes the profile of the key that these words stand for.
-pub(super) fn restore(config: &SecureConfig, words: &str) -> Result<Opened, Error> {
+/// The directory of a profile that is to be made.
+pub(super) fn vacant(config: &SecureConfig) -> Result<Arc<ProfileDirectory>, Error> {
     let dir = directory(config)?;
+    Keyring::check_new(&dir)?;
+    Ok(dir)
+}
+
+/// Makes the profile of the key that these words stand for.
+pub(super) fn restore(
+    config: &SecureConfig,
+    dir: Arc<ProfileDirectory>,
+    words: &str,
+) -> Result<Opened, Error> {
     let keyring = Keyring::restore(Arc::clone(&dir), words, &sources(config), &mut Terminal)?;
     Ok(Opened { dir, keyring })
 }
@@ -107,23 +114,16 @@ impl KeyRotation for Rotation {
 }
 
 /// Shows the words of a new key, once.
-fn show(phrase: &RecoveryPhrase) -> Result<(), Error> {
+fn show(phrase: &RecoveryPhrase) -> io::Result<()> {
     let words = phrase.reveal();
     let mut text = Zeroizing::new(String::with_capacity(2048));
     text.push_str(
         "A new key was made for you. These 24 words restore it; they are shown this once:\n\n",
     );
-    for line in words.split(' ').collect::<Vec<_>>().chunks(6) {
-        text.push_str("    ");
-        for word in line {
-            text.push_str(word);
-            text.push(' ');
-        }
-        text.push('\n');
-    }
+    push_words(&mut text, &words);
     text.push_str(
         "\nWrite them down on paper. Whoever has them has your account; whoever has lost both the\n\
          words and this machine has lost it, and nobody can bring it back.\n\n",
     );
-    io::stderr().write_all(text.as_bytes()).map_err(Error::Terminal)
+    io::stderr().write_all(text.as_bytes())
 }

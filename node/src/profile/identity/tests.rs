@@ -105,3 +105,15 @@ fn nothing_shows_a_secret() {
     let shown = format!("{error} {error:?} {}", error.hint());
     assert!(words.split(' ').chain(["viod"]).all(|word| !shown.contains(word)), "{shown}");
 }
+
+/// A screen of 80 columns breaks none of these lines.
+#[test]
+fn words_are_shown_in_four_lines() {
+    let words = format!("{}x", "abcdefgh ".repeat(23));
+    let mut text = String::new();
+    push_words(&mut text, &words);
+    let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().count()).collect();
+    assert_eq!(lines, [6; 4], "{text}");
+    assert!(text.lines().all(|line| line.starts_with("    ") && line.len() < 80), "{text}");
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), words);
+}
