@@ -188,7 +188,9 @@ impl SecureWallet {
             },
         };
         if self.replaced {
-            payments.iter_mut().for_each(|payment| payment.state = PaymentState::OutOfReach);
+            for payment in &mut payments {
+                payment.state = PaymentState::OutOfReach;
+            }
         }
         if let Some(server) = self.last_server()? {
             let closed = self.store.closed(&server, limit)?;

@@ -93,8 +93,11 @@ impl Paying {
         if let Some(retry) = self.retry.take() {
             ctx.cancel_future(retry);
         }
-        let waiting = std::mem::take(&mut self.waiting);
-        waiting.into_iter().fold(false, |heard, one| one.send(payment.clone()).is_ok() || heard)
+        let mut heard = false;
+        for waiting in std::mem::take(&mut self.waiting) {
+            heard |= waiting.send(payment.clone()).is_ok();
+        }
+        heard
     }
 
     fn record(&self) -> OutboxRecord {
