@@ -62,23 +62,73 @@ impl ServerTrust {
         key.map_or(ExpectedKey::Anyone, ExpectedKey::Exactly)
     }
 
-    /// Keeps a key that is not known yet. Returns whether this was the first contact.
-    fn keep(&mut self, shown: &PublicKey) -> Result<bool, ProfileError> {
+    /// Keeps a key that is not known yet.
+    fn keep(&mut self, shown: &PublicKey) -> Result<Kept, ProfileError> {
         let (known, given) = match self {
-            Self::Given { known: None, .. } => return Ok(false),
+            Self::Given { known: None, .. } => return Ok(Kept::AsItWas),
             Self::Given { known: Some(known), .. } => (known, true),
             Self::FirstContact(known) => (known, false),
         };
-        match known.keys.check_server(&known.address, shown) {
-            Trust::Known => return Ok(false),
-            Trust::New => {}
+        let kept = match known.keys.check_server(&known.address, shown) {
+            Trust::Known => return Ok(Kept::AsItWas),
+            Trust::New if given => Kept::AsGiven,
+            Trust::New => Kept::FirstContact,
             // Whoever gives a key has looked at it.
-            Trust::Changed { .. } => {
+            Trust::Changed { known: former, .. } => {
                 known.keys.forget_server(&known.address)?;
+                Kept::InPlaceOf(former)
             }
-        }
+        };
         known.keys.remember_server(&known.address, shown, SystemTime::now())?;
-        Ok(!given)
+        Ok(kept)
+    }
+
+    /// Why there is no connection over TLS.
+    fn refused(&self, error: tls::client::ConnectError) -> ConnectError {
+        use tls::client::ConnectError as Tls;
+        match (error, self) {
+            (Tls::WrongKey { found, .. }, Self::Given { key, .. }) => {
+                ConnectError::NotTheGivenKey { given: *key, found }
+            }
+            (Tls::WrongKey { expected, found }, Self::FirstContact(_)) => {
+                ConnectError::WrongServerKey { expected, found }
+            }
+            (error @ (Tls::NotMite | Tls::NotTls), _) => ConnectError::NotMite(error.to_string()),
+            (error @ (Tls::Busy | Tls::TooSlow | Tls::Handshake(_)), _) => {
+                ConnectError::Unreachable(error.to_string())
+            }
+            (Tls::Io(error), _) => ConnectError::Unreachable(reason(&error)),
+        }
+    }
+}
+
+/// What became of the list of known keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// Nothing: the key stands there, or it is not to.
+    AsItWas,
+    /// The key that was given stands there now.
+    AsGiven,
+    /// The key that was shown stands there now, and nobody has compared it.
+    FirstContact,
+    /// The key that was given stands there now, and this one does no more.
+    InPlaceOf(PublicKey),
+}
+
+impl Kept {
+    /// What a person is to be told of it.
+    fn told(self, key: &PublicKey) -> Option<String> {
+        match self {
+            Self::AsItWas | Self::AsGiven => None,
+            Self::FirstContact => Some(format!(
+                "first contact with this server; its key is {key}\n\
+                 compare it with what whoever runs the server says; it is kept from now on"
+            )),
+            Self::InPlaceOf(former) => Some(format!(
+                "the key of this server was {former}\n\
+                 it is {key} from now on, as given by --server-key"
+            )),
+        }
     }
 }
 
@@ -109,16 +159,12 @@ impl Handler<ConnectSecure> for Connector {
             let stream = stream.map_err(|error| ConnectError::Unreachable(reason(&error)))?;
             let expected = trust.borrow().expected();
             let own = TlsKey::new(asked.signer.key());
-            let (stream, key) =
-                tls::client::connect(stream, &own, expected).await.map_err(refused)?;
-            let first = trust.borrow_mut().keep(&key);
-            match first {
-                Ok(true) => announce::line(&format!(
-                    "first contact with this server; its key is {key}\n\
-                     compare it with what whoever runs the server says; it is kept from now on"
-                )),
-                Ok(false) => {}
-                Err(error) => return Err(ConnectError::Unreachable(error.to_string())),
+            let connected = tls::client::connect(stream, &own, expected).await;
+            let (stream, key) = connected.map_err(|error| trust.borrow().refused(error))?;
+            let kept = trust.borrow_mut().keep(&key);
+            let kept = kept.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+            if let Some(told) = kept.told(&key) {
+                announce::line(&told);
             }
             let patience = SecureServerPatience::default();
             let (link, welcome) =
@@ -129,14 +175,50 @@ impl Handler<ConnectSecure> for Connector {
     }
 }
 
-fn refused(error: tls::client::ConnectError) -> ConnectError {
-    use tls::client::ConnectError as Tls;
-    match error {
-        Tls::WrongKey { expected, found } => ConnectError::WrongServerKey { expected, found },
-        error @ (Tls::NotMite | Tls::NotTls) => ConnectError::NotMite(error.to_string()),
-        error @ (Tls::Busy | Tls::TooSlow | Tls::Handshake(_)) => {
-            ConnectError::Unreachable(error.to_string())
-        }
-        Tls::Io(error) => ConnectError::Unreachable(reason(&error)),
+#[cfg(test)]
+mod tests {
+    use ed25519_zebra::SigningKey;
+    use wire::Username;
+
+    use super::*;
+    use crate::profile::directory::ProfileName;
+
+    fn key(seed: u8) -> PublicKey {
+        wire::signature::public_key(&SigningKey::from([seed; 32]))
+    }
+
+    fn known(dir: &Arc<ProfileDirectory>) -> Known {
+        let keys = KnownKeys::load(Arc::clone(dir)).expect("a list");
+        Known { keys, address: "localhost:7000".parse().expect("an address") }
+    }
+
+    fn given(dir: &Arc<ProfileDirectory>, seed: u8) -> ServerTrust {
+        ServerTrust::Given { key: key(seed), known: Some(known(dir)) }
+    }
+
+    /// A key that takes the place of another must never do so in silence.
+    #[test]
+    fn what_becomes_of_the_list_is_told() {
+        let config = tempfile::tempdir().expect("a temporary directory");
+        let name: Username = "alice".parse().expect("a name");
+        let dir = ProfileDirectory::open(config.path(), &ProfileName::from(&name));
+        let dir = Arc::new(dir.expect("a profile's directory"));
+        let keep = |mut trust: ServerTrust, seed| trust.keep(&key(seed)).expect("it can be kept");
+        assert_eq!(keep(ServerTrust::FirstContact(known(&dir)), 1), Kept::FirstContact);
+        assert_eq!(keep(ServerTrust::FirstContact(known(&dir)), 1), Kept::AsItWas);
+        assert_eq!(keep(given(&dir, 1), 1), Kept::AsItWas);
+        let replaced = keep(given(&dir, 2), 2);
+        assert_eq!(replaced, Kept::InPlaceOf(key(1)));
+        let told = replaced.told(&key(2)).expect("a person must know");
+        assert!(told.contains(&key(1).to_string()) && told.contains("--server-key"), "{told}");
+        assert_eq!(keep(ServerTrust::FirstContact(known(&dir)), 2), Kept::AsItWas);
+    }
+
+    #[test]
+    fn a_key_that_was_given_is_not_one_from_before() {
+        let wrong = || tls::client::ConnectError::WrongKey { expected: key(1), found: key(2) };
+        let trust = ServerTrust::Given { key: key(1), known: None };
+        let refused = trust.refused(wrong());
+        assert_eq!(refused, ConnectError::NotTheGivenKey { given: key(1), found: key(2) });
     }
 }

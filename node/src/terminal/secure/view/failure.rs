@@ -38,6 +38,9 @@ pub(in crate::terminal::secure) fn pay_failure(error: &PayError, request: Reques
         PayError::Connect(ConnectError::WrongServerKey { expected, found }) => {
             failure.warn(warning::server_key_changed(expected, found))
         }
+        PayError::Connect(ConnectError::NotTheGivenKey { given, found }) => {
+            failure.warn(warning::not_the_given_server_key(given, found))
+        }
         _ => failure,
     }
 }
@@ -106,11 +109,15 @@ fn connect_hint(error: &ConnectError, request: Request) -> String {
             "{nothing}if who runs the server confirms exactly this key: start with --server-key \
              {found}, or take the server's line out of known.keys in your profile's directory"
         ),
+        ConnectError::NotTheGivenKey { .. } => format!(
+            "{nothing}is it the right server, and --server-key as who runs it says?"
+        ),
         ConnectError::NotMite(_) => format!(
             "{nothing}is it a Mite server? one of the text protocol alone needs --protocol text"
         ),
         ConnectError::Refused(Problem::KeyRetired) => {
-            "this key was replaced: use the profile with the new one, or restore it from its 24 words"
+            "another device has changed the key: use the profile with the new one, or restore that from \
+             the new key's 24 words; its 'history' says what became of payments that are open here"
                 .into()
         }
         ConnectError::Refused(problem) => match problem.retry() {

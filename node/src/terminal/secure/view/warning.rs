@@ -61,6 +61,19 @@ pub(super) fn server_key_changed(expected: &PublicKey, found: &PublicKey) -> Str
     )
 }
 
+/// The server's key is not the one that was given when the program was started.
+pub(super) fn not_the_given_server_key(given: &PublicKey, found: &PublicKey) -> String {
+    framed(
+        "STOP: THE SERVER HAS ANOTHER KEY THAN THE ONE THAT YOU GAVE",
+        &format!(
+            "given by --server-key: {given}\n\
+             shown by the server:   {found}\n\
+             The key was copied wrongly, this is another server, or somebody is between you and\n\
+             the server. Nothing was sent. Ask who runs it for the key."
+        ),
+    )
+}
+
 /// The receipt does not prove what it should.
 pub(in crate::terminal::secure) fn receipt_invalid(reason: &str) -> String {
     framed(

@@ -115,6 +115,11 @@ fn other_keys_than_the_known_ones_are_loud() {
             "@ STOP: THE KEY OF THE SERVER HAS CHANGED\n",
             format!("--server-key {found}"),
         ),
+        (
+            PayError::Connect(ConnectError::NotTheGivenKey { given: known, found }),
+            "@ STOP: THE SERVER HAS ANOTHER KEY THAN THE ONE THAT YOU GAVE\n",
+            "--server-key".into(),
+        ),
     ] {
         let gone = matches!(error, PayError::PayeeKeyGone { .. });
         let failure = pay_failure(&error, Request::Quote);
@@ -124,6 +129,8 @@ fn other_keys_than_the_known_ones_are_loud() {
         assert_eq!(warning.contains(&found.to_string()), !gone, "{warning}");
         let said = failure.hint.expect("a hint");
         assert!(said.contains("nothing was paid") && said.contains(&hint), "{said}");
+        let given = title.contains("YOU GAVE");
+        assert!(!(given && warning.contains("known from before")), "{warning}");
         assert!(warning.lines().all(|line| line.chars().count() <= 100), "{warning}");
     }
     let hint = pay_failure(
