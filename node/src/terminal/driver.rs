@@ -33,6 +33,10 @@ pub(super) enum Input {
 pub(super) trait Screen {
     /// Shows lines of text, with or without a last line end.
     fn show(&mut self, text: &str) -> io::Result<()>;
+    /// The same for a secret.
+    fn show_secret(&mut self, text: &str) -> io::Result<()> {
+        self.show(text)
+    }
     /// Shows what has failed.
     fn show_failure(&mut self, failure: &Failure) -> io::Result<()>;
     /// Ctrl-C has stopped a command.
@@ -257,14 +261,18 @@ impl<'s, C: Shell, S: Screen> Driver<'s, C, S> {
     ) -> io::Result<Watched<Result<String, Failure>>> {
         let mut watched = self.watch(async |shell: &mut C| shell.execute(command).await).await?;
         loop {
-            let Part { shown, ask, pending } = match watched {
+            let Part { shown, secret, ask, pending } = match watched {
                 Watched::Done(Ok(Reply::Part(part))) => part,
                 Watched::Done(Ok(Reply::Done(text))) => return Ok(Watched::Done(Ok(text))),
                 Watched::Done(Err(failure)) => return Ok(Watched::Done(Err(failure))),
                 Watched::Interrupted => return Ok(Watched::Interrupted),
                 Watched::Terminated => return Ok(Watched::Terminated),
             };
-            self.screen.show(&shown)?;
+            if secret {
+                self.screen.show_secret(&shown)?;
+            } else {
+                self.screen.show(&shown)?;
+            }
             drop::<Zeroizing<String>>(shown);
             let answer = match self.answer(ask, input).await? {
                 Watched::Done(answer) => answer,
@@ -301,7 +309,7 @@ impl<'s, C: Shell, S: Screen> Driver<'s, C, S> {
         F: AsyncFnOnce(&mut C) -> Step<C::Pending>,
     {
         let Self { shell, inbox, signals, screen, unclaimed, .. } = self;
-        // A log-in ends once and a key changes seldom: there are one or two of them.
+        // A log-in ends once and a key changes seldom, with at most as many payments as may be open.
         let mut to_heed = Vec::new();
         let watched = {
             let mut work = pin!(work(shell));
@@ -368,7 +376,9 @@ impl<'s, C: Shell, S: Screen> Driver<'s, C, S> {
         let meaning = event.meaning();
         match meaning {
             Meaning::Received => self.unclaimed += 1,
-            Meaning::LoggedOut { .. } | Meaning::KeyChanged(_) => self.shell.heed(&meaning),
+            Meaning::LoggedOut { .. } | Meaning::KeyChanged(_) | Meaning::EndedWithKey(_) => {
+                self.shell.heed(&meaning);
+            }
             Meaning::Other => {}
         }
         show_event::<C>(self.screen, &self.inbox, event)?;

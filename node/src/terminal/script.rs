@@ -81,10 +81,12 @@ impl<O: Write, E: Write> Screen for Plain<O, E> {
         if text.is_empty() {
             return Ok(());
         }
-        // One write a text: whoever reads the pipe sees whole lines. It may be a secret.
-        let lines = Zeroizing::new(format!("{}\n", text.trim_end_matches('\n')));
-        self.out.write_all(lines.as_bytes())?;
-        self.out.flush()
+        write_lines(&mut self.out, text)
+    }
+
+    /// Beside the output, which a script may keep in a file.
+    fn show_secret(&mut self, text: &str) -> io::Result<()> {
+        write_lines(&mut self.err, text)
     }
 
     fn show_failure(&mut self, failure: &Failure) -> io::Result<()> {
@@ -95,6 +97,13 @@ impl<O: Write, E: Write> Screen for Plain<O, E> {
         let _ = write_problem(&mut self.err, &failure.message, failure.hint.as_deref());
         Ok(())
     }
+}
+
+fn write_lines(out: &mut impl Write, text: &str) -> io::Result<()> {
+    // One write a text: whoever reads the pipe sees whole lines. It may be a secret.
+    let lines = Zeroizing::new(format!("{}\n", text.trim_end_matches('\n')));
+    out.write_all(lines.as_bytes())?;
+    out.flush()
 }
 
 /// Passes lines on until there are no more, or nobody wants them.

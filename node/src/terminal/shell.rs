@@ -1,6 +1,7 @@
 //! What the driver, which takes commands and events as they come, needs of a protocol.
 
 use actix::MailboxError;
+use actors::messages::Payment;
 use wire::{PublicKey, Username};
 use zeroize::Zeroizing;
 
@@ -68,6 +69,8 @@ pub(super) enum Reply<P> {
 pub(super) struct Part<P> {
     /// Wiped from memory once it is shown: it may be a secret.
     pub(super) shown: Zeroizing<String>,
+    /// Whether it is a secret: then it must not stand where a script's output is kept.
+    pub(super) secret: bool,
     /// What to ask a person; `None` goes on at once.
     pub(super) ask: Option<Ask>,
     pub(super) pending: P,
@@ -121,6 +124,8 @@ pub(super) enum Meaning {
     },
     /// The account has this key from now on.
     KeyChanged(PublicKey),
+    /// This payment ended with the old key and can be made anew.
+    EndedWithKey(Payment),
     /// Nothing that matters to it.
     Other,
 }

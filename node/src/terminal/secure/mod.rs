@@ -3,12 +3,13 @@
 use actix::Recipient;
 use actors::messages::{
     ComeOnline, OpenAccount, PayQuote, QuotePayment, ReadOverview, ReadOwnHistory, ReadPayments,
-    ReadReceipt, RotateKey, SayGoodbye, Signer, Start, TrustPeer, WalletNews,
+    ReadReceipt, RotateKey, SayGoodbye, Signer, Start, Started, TrustPeer, WalletNews,
 };
 use wire::{P2pPort, PublicKey, Username};
 use zeroize::Zeroizing;
 
 use super::Inbox;
+use crate::announce;
 use crate::error::Error;
 
 mod command;
@@ -95,19 +96,25 @@ pub async fn run(
     super::converse(shell::Shell::new(config, wallet, listen), inbox, has_name).await
 }
 
-/// Does these commands, as a script would, and says goodbye to the server.
+/// Tells what this wallet found at its start, does these commands, as a script would, and says goodbye
+/// to the server.
 ///
 /// # Errors
 /// [`Error::CommandsFailed`], [`Error::Terminal`]. That payments are open is shown and is no error.
 pub async fn run_commands(
     config: SecureTerminalConfig<impl KeyRotation>,
     wallet: SecureWalletHandle,
+    started: Started,
     inbox: Inbox<WalletNews>,
     commands: &[&str],
 ) -> Result<(), Error> {
     let nobody =
         async |port| Err(Error::Internal(format!("nobody asked to listen on port {port}")));
-    let shell = shell::Shell::new(config, wallet, nobody);
+    let mut shell = shell::Shell::new(config, wallet, nobody);
+    let found = shell.began(started);
+    if !found.is_empty() {
+        announce::line(found.trim_end());
+    }
     match super::script::run_lines(shell, inbox, commands).await {
         Err(Error::OutcomesUnknown { .. }) => Ok(()),
         ended => ended,

@@ -67,7 +67,10 @@ where
                 Ok(Ok(overview)) => Some(overview.account.balance),
                 Ok(Err(_)) | Err(_) => None,
             },
-            PaymentState::Open | PaymentState::Refused(_) | PaymentState::Dead(_) => None,
+            PaymentState::Open
+            | PaymentState::OutOfReach
+            | PaymentState::Refused(_)
+            | PaymentState::Dead(_) => None,
         };
         view::paid(&payment, balance)
     }
@@ -142,7 +145,7 @@ where
 fn part(quote: &Quote, unasked: Answer, pending: Pending) -> Part<Pending> {
     let question = view::pay_question(&quote.payee.name, quote.amount);
     let shown = Zeroizing::new(view::quote(quote));
-    Part { shown, ask: Some(Ask { question, unasked }), pending }
+    Part { shown, secret: false, ask: Some(Ask { question, unasked }), pending }
 }
 
 /// Shows how one of several payments went.
@@ -152,5 +155,6 @@ fn told(outcome: Result<String, Failure>, rest: VecDeque<Payment>) -> Reply<Pend
         warning.map(|warning| format!("{warning}\n{problem}")).unwrap_or(problem)
     });
     let renewal = Renewal { quote: None, rest };
-    Reply::Part(Part { shown: Zeroizing::new(text), ask: None, pending: Pending::Renew(renewal) })
+    let pending = Pending::Renew(renewal);
+    Reply::Part(Part { shown: Zeroizing::new(text), secret: false, ask: None, pending })
 }

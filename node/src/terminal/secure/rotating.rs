@@ -1,6 +1,6 @@
 //! A new key in the place of the account's.
 
-use actors::messages::{RotateKey, Rotated, Signer};
+use actors::messages::{Payment, RotateKey, Rotated, Signer};
 use wire::P2pPort;
 use zeroize::Zeroizing;
 
@@ -21,7 +21,7 @@ where
     pub(super) fn explain_rotation() -> Reply<Pending> {
         let ask = Ask { question: "make a new key?".into(), unasked: Answer::Yes };
         let shown = Zeroizing::new(view::ROTATION.to_owned());
-        Reply::Part(Part { shown, ask: Some(ask), pending: Pending::MakeKey })
+        Reply::Part(Part { shown, secret: false, ask: Some(ask), pending: Pending::MakeKey })
     }
 
     /// Has the next key made and stored, and shows its words while the old key still counts:
@@ -35,7 +35,8 @@ where
         })?;
         let ask = Ask { question: view::WORDS_QUESTION.into(), unasked: Answer::Yes };
         let shown = view::words(&words);
-        Ok(Reply::Part(Part { shown, ask: Some(ask), pending: Pending::ChangeKey(signer) }))
+        let pending = Pending::ChangeKey(signer);
+        Ok(Reply::Part(Part { shown, secret: true, ask: Some(ask), pending }))
     }
 
     /// Changes the key, and offers to make the payments anew that ended with the old one.
@@ -46,11 +47,16 @@ where
         if dead.is_empty() {
             return Ok(Reply::Done(told));
         }
-        let question = "make them anew now, one by one?".into();
-        Ok(Reply::Part(Part {
+        Ok(Reply::Part(Self::offer_anew(told, "make them anew now, one by one?", dead)))
+    }
+
+    /// Asks about payments that ended with the old key.
+    pub(super) fn offer_anew(told: String, question: &str, ended: Vec<Payment>) -> Part<Pending> {
+        Part {
             shown: Zeroizing::new(told),
-            ask: Some(Ask { question, unasked: Answer::No }),
-            pending: Pending::Renew(Renewal { quote: None, rest: dead.into() }),
-        }))
+            secret: false,
+            ask: Some(Ask { question: question.into(), unasked: Answer::No }),
+            pending: Pending::Renew(Renewal { quote: None, rest: ended.into() }),
+        }
     }
 }

@@ -3,8 +3,8 @@
 
 use actix::{Message, Recipient};
 use actors::messages::{
-    ComeOnline, OpenAccount, Overview, PayError, PaymentState, ReadOverview, ReadOwnHistory,
-    ReadPayments, SayGoodbye, Start, Started, TrustPeer, WalletNews,
+    ComeOnline, OpenAccount, Overview, PayError, Payment, PaymentState, ReadOverview,
+    ReadOwnHistory, ReadPayments, SayGoodbye, Start, Started, TrustPeer, WalletNews,
 };
 use wire::secure::OwnAccount;
 use wire::{NewUsername, P2pPort, PublicKey, Username};
@@ -27,6 +27,9 @@ pub(super) const LOOK: &str = "payments";
 /// Decided payments that `payments` shows: about a screen.
 const PAYMENTS_SHOWN_MAX: usize = 20;
 
+/// Asked where the payments were told of before, among other things.
+const ENDED_QUESTION: &str = "make the payments that ended with the old key anew now, one by one?";
+
 /// What the terminal knows between two commands.
 pub(in crate::terminal) struct Shell<L, R> {
     name: Option<Username>,
@@ -40,6 +43,9 @@ pub(in crate::terminal) struct Shell<L, R> {
     online: Vec<Username>,
     /// The account has this key, and the profile's files may not say so yet.
     unsettled: Option<PublicKey>,
+    /// Payments that ended with the old key, until it is asked whether to make them anew. No more than
+    /// the wallet has open at once.
+    ended: Vec<Payment>,
 }
 
 /// The keys of both sides.
@@ -86,6 +92,7 @@ where
         match meaning {
             Meaning::LoggedOut { .. } => self.online.clear(),
             Meaning::KeyChanged(key) => self.unsettled = Some(*key),
+            Meaning::EndedWithKey(payment) => self.ended.push(payment.clone()),
             Meaning::Received | Meaning::Other => {}
         }
     }
@@ -96,31 +103,17 @@ where
             shown.push_str(&self.start().await?);
         }
         if shown.is_empty() {
-            return self.run(command).await;
+            let done = self.run(command).await;
+            return self.then_offer(done);
         }
         let pending = Pending::Run(command);
-        Ok(Reply::Part(Part { shown: Zeroizing::new(shown), ask: None, pending }))
+        let shown = Zeroizing::new(shown);
+        Ok(Reply::Part(Part { shown, secret: false, ask: None, pending }))
     }
 
     async fn go_on(&mut self, pending: Pending, answer: Answer) -> Step<Pending> {
-        match (pending, answer) {
-            (Pending::Run(command), _) => self.run(command).await,
-            (Pending::Pay(quote), Answer::Yes) => self.pay(quote).await.map(Reply::Done),
-            (Pending::Pay(_), Answer::No) => Ok(Reply::Done("nothing was paid".into())),
-            (Pending::MakeKey, Answer::Yes) => self.make_key().await,
-            (Pending::ChangeKey(signer), Answer::Yes) => self.change_key(signer).await,
-            (Pending::MakeKey, Answer::No) => Ok(Reply::Done("your key is as it was".into())),
-            (Pending::ChangeKey(_), Answer::No) => Ok(Reply::Done(
-                "your key is as it was; 'rotate-key' shows the words of the new one again".into(),
-            )),
-            (Pending::Renew(Renewal { quote: Some(quote), rest }), Answer::Yes) => {
-                Ok(self.pay_anew(quote, rest).await)
-            }
-            (Pending::Renew(Renewal { quote: None, .. }), Answer::No) => {
-                Ok(Reply::Done(String::new()))
-            }
-            (Pending::Renew(Renewal { rest, .. }), _) => Ok(self.renew(rest).await),
-        }
+        let done = self.follow(pending, answer).await;
+        self.then_offer(done)
     }
 
     async fn leave(&mut self) -> Result<(), Failure> {
@@ -133,8 +126,10 @@ where
     async fn unknown_outcomes(&mut self) -> Vec<Failure> {
         match heard(self.wallet.read_payments.send(ReadPayments { limit: 0 }).await, LOOK) {
             Ok(payments) => {
-                let open = payments.iter().filter(|payment| payment.state == PaymentState::Open);
-                open.map(view::unknown_outcome).collect()
+                let unknown = |payment: &&Payment| {
+                    matches!(payment.state, PaymentState::Open | PaymentState::OutOfReach)
+                };
+                payments.iter().filter(unknown).map(view::unknown_outcome).collect()
             }
             Err(failure) => vec![failure],
         }
@@ -156,6 +151,15 @@ impl ShellEvent for WalletNews {
                 ),
             },
             Self::KeyChanged(key) => Meaning::KeyChanged(*key),
+            Self::KeyReplaced { .. } => Meaning::LoggedOut {
+                ends_wait: Failure::new(
+                    "no payment can come: another device has changed the key",
+                    "use the profile with the new one",
+                ),
+            },
+            Self::Decided(payment) if payment.ended_with_key() => {
+                Meaning::EndedWithKey(payment.clone())
+            }
             Self::NotReceived { .. }
             | Self::Checking { .. }
             | Self::Decided(_)
@@ -178,8 +182,18 @@ where
     ) -> Self {
         let SecureTerminalConfig { name, p2p_port, unlisted, rotation } = config;
         let listening = Listening::new(p2p_port, listen);
-        let (keys, account, unsettled, online) = (None, None, None, Vec::new());
-        Self { name, unlisted, wallet, listening, rotation, keys, account, online, unsettled }
+        Self {
+            name,
+            unlisted,
+            wallet,
+            listening,
+            rotation,
+            keys: None,
+            account: None,
+            online: Vec::new(),
+            unsettled: None,
+            ended: Vec::new(),
+        }
     }
 
     async fn run(&mut self, command: Command) -> Step<Pending> {
@@ -210,14 +224,55 @@ where
         done.map(Reply::Done)
     }
 
+    /// Goes on with a command.
+    async fn follow(&mut self, pending: Pending, answer: Answer) -> Step<Pending> {
+        match (pending, answer) {
+            (Pending::Run(command), _) => self.run(command).await,
+            (Pending::Pay(quote), Answer::Yes) => self.pay(quote).await.map(Reply::Done),
+            (Pending::Pay(_), Answer::No) => Ok(Reply::Done("nothing was paid".into())),
+            (Pending::MakeKey, Answer::Yes) => self.make_key().await,
+            (Pending::ChangeKey(signer), Answer::Yes) => self.change_key(signer).await,
+            (Pending::MakeKey, Answer::No) => Ok(Reply::Done("your key is as it was".into())),
+            (Pending::ChangeKey(_), Answer::No) => Ok(Reply::Done(
+                "your key is as it was; 'rotate-key' shows the words of the new one again".into(),
+            )),
+            (Pending::Renew(Renewal { quote: Some(quote), rest }), Answer::Yes) => {
+                Ok(self.pay_anew(quote, rest).await)
+            }
+            (Pending::Renew(Renewal { quote: None, .. }), Answer::No) => {
+                Ok(Reply::Done(String::new()))
+            }
+            (Pending::Renew(Renewal { rest, .. }), _) => Ok(self.renew(rest).await),
+        }
+    }
+
+    /// Behind a command that is done, asks whether to make payments anew that have ended with the old key
+    /// unasked: when the change was found out, or when they were decided later. In a script nothing of
+    /// this is asked for; what to write was told with each.
+    fn then_offer(&mut self, done: Step<Pending>) -> Step<Pending> {
+        match done {
+            Ok(Reply::Done(told)) if !self.ended.is_empty() => {
+                let ended = std::mem::take(&mut self.ended);
+                Ok(Reply::Part(Self::offer_anew(told, ENDED_QUESTION, ended)))
+            }
+            done => done,
+        }
+    }
+
     /// Connects. Gives what became of payments that were open, if there were any.
     async fn start(&mut self) -> Result<String, Failure> {
         let started = ask(&self.wallet.start, Start, Request::Read).await?;
+        Ok(self.began(started))
+    }
+
+    /// The wallet has started. Gives what became of payments that were open, if there were any.
+    pub(super) fn began(&mut self, started: Started) -> String {
         let Started { server, key, account, payments } = started;
         self.keys = Some(Keys { server, own: key });
         self.account = account;
         self.unsettled = Some(key);
-        Ok(format!("{}{}", self.settle_key(), view::found_open(&payments)))
+        self.ended.extend(payments.iter().filter(|payment| payment.ended_with_key()).cloned());
+        format!("{}{}", self.settle_key(), view::found_open(&payments))
     }
 
     /// Has the profile's files follow the account's key. Gives what is to be said if they do not:

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::command::LANGUAGE;
 use crate::printable::printable;
+use crate::profile::identity::push_words;
 use crate::terminal::view::{self, Failure};
 
 pub(super) use failure::{Request, pay_failure};
@@ -57,11 +58,9 @@ pub(super) fn found_open(payments: &[Payment]) -> String {
     let mut text = String::new();
     for payment in payments {
         let told = match payment.state {
-            PaymentState::Open => "unknown, checking".to_owned(),
+            PaymentState::Open | PaymentState::OutOfReach => state(payment.state),
             PaymentState::Paid => "paid while you were away".to_owned(),
-            PaymentState::Refused(_) | PaymentState::Dead(_) => {
-                format!("{}; nothing was moved", state(payment.state))
-            }
+            PaymentState::Refused(_) | PaymentState::Dead(_) => not_moved(payment),
         };
         view::line(&mut text, format_args!("{}: {told}", named(payment)));
     }
@@ -168,6 +167,7 @@ pub(super) fn paid(payment: &Payment, balance: Option<Amount>) -> Result<String,
             "{}: unknown, checking; do not pay again, 'payments' shows what becomes of it",
             named(payment)
         )),
+        PaymentState::OutOfReach => Err(out_of_reach(payment)),
         PaymentState::Refused(Refusal::PayeeKeyChanged) => Err(Failure::new(
             format!("the payment of {amount} to {payee} was refused: their key has just changed"),
             format!("nothing was moved: compare the new key, see 'whois {payee}'"),
@@ -181,10 +181,18 @@ pub(super) fn paid(payment: &Payment, balance: Option<Amount>) -> Result<String,
 
 /// A payment that is still open when nobody is there any more to be told.
 pub(super) fn unknown_outcome(payment: &Payment) -> Failure {
+    if payment.state == PaymentState::OutOfReach {
+        return out_of_reach(payment);
+    }
     Failure::new(
         format!("outcome unknown: {}", named(payment)),
         "start the client again to find out; do not pay again before",
     )
+}
+
+/// A payment whose outcome this wallet will never know.
+fn out_of_reach(payment: &Payment) -> Failure {
+    Failure::new(format!("outcome unknown: {}: {REPLACED}", named(payment)), REPLACED_HINT)
 }
 
 /// What happened that nobody asked for.
@@ -204,12 +212,14 @@ pub(super) fn news(news: &WalletNews) -> String {
             format!("{}: unknown, checking ({reason})", named(payment))
         }
         WalletNews::Decided(payment) => match payment.state {
-            PaymentState::Open => format!("{}: unknown, checking", named(payment)),
-            PaymentState::Paid => format!("{}: paid", named(payment)),
+            PaymentState::Open | PaymentState::OutOfReach | PaymentState::Paid => {
+                format!("{}: {}", named(payment), state(payment.state))
+            }
             PaymentState::Refused(_) | PaymentState::Dead(_) => {
-                format!("{}: {}; nothing was moved", named(payment), state(payment.state))
+                format!("{}: {}", named(payment), not_moved(payment))
             }
         },
+        WalletNews::KeyReplaced { payments } => key_replaced(payments),
         WalletNews::Replaced => {
             "another program has logged in to this account with your key: if that was not you, \
              somebody has your key, so 'rotate-key'; 'login' takes the account back"
@@ -227,6 +237,26 @@ pub(super) fn news(news: &WalletNews) -> String {
     }
 }
 
+/// The account has a key that this wallet does not have.
+fn key_replaced(payments: &[Payment]) -> String {
+    let mut text = format!("{REPLACED}; if that was not you, somebody has your key\n");
+    if payments.is_empty() {
+        return text;
+    }
+    text.push_str("What became of these cannot be found out here:\n");
+    for payment in payments {
+        view::line(&mut text, format_args!("  {}", named(payment)));
+    }
+    view::line(&mut text, format_args!("{REPLACED_HINT}"));
+    text
+}
+
+const REPLACED: &str = "this key was replaced by another device";
+
+/// Where to look then. It is no use to start again.
+pub(super) const REPLACED_HINT: &str = "what became of it stands in 'history' of the profile with the \
+     new key; what the server had not settled by then is refused for good";
+
 pub(super) const ROTATION: &str = "\
 A new key takes the place of yours, and the old one signs that. What the old key
 has signed and the server has not settled by then is refused for good.
@@ -238,12 +268,10 @@ pub(super) const WORDS_QUESTION: &str = "have you written the 24 words down?";
 
 /// The words of the new key, wiped like them.
 pub(super) fn words(words: &Zeroizing<String>) -> Zeroizing<String> {
-    const BEFORE: &str = "The words of the new key, which takes effect after this:\n\n  ";
     // Large enough from the start: a text that grows leaves copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(BEFORE.len() + words.len() + 1));
-    text.push_str(BEFORE);
-    text.push_str(words);
-    text.push('\n');
+    let mut text = Zeroizing::new(String::with_capacity(1024));
+    text.push_str("The words of the new key, which takes effect after this:\n\n");
+    push_words(&mut text, words);
     text
 }
 
@@ -256,12 +284,26 @@ pub(super) fn rotated(rotated: &Rotated) -> String {
     text.push_str("These payments were signed by the old key and are refused for good:\n");
     text.push_str(&records::payments(&rotated.dead));
     text.push_str("Nothing of them was moved. To make them anew:\n");
-    for Payment { payee, amount, memo, .. } in &rotated.dead {
-        let memo = memo.as_deref().map(|memo| format!(" {}", printable(memo)));
-        let (payee, memo) = (printable(payee.as_str()), memo.unwrap_or_default());
-        view::line(&mut text, format_args!("  pay {payee} {amount}{memo}"));
+    for payment in &rotated.dead {
+        view::line(&mut text, format_args!("  {}", anew(payment)));
     }
     text
+}
+
+/// The command that makes this payment once more.
+fn anew(Payment { payee, amount, memo, .. }: &Payment) -> String {
+    let memo = memo.as_deref().map(|memo| format!(" {}", printable(memo)));
+    format!("pay {} {amount}{}", printable(payee.as_str()), memo.unwrap_or_default())
+}
+
+/// Why the payment was not made, and how it still can be.
+fn not_moved(payment: &Payment) -> String {
+    let told = format!("{}; nothing was moved", state(payment.state));
+    if payment.ended_with_key() {
+        format!("{told}; to make it anew: {}", anew(payment))
+    } else {
+        told
+    }
 }
 
 /// `payment of 10 to bob (01a0c45993c0c5c5…)`
@@ -278,6 +320,7 @@ pub(super) fn short(id: &OrderId) -> String {
 fn state(state: PaymentState) -> String {
     match state {
         PaymentState::Open => "unknown, checking".into(),
+        PaymentState::OutOfReach => "not known here: see 'history' with the new key".into(),
         PaymentState::Paid => "paid".into(),
         PaymentState::Refused(refusal) => format!("refused: {refusal}"),
         PaymentState::Dead(problem) => format!("refused for good: {problem}"),

@@ -1,3 +1,7 @@
+use actors::messages::PaymentState;
+use wire::secure::OrderProblem;
+
+use super::fake::payment;
 use super::*;
 
 /// The asked messages that pay or change something.
@@ -96,4 +100,29 @@ async fn payments_that_a_key_change_ended_are_made_anew_one_by_one() {
     let lines = ["rotate-key", "y", "y", "n", "exit"];
     let ran = converse(Set { dead: dead(), ..Set::default() }, &lines).await;
     assert_eq!(done(&ran), [&rotated], "no means none of them");
+}
+
+/// The program may end, or the answer be lost, between the change and what it ended.
+#[actix_rt::test]
+async fn payments_that_ended_with_the_old_key_meanwhile_are_offered_as_well() {
+    let anew = "pay bob 10 Some(\"rent\")";
+    let question = "? make the payments that ended with the old key anew now, one by one?\n";
+    // Found at the start.
+    for (answers, paid) in [(&["y", "y"][..], &[anew][..]), (&["n"], &[])] {
+        let found = vec![dead_payment(1, "bob", Some("rent"))];
+        let lines = [answers, &["exit"]].concat();
+        let ran = converse(Set { found, ..Set::default() }, &lines).await;
+        assert_eq!(done(&ran), paid, "{}", ran.out);
+        assert_eq!(ran.out.matches(question).count(), 1, "{}", ran.out);
+        assert!(ran.out.contains("; to make it anew: pay bob 10 rent\n"), "{}", ran.out);
+    }
+    // Told later, unasked.
+    let lines = ["pay dier 1", "y", "balance", "y", "y", "exit"];
+    let ran = converse(Set::default(), &lines).await;
+    assert_eq!(done(&ran), ["pay dier 1 None", anew], "{}", ran.out);
+    assert_eq!(ran.out.matches(question).count(), 1, "{}", ran.out);
+    // What died of something else is nobody's to make anew.
+    let found = vec![payment(1, "bob", PaymentState::Dead(OrderProblem::Expired))];
+    let ran = converse(Set { found, ..Set::default() }, &["exit"]).await;
+    assert!(!ran.out.contains("anew"), "{}", ran.out);
 }

@@ -166,6 +166,10 @@ answers!(PayQuote => Result<Payment, PayError>, |wallet, pay| {
             wallet.events.do_send(WalletNews::Received { payer, amount, memo, order: None });
         }
         "twin" => wallet.events.do_send(WalletNews::Replaced),
+        "dier" => {
+            let payment = dead_payment(5, "bob", Some("rent"));
+            wallet.events.do_send(WalletNews::Decided(payment));
+        }
         "rotor" => wallet.events.do_send(WalletNews::KeyChanged(key(8))),
         _ => {}
     }
@@ -181,7 +185,9 @@ answers!(TrustPeer => Result<(), PayError>, |wallet, trust| {
 
 answers!(ReadPayments => Vec<Payment>, |wallet, read| {
     let (open, mut decided): (Vec<_>, Vec<_>) =
-        wallet.set.kept.iter().cloned().partition(|payment| payment.state == PaymentState::Open);
+        wallet.set.kept.iter().cloned().partition(|payment| {
+            matches!(payment.state, PaymentState::Open | PaymentState::OutOfReach)
+        });
     decided.truncate(read.limit);
     open.into_iter().chain(decided).collect()
 });

@@ -271,7 +271,8 @@ async fn a_key_change_prints_what_must_be_paid_anew_and_pays_nothing() {
             "goodbye".into(),
         ]
     );
-    assert!(ran.out.contains(&format!("\n  {NEXT_WORDS}\n")), "{}", ran.out);
+    assert!(!ran.out.contains("abandon"), "the words are not for a script's output: {}", ran.out);
+    assert!(ran.err.ends_with(&format!(":\n\n    {NEXT_WORDS}\n")), "{}", ran.err);
     assert!(ran.out.contains("\n  pay bob 10 for lunch\n  pay carol 10\n"), "{}", ran.out);
     assert!(ran.out.contains(&format!("your key      {next}\n")), "{}", ran.out);
     assert_eq!(ran.ended.tally, Tally { commands: 2, failed: 0 });
@@ -342,4 +343,27 @@ async fn who_has_nothing_still_learns_the_keys_of_who_is_online() {
     );
     assert!(ran.out.ends_with(&tail), "{}", ran.out);
     assert_eq!(ran.errors(), ["the balance is 0, which is less than 1"]);
+}
+
+/// Nobody answers a question in a script, which gets the line to write.
+#[actix_rt::test]
+async fn a_script_is_told_how_to_make_anew_what_ended_with_the_old_key() {
+    let found = vec![dead_payment(1, "bob", Some("rent"))];
+    let ran = run_script(Set { found, ..Set::default() }, &["pay dier 1", "balance"]).await;
+    assert_eq!(ran.out.matches("; to make it anew: pay bob 10 rent\n").count(), 2, "{}", ran.out);
+    assert_eq!(ran.asked.iter().filter(|asked| asked.starts_with("pay ")).count(), 1);
+    assert_eq!(ran.ended.tally, Tally { commands: 2, failed: 0 });
+}
+
+/// Nothing more can be known here: whoever is sent to start again would be sent in circles.
+#[actix_rt::test]
+async fn a_payment_that_is_out_of_reach_is_not_promised_an_outcome() {
+    let kept = vec![payment(1, "bob", PaymentState::OutOfReach)];
+    let ran = run_script(Set { kept, ..Set::default() }, &["payments"]).await;
+    assert!(ran.out.contains("not known here"), "{}", ran.out);
+    let errors = ran.errors();
+    assert!(errors[0].contains("this key was replaced by another device"), "{errors:?}");
+    assert!(ran.err.contains("stands in 'history' of the profile with the new key"), "{}", ran.err);
+    assert!(!ran.err.contains("start the client again"), "{}", ran.err);
+    assert_eq!(ran.ended.unknown, 1);
 }

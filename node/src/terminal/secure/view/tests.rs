@@ -119,6 +119,11 @@ fn events() {
         ),
         (WalletNews::ServerBack, "the connection to the server is back".into()),
         (
+            WalletNews::KeyReplaced { payments: Vec::new() },
+            "this key was replaced by another device; if that was not you, somebody has your key\n"
+                .into(),
+        ),
+        (
             WalletNews::KeyChanged(key(7)),
             format!("the change of your key is made: it is now {}", key(7)),
         ),
