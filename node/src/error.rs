@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use actors::messages::{ConnectError, PayError};
 use actors::reason::reason;
 
 pub(crate) use self::report::{problem_text, write_and_give_up, write_problem};
@@ -158,6 +159,9 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A profile was restored, and its server said no or could not be asked.
+    #[error("the key is restored, but {0}")]
+    OnlyRestored(#[source] PayError),
     /// The terminal or the standard output is gone or cannot be used.
     #[error("cannot use the terminal: {}", reason(.0))]
     Terminal(#[source] io::Error),
@@ -196,9 +200,14 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::CommandLine(error) => u8::try_from(error.exit_code()).unwrap_or(exit::USAGE),
-            Self::CommandsFailed { .. } | Self::OutcomesUnknown { .. } | Self::Terminal(_) => {
-                exit::COMMANDS_FAILED
-            }
+            Self::OnlyRestored(
+                PayError::Connect(ConnectError::Unreachable(_)) | PayError::ServerSilent(_),
+            )
+            | Self::ServerUnreachable { .. } => exit::SERVER_UNREACHABLE,
+            Self::OnlyRestored(_)
+            | Self::CommandsFailed { .. }
+            | Self::OutcomesUnknown { .. }
+            | Self::Terminal(_) => exit::COMMANDS_FAILED,
             Self::Usage { .. } => exit::USAGE,
             Self::ConfigUnreadable { .. } | Self::ConfigInvalid { .. } => exit::CONFIG,
             Self::Listen { .. } => exit::LISTEN,
@@ -211,7 +220,6 @@ impl Error {
             | Self::NoLedger { .. } => exit::DATA_DIRECTORY,
             Self::ReceiptInvalid { .. } | Self::LedgerFault { .. } => exit::AUDIT_FAULT,
             Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
-            Self::ServerUnreachable { .. } => exit::SERVER_UNREACHABLE,
             Self::JournalFailed { .. } | Self::Internal(_) => exit::INTERNAL,
         }
     }

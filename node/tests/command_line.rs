@@ -147,3 +147,49 @@ fn a_full_standard_error_delays_the_end_by_a_second_at_most() {
     assert_eq!(status.code(), Some(2));
     drop(reader);
 }
+
+/// The key is there whatever the server says, and a script must learn both. Nobody types 24 words for a
+/// profile that cannot be made.
+#[test]
+fn a_restored_key_whose_server_is_away_is_restored() {
+    let config = tempfile::tempdir().expect("a temporary directory");
+    let dir = config.path().to_str().expect("text");
+    let start = || {
+        let args = ["--role", "client", "--server", "127.0.0.1:1", "--name", "alice"];
+        Command::new(env!("CARGO_BIN_EXE_node"))
+            .args(args)
+            .args(["--config-dir", dir, "--no-passphrase", "restore"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts")
+    };
+    let mut first = start();
+    let words = format!("{}art\n", "abandon ".repeat(23));
+    let mut stdin = first.stdin.take().expect("a pipe");
+    stdin.write_all(words.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = first.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    let said = "error: the key is restored, but the server cannot be reached: ";
+    assert!(text.lines().any(|line| line.starts_with(said)), "{text}");
+    assert!(output.stdout.starts_with(b"the key is restored\n"), "{output:?}");
+
+    let mut second = start();
+    // Held open: whoever waits for words waits for ever.
+    let stdin = second.stdin.take();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while second.try_wait().expect("it is ours").is_none() {
+        if Instant::now() > deadline {
+            second.kill().expect("it is ours");
+            panic!("it waits for words that are of no use");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(stdin);
+    let output = second.wait_with_output().expect("it has ended");
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    assert!(output.stderr.starts_with(b"error: this profile has a key already\n"), "{output:?}");
+}

@@ -2,6 +2,9 @@
 
 use std::io;
 
+use actors::messages::{ConnectError, PayError};
+use wire::secure::Problem;
+
 use super::Error;
 
 impl Error {
@@ -9,7 +12,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::CommandsFailed { .. } | Self::Terminal(_) => None,
-            Self::OutcomesUnknown { .. } => Some("start the client again to find out".into()),
+            Self::OutcomesUnknown { .. } => {
+                Some("what was said of each tells how to find out; do not pay again before".into())
+            }
             Self::CommandLine(error) => Some(parser_hint(&error.to_string())),
             Self::Usage { hint, .. }
             | Self::ConfigInvalid { hint, .. }
@@ -60,6 +65,15 @@ impl Error {
             Self::ServerUnreachable { .. } => {
                 Some("is the server running? give its address with --server HOST:PORT".into())
             }
+            Self::OnlyRestored(PayError::Connect(ConnectError::Refused(Problem::KeyRetired))) => Some(
+                "another key has taken its place: restore that one from its own 24 words, into \
+                 another profile"
+                    .into(),
+            ),
+            Self::OnlyRestored(_) => Some(
+                "nothing need be restored again: start the client once the server can be asked"
+                    .into(),
+            ),
             Self::Internal(_) => Some("this is a mistake in the program: please report it".into()),
         }
     }

@@ -1,3 +1,5 @@
+use wire::secure::Problem;
+
 use super::hint::parser_hint;
 use super::*;
 use crate::server_key::KeyFileProblem;
@@ -64,6 +66,16 @@ fn each_failure_has_its_code_one_line_and_one_hint() {
             Error::JournalNewer { path: path(), cause: "segment 3: version 9".into() },
             6,
             "error: cannot open the journal in /data: segment 3: version 9",
+        ),
+        (
+            Error::OnlyRestored(ConnectError::Unreachable("refused".into()).into()),
+            7,
+            "error: the key is restored, but the server cannot be reached: refused",
+        ),
+        (
+            Error::OnlyRestored(ConnectError::Refused(Problem::KeyRetired).into()),
+            1,
+            "error: the key is restored, but the server refused the connection: the account has another key",
         ),
         (Error::OutcomesUnknown { payments: 2 }, 1, "error: payments whose outcome is unknown: 2"),
         (

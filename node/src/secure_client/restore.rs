@@ -1,9 +1,11 @@
 //! `node --role client restore`: a profile out of its 24 words, and what the server knows of it.
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Read as _};
 
 use actix::System;
+use actors::messages::Start;
 use slog::Logger;
+use wire::secure::OwnAccount;
 use zeroize::Zeroizing;
 
 use super::connector::ServerTrust;
@@ -11,13 +13,14 @@ use super::{SecureClient, opening};
 use crate::announce;
 use crate::config::{ClientConfig, SecureConfig};
 use crate::error::Error;
+use crate::profile::keyring::ProfileError;
 use crate::profile::passphrase::{Prompt as _, Terminal};
 use crate::terminal::{self, SecureTerminalConfig};
 
 /// More than 24 words of eight letters, however they are spaced.
 const WORDS_BYTES_MAX: u64 = 4096;
 
-/// What is asked of the server once the key is there.
+/// What is asked of the server once the key is there; the first of it can be asked without an account.
 const QUESTIONS: [&str; 3] = ["id", "payments", "history"];
 
 /// Makes the profile and shows what the server knows of its account.
@@ -25,9 +28,10 @@ pub(crate) fn run(config: ClientConfig, secure: &SecureConfig, log: &Logger) -> 
     System::new().block_on(async {
         // Caught before anybody types a secret: the terminal must get its echo back. What was caught
         // the terminal hears of, and it alone: an end has its last words.
-        let _caught = announce::stop_signal()?;
+        let caught = announce::stop_signal()?;
+        let dir = opening::vacant(secure)?;
         let words = read_words()?;
-        let opened = opening::restore(secure, &words)?;
+        let opened = opening::restore(secure, dir, &words)?;
         drop(words);
         announce::line(
             "the key is restored\n\
@@ -44,14 +48,32 @@ pub(crate) fn run(config: ClientConfig, secure: &SecureConfig, log: &Logger) -> 
             unlisted: true,
             rotation: opened.rotation(client.identity()),
         };
-        terminal::run_commands(terminal, client.wallet_handle(), inbox, &QUESTIONS).await
+        let wallet = client.wallet_handle();
+        let started = tokio::select! {
+            started = wallet.start.send(Start) => started,
+            // The key is there, as was said.
+            () = caught => return Ok(()),
+        };
+        let started = started.map_err(|error| Error::Internal(error.to_string()))?;
+        let started = started.map_err(Error::OnlyRestored)?;
+        let questions = questions(started.account.as_ref());
+        terminal::run_commands(terminal, wallet, started, inbox, questions).await
     })
+}
+
+/// Only an account has payments.
+fn questions(account: Option<&OwnAccount>) -> &'static [&'static str] {
+    if account.is_some() { &QUESTIONS } else { &QUESTIONS[..1] }
 }
 
 fn read_words() -> Result<Zeroizing<String>, Error> {
     let mut words = Zeroizing::new(String::new());
     if io::stdin().is_terminal() {
-        words = Terminal.ask("the 24 words, which are not shown: ").map_err(Error::Terminal)?;
+        let typed = Terminal.ask("the 24 words, which are not shown: ");
+        words = typed.map_err(|error| match error.kind() {
+            ErrorKind::Interrupted | ErrorKind::UnexpectedEof => ProfileError::NoWords.into(),
+            _ => Error::Terminal(error),
+        })?;
     } else {
         // Large enough from the start: a text that grows leaves copies behind.
         words.reserve(usize::try_from(WORDS_BYTES_MAX).expect("4096 is a usize"));
