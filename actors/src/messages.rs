@@ -529,6 +529,20 @@ pub struct Payment {
     pub memo: Option<String>,
     /// What became of it.
     pub state: PaymentState,
+    /// What is known of whether the payee was told what it is for.
+    pub memo_fate: MemoFate,
+}
+
+/// Whether a payee was told what a payment is for: the server never is, so that only handing the
+/// order over does it. It is not written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoFate {
+    /// There is no memo, it was told, or nobody remembers.
+    Unremarkable,
+    /// The order was handed over with the memo, and the payee did not answer.
+    Unanswered,
+    /// The payee was not reached.
+    Lost,
 }
 
 impl Payment {
@@ -678,10 +692,13 @@ pub enum WalletNews {
         memo: Option<String>,
         /// By which order; `None` for one by the text protocol's rules.
         order: Option<OrderId>,
+        /// What shows it.
+        proof: Proof,
     },
-    /// A peer offered a payment that is not taken, or that the server refused.
+    /// A payment to me that its payer has signed and the server has refused, or that the server
+    /// speaks of and cannot prove. What a stranger may have made up is no news.
     NotReceived {
-        /// By whom, as it says.
+        /// By whom.
         payer: Username,
         /// How much.
         amount: Amount,
@@ -721,6 +738,17 @@ pub enum WalletNews {
     ServerLost(String),
     /// The connection is back.
     ServerBack,
+}
+
+/// What shows that this wallet was paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A receipt that was checked and is kept.
+    Kept,
+    /// A receipt that was checked; the wallet's disk did not take it.
+    NotKept,
+    /// The server's word: there is no receipt, or none yet.
+    Word,
 }
 
 /// `SecureWallet` → node: connect to the server.

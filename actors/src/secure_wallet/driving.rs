@@ -14,7 +14,7 @@ use super::connection::ServerClock;
 use super::payment::{Action, Asked, Happened, PaymentMachine};
 use super::store::{Change, ClosedRecord, OutboxRecord, Outcome};
 use super::{PATIENCE, Reply, SecureWallet, ask};
-use crate::messages::{CallError, Deliver, DeliverError, Payment, WalletNews};
+use crate::messages::{CallError, Deliver, DeliverError, MemoFate, Payment, WalletNews};
 
 /// One payment that is open.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Paying {
     /// Who waits for the outcome.
     waiting: Vec<oneshot::Sender<Payment>>,
     retry: Option<SpawnHandle>,
+    /// What is known of whether the payee was told the memo.
+    memo_fate: MemoFate,
 }
 
 #[derive(Debug)]
@@ -67,14 +69,28 @@ pub(super) async fn outcomes(waiting: Vec<Waiting>) -> Vec<Payment> {
 impl From<OutboxRecord> for Paying {
     fn from(OutboxRecord { order, memo }: OutboxRecord) -> Self {
         let machine = PaymentMachine::new(order);
-        Self { machine, memo, hand_over: None, waiting: Vec::new(), retry: None }
+        Self {
+            machine,
+            memo,
+            hand_over: None,
+            waiting: Vec::new(),
+            retry: None,
+            memo_fate: MemoFate::Unremarkable,
+        }
     }
 }
 
 impl Paying {
     /// The payment as it is told.
     pub(super) fn payment(&self) -> Payment {
-        self.record().payment()
+        Payment { memo_fate: self.memo_fate, ..self.record().payment() }
+    }
+
+    /// The payee is not told the memo, as far as is known now.
+    pub(super) fn miss_memo(&mut self, fate: MemoFate) {
+        if self.memo.is_some() {
+            self.memo_fate = fate;
+        }
     }
 
     /// Whether this key has signed it.
@@ -188,7 +204,16 @@ impl SecureWallet {
         let delivered = self.neighbours.dialer.send(Deliver { address, payee_key, order, memo });
         ctx.spawn(delivered.into_actor(self).map(move |answer, wallet, ctx| {
             let gone = || Err(DeliverError::Silent("the program is stopping".to_owned()));
-            wallet.feed(id, Happened::Payee(answer.unwrap_or_else(|_| gone())), ctx);
+            let answer = answer.unwrap_or_else(|_| gone());
+            if let (Err(error), Some(paying)) = (&answer, wallet.payments.get_mut(&id)) {
+                paying.miss_memo(match error {
+                    DeliverError::Silent(_) => MemoFate::Unanswered,
+                    DeliverError::Unreachable(_)
+                    | DeliverError::WrongKey { .. }
+                    | DeliverError::Full => MemoFate::Lost,
+                });
+            }
+            wallet.feed(id, Happened::Payee(answer), ctx);
         }));
     }
 
@@ -246,7 +271,7 @@ impl SecureWallet {
             let reason = format!("the wallet cannot be written: {error}");
             return self.feed(id, Happened::NotKept(reason), ctx);
         }
-        let payment = record.payment();
+        let payment = Payment { memo_fate: paying.memo_fate, ..record.payment() };
         info!(self.log, "decided"; "order" => %id, "payee" => %payment.payee,
             "amount" => %payment.amount, "outcome" => ?payment.state);
         let Some(mut paying) = self.payments.remove(&id) else { return };

@@ -12,7 +12,9 @@ use super::driving::{HandOver, Paying, Waiting, outcomes};
 use super::payment::{Happened, NONSENSE};
 use super::store::{Change, KnownPeer, OutboxRecord, StoreError};
 use super::{OPEN_PAYMENTS_MAX, ORDER_VALIDITY, Reply, SecureWallet, ask};
-use crate::messages::{CallError, PayError, PayQuote, Payment, Quote, QuotePayment, Trust};
+use crate::messages::{
+    CallError, MemoFate, PayError, PayQuote, Payment, Quote, QuotePayment, Trust,
+};
 
 impl Handler<QuotePayment> for SecureWallet {
     type Result = Reply<Result<Quote, PayError>>;
@@ -152,6 +154,9 @@ impl SecureWallet {
         let deliver = hand_over.is_some();
         let mut paying = Paying::from(record);
         paying.hand_over = hand_over;
+        if !deliver {
+            paying.miss_memo(MemoFate::Lost);
+        }
         let waiting = paying.wait();
         self.payments.insert(id, paying);
         self.keep_at_server(signed, ctx);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use slog::{debug, error, info, warn};
+use slog::{Logger, debug, error, info, warn};
 use tokio::sync::oneshot;
 use wire::secure::{Answer, Call, OrderAnswer, OrderRef, OrderStatus, PayeeAnswer, Problem};
 use wire::text::{Dialect, Reply as TextReply, TextPayment};
@@ -15,7 +15,7 @@ use super::offer::{Decline, Payee, check};
 use super::payment::{Asked, FalseReceipt, RETRY_FIRST, judge};
 use super::store::{Change, KnownPeer};
 use super::{OFFERS_MAX, Reply, SecureWallet};
-use crate::messages::{Offer, OfferAnswer, OfferOrder, OfferUnanswered, WalletNews};
+use crate::messages::{Offer, OfferAnswer, OfferOrder, OfferUnanswered, Proof, WalletNews};
 
 /// How often the server is asked what became of an order that it did not answer, after 1, 2, 4 … seconds:
 /// two minutes in all.
@@ -112,8 +112,7 @@ impl SecureWallet {
                 return match self.take_receipt(&incoming, &receipt) {
                     Ok(()) => PayeeAnswer::Decided(receipt),
                     Err(lie) => {
-                        let reason = format!("the server's receipt is no proof: {lie}");
-                        self.not_received(incoming.order.signed(), reason);
+                        self.distrust(incoming.order.signed(), lie);
                         PayeeAnswer::Unknown
                     }
                 };
@@ -127,7 +126,7 @@ impl SecureWallet {
             Asked::Problem(problem) => problem.to_string(),
             Asked::Unsent(reason) => reason,
         };
-        self.not_received(incoming.order.signed(), reason.clone());
+        ignore(&self.log, incoming.order.signed(), &reason);
         PayeeAnswer::Declined(reason)
     }
 
@@ -135,8 +134,8 @@ impl SecureWallet {
     /// be told something.
     fn look_later(&mut self, incoming: Incoming, looks: u32, ctx: &mut Context<Self>) {
         if looks >= LOOKS_MAX || self.looking >= OFFERS_MAX {
-            let reason = "the server does not say what became of it".to_owned();
-            return self.not_received(incoming.order.signed(), reason);
+            let reason = "the server does not say what became of it";
+            return ignore(&self.log, incoming.order.signed(), reason);
         }
         self.looking += 1;
         let delay: Duration = RETRY_FIRST * (1 << looks);
@@ -157,7 +156,7 @@ impl SecureWallet {
                     _ => return wallet.look_later(incoming, looks + 1, ctx),
                 };
                 if let Some(lie) = lie {
-                    wallet.not_received(incoming.order.signed(), lie.to_string());
+                    wallet.distrust(incoming.order.signed(), lie);
                 }
             }));
         });
@@ -182,11 +181,32 @@ impl SecureWallet {
         receipt: &Receipt,
         number: EntryNumber,
     ) {
+        let Some(proof) = self.keep_received(signed, receipt) else { return };
+        if !self.is_news(number) {
+            return;
+        }
+        let order = &signed.order;
+        info!(self.log, "payment received"; "payer" => %order.payer, "amount" => %order.amount,
+            "order" => %order.id);
+        self.tell(WalletNews::Received {
+            payer: order.payer.clone(),
+            amount: order.amount,
+            memo,
+            order: Some(order.id),
+            proof,
+        });
+    }
+
+    /// Keeps a receipt that was judged to prove a payment to this account; `None` if it is kept already.
+    pub(super) fn keep_received(
+        &mut self,
+        signed: &SignedOrder,
+        receipt: &Receipt,
+    ) -> Option<Proof> {
         let order = &signed.order;
         let kept = self.store.received(&order.server, order.id).unwrap_or_default();
-        let is_kept = kept.iter().any(|receipt| receipt.order() == Some(signed));
-        if is_kept {
-            return;
+        if kept.iter().any(|receipt| receipt.order() == Some(signed)) {
+            return None;
         }
         let mut changes = vec![Change::Received(Box::new(receipt.clone()))];
         // Only the ledger shows that this key has this name; a key that is known already stays.
@@ -199,20 +219,19 @@ impl SecureWallet {
         if let Err(error) = self.store.write(&changes) {
             // The money has come all the same.
             error!(self.log, "a receipt cannot be kept"; "order" => %order.id, "why" => %error);
+            return Some(Proof::NotKept);
         }
-        if !self.is_news(number) {
-            return;
-        }
-        info!(self.log, "payment received"; "payer" => %order.payer, "amount" => %order.amount,
-            "order" => %order.id);
-        self.tell(WalletNews::Received {
-            payer: order.payer.clone(),
-            amount: order.amount,
-            memo,
-            order: Some(order.id),
-        });
+        Some(Proof::Kept)
     }
 
+    /// The server's receipt for an order proves nothing. Who has made the order up is not known either.
+    fn distrust(&self, signed: &SignedOrder, lie: FalseReceipt) {
+        let order = &signed.order;
+        warn!(self.log, "the server's receipt is no proof"; "payer" => %order.payer,
+            "order" => %order.id, "why" => %lie);
+    }
+
+    /// The server has decided an order that its payer has really signed.
     fn not_received(&self, signed: &SignedOrder, reason: String) {
         let order = &signed.order;
         info!(self.log, "payment not received"; "payer" => %order.payer, "order" => %order.id,
@@ -229,14 +248,25 @@ impl SecureWallet {
         if told.order.is_none() {
             return self.receive_by_word(told);
         }
+        self.seek_proof(told, 0, ctx);
+    }
+
+    fn seek_proof(&mut self, told: Told, looks: u32, ctx: &mut Context<Self>) {
         let asked = self.ask_in_background(Call::ReadReceipts { entries: vec![told.number] }, ctx);
-        ctx.spawn(asked.map(|asked, wallet, _| {
+        ctx.spawn(asked.map(move |asked, wallet, ctx| {
             let receipt = Asked::from_link(asked, |answer| match answer {
                 Answer::Receipts(receipts) => Some(receipts.into_iter().next().flatten()),
                 _ => None,
             });
             match receipt {
                 Asked::Answer(receipt) => wallet.receive_by_receipt(told, receipt.as_ref()),
+                _ if looks < LOOKS_MAX && wallet.looking < OFFERS_MAX => {
+                    wallet.looking += 1;
+                    ctx.run_later(RETRY_FIRST * (1 << looks), move |wallet, ctx| {
+                        wallet.looking -= 1;
+                        wallet.seek_proof(told, looks + 1, ctx);
+                    });
+                }
                 // It said so over its own connection; the proof can be had later.
                 _ => wallet.receive_by_word(told),
             }
@@ -247,7 +277,13 @@ impl SecureWallet {
         let Told { payer, amount, number, order } = told;
         if self.is_news(number) {
             info!(self.log, "payment received"; "payer" => %payer, "amount" => %amount);
-            self.tell(WalletNews::Received { payer, amount, memo: None, order });
+            self.tell(WalletNews::Received {
+                payer,
+                amount,
+                memo: None,
+                order,
+                proof: Proof::Word,
+            });
         }
     }
 
@@ -314,19 +350,24 @@ impl Handler<Offer> for SecureWallet {
 impl SecureWallet {
     fn report_text(&self, payment: TextPayment, answer: &OfferAnswer) {
         let TextPayment { payer, amount, .. } = payment;
-        info!(self.log, "a text payment"; "payer" => %payer, "amount" => %amount,
-            "outcome" => ?answer);
-        self.tell(match answer {
-            OfferAnswer::Settled => WalletNews::Received { payer, amount, memo: None, order: None },
-            OfferAnswer::Refused(reason) => {
-                WalletNews::NotReceived { payer, amount, reason: reason.clone() }
-            }
-            OfferAnswer::Unknown => {
-                let reason = "the server did not say what came of it".to_owned();
-                WalletNews::NotReceived { payer, amount, reason }
-            }
-        });
+        if *answer == OfferAnswer::Settled {
+            info!(self.log, "a text payment is received"; "payer" => %payer, "amount" => %amount);
+            let (memo, order, proof) = (None, None, Proof::Word);
+            self.tell(WalletNews::Received { payer, amount, memo, order, proof });
+        } else {
+            // Anybody can have written the line, in anybody's name.
+            debug!(self.log, "a text payment is not received"; "payer" => %payer,
+                "amount" => %amount, "outcome" => ?answer);
+        }
     }
+}
+
+/// Nobody has shown that the payer has anything to do with this order: the key that has signed it
+/// may be a stranger's, so that a person who is told of it could be told anything.
+fn ignore(log: &Logger, signed: &SignedOrder, reason: &str) {
+    let order = &signed.order;
+    debug!(log, "an order to me came to nothing"; "payer" => %order.payer, "order" => %order.id,
+        "amount" => %order.amount, "why" => reason);
 }
 
 /// The ledger's refusal as payers of the text protocol know it.

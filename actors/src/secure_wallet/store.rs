@@ -11,7 +11,7 @@ use wire::secure::OrderProblem;
 use wire::{OrderId, PublicKey, Receipt, SignedOrder, Timestamp, Username, Verdict};
 
 pub use self::redb_store::RedbStore;
-use crate::messages::{PayError, Payment, PaymentState};
+use crate::messages::{MemoFate, PayError, Payment, PaymentState};
 
 /// The most bytes of one record: an order, a memo, a receipt, and what stands around them.
 pub(super) const RECORD_BYTES_MAX: usize =
@@ -181,7 +181,14 @@ impl Outcome {
 fn payment(signed: &SignedOrder, memo: Option<&String>, state: PaymentState) -> Payment {
     let order = &signed.order;
     let (payee, amount) = (order.payee.clone(), order.amount);
-    Payment { id: order.id, payee, amount, memo: memo.cloned(), state }
+    Payment {
+        id: order.id,
+        payee,
+        amount,
+        memo: memo.cloned(),
+        state,
+        memo_fate: MemoFate::Unremarkable,
+    }
 }
 
 impl From<StoreError> for PayError {

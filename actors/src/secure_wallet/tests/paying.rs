@@ -12,7 +12,7 @@ use super::world::{
 };
 use super::{alice_online, calls};
 use crate::messages::{
-    CallError, DeliverError, PayError, PayQuote, PaymentState, QuotePayment, ReadReceipt,
+    CallError, DeliverError, MemoFate, PayError, PayQuote, PaymentState, QuotePayment, ReadReceipt,
     ServerNews, WalletNews,
 };
 
@@ -138,6 +138,30 @@ async fn the_payer_submits_what_the_payee_does_not() {
     }
 }
 
+/// The server is never told a memo: only a payee who was reached has it.
+#[actix::test]
+async fn a_memo_that_did_not_reach_the_payee_is_not_passed_over() {
+    let found = wire::signature::public_key(&key(0xEE));
+    for (bob, fate) in [
+        (Bob::Honest, MemoFate::Unremarkable),
+        (Bob::Says(Ok(PayeeAnswer::Unknown)), MemoFate::Unremarkable),
+        (Bob::Says(Err(DeliverError::Silent("gone".to_owned()))), MemoFate::Unanswered),
+        (Bob::Away, MemoFate::Lost),
+        (Bob::Says(Err(DeliverError::Full)), MemoFate::Lost),
+        (Bob::Says(Err(DeliverError::WrongKey { found })), MemoFate::Lost),
+    ] {
+        let world = World::new();
+        let client = alice_online(&world).await;
+        world.lock().bob = bob.clone();
+        let payment = client.pay("bob", 10).await.expect("paid");
+        assert_eq!((payment.state, payment.memo_fate), (PaymentState::Paid, fate), "{bob:?}");
+        let quote = QuotePayment { payee: name("bob"), amount: Amount::new(1), memo: None };
+        let quote = client.wallet.send(quote).await.expect("the wallet answers").expect("a quote");
+        let payment = client.wallet.send(PayQuote(quote)).await.expect("answers").expect("paid");
+        assert_eq!(payment.memo_fate, MemoFate::Unremarkable, "there is none: {bob:?}");
+    }
+}
+
 #[actix::test]
 async fn somebody_else_at_the_payees_address_is_a_loud_warning() {
     let world = World::new();
@@ -158,6 +182,8 @@ async fn an_open_payee_is_paid_through_the_server() {
     assert_eq!(client.pay("olga", 10).await.expect("paid").state, PaymentState::Paid);
     assert_eq!(world.balance("olga"), GRANT + 10);
     client.delivered.nothing();
+    let fate = client.pay("olga", 1).await.expect("paid").memo_fate;
+    assert_eq!(fate, MemoFate::Lost, "nobody is told what it is for");
 }
 
 #[actix::test]

@@ -13,7 +13,7 @@ use super::super::store::{RedbStore, WalletStore as _};
 use super::store;
 use super::world::{Client, DAWN, Fault, GRANT, World, alice, bob, key, name, server_key};
 use crate::messages::{
-    CallError, ComeOnline, Offer, OfferAnswer, OfferOrder, OfferUnanswered, QuotePayment,
+    CallError, ComeOnline, Offer, OfferAnswer, OfferOrder, OfferUnanswered, Proof, QuotePayment,
     ReadReceipt, ServerNews, Trust, WalletNews,
 };
 
@@ -46,7 +46,12 @@ fn offer(order: &SignedOrder) -> OfferOrder {
 }
 
 fn received(amount: u64, order: Option<OrderId>) -> WalletNews {
-    WalletNews::Received { payer: name("alice"), amount: Amount::new(amount), memo: None, order }
+    news_of(amount, order, Proof::Kept)
+}
+
+fn news_of(amount: u64, order: Option<OrderId>, proof: Proof) -> WalletNews {
+    let (payer, amount) = (name("alice"), Amount::new(amount));
+    WalletNews::Received { payer, amount, memo: None, order, proof }
 }
 
 fn not_received(news: &WalletNews) -> bool {
@@ -111,7 +116,8 @@ async fn what_is_wrong_never_reaches_the_server() {
     client.news.nothing();
 }
 
-/// What the server says, and what the payer and the person are told.
+/// What the server says, and what the payer is told. The person is told nothing: nobody has shown
+/// that the payer has anything to do with it.
 #[actix::test]
 async fn the_payer_is_told_no_more_than_is_known() {
     tokio::time::pause();
@@ -134,7 +140,7 @@ async fn the_payer_is_told_no_more_than_is_known() {
         assert_eq!(take(&client, &order(10, 1)).await, expected, "{says:?}");
         // The wallet may still be looking for what became of it.
         tokio::time::sleep(Duration::from_secs(150)).await;
-        assert!(not_received(&client.news.next().await), "{says:?}");
+        client.news.nothing();
         assert_eq!(world.balance("bob"), GRANT);
     }
 }
@@ -163,7 +169,7 @@ async fn a_false_receipt_is_no_payment() {
     let answer = Answer::Orders(vec![OrderAnswer::Decided { replayed: false, receipt }]);
     world.lock().faults.push(("SubmitOrders", Fault::Says(Ok(answer))));
     assert_eq!(take(&client, &wanted).await, PayeeAnswer::Unknown);
-    assert!(not_received(&client.news.next().await));
+    client.news.nothing();
 }
 
 #[actix::test]
@@ -240,23 +246,74 @@ async fn the_servers_word_of_a_payment_is_proved_and_told_once() {
     }
 }
 
-/// The server cannot give the proof at once: the news is told, and the proof is kept when it comes.
+/// What the server says unasked that alice has paid bob by her first order.
+fn said(paid: &SignedOrder) -> ServerNews {
+    let (payer, amount, order) = (name("alice"), paid.order.amount, Some(paid.order.id));
+    ServerNews::Event(Event::Received { payer, amount, number: EntryNumber::new(3), order })
+}
+
+fn busy() -> (&'static str, Fault) {
+    ("ReadReceipts", Fault::Says(Err(CallError::Problem(Problem::Busy))))
+}
+
+/// The server cannot give the proof at once: it is asked again before anything is told.
 #[actix::test]
-async fn a_proof_that_comes_later_is_kept_without_news() {
+async fn a_proof_is_asked_for_again() {
+    tokio::time::pause();
     let world = World::new();
     let mut client = bob_online(&world, &store()).await;
     let paid = order(10, 1);
     world.lock().submit(alice().public_key(), &paid);
-    let busy = Fault::Says(Err(CallError::Problem(Problem::Busy)));
-    world.lock().faults.push(("ReadReceipts", busy));
-    let (payer, amount, number) = (name("alice"), Amount::new(10), EntryNumber::new(3));
-    let order = Some(paid.order.id);
-    world.tell(ServerNews::Event(Event::Received { payer, amount, number, order }));
-    assert_eq!(client.news.next().await, received(10, order));
-    assert!(matches!(take(&client, &paid).await, PayeeAnswer::Decided(_)));
-    client.news.nothing();
+    world.lock().faults.extend([busy(), busy()]);
+    world.tell(said(&paid));
+    assert_eq!(client.news.next().await, received(10, Some(paid.order.id)));
+    assert!(world.lock().faults.is_empty());
+}
+
+/// It cannot at all: the news says that it is the server's word, and the proof is kept when it comes.
+#[actix::test]
+async fn a_proof_that_comes_later_is_kept_without_news() {
+    tokio::time::pause();
+    let world = World::new();
+    let mut client = bob_online(&world, &store()).await;
+    let paid = order(10, 1);
+    world.lock().submit(alice().public_key(), &paid);
+    world.lock().faults.extend((0..8).map(|_| busy()));
+    world.tell(said(&paid));
+    // Longer than the wallet asks.
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    let id = Some(paid.order.id);
+    assert_eq!(client.news.next().await, news_of(10, id, Proof::Word));
     let receipt = client.wallet.send(ReadReceipt(paid.order.id)).await;
     assert!(receipt.expect("the wallet answers").is_some());
+}
+
+/// A receipt that the disk did not take is none to point at.
+#[actix::test]
+async fn a_receipt_that_is_not_kept_is_not_told_as_one() {
+    let world = World::new();
+    let mut client = bob_online(&world, &store()).await;
+    world.lock().disk_full = true;
+    let order = order(10, 1);
+    assert!(matches!(take(&client, &order).await, PayeeAnswer::Decided(_)));
+    assert_eq!(client.news.next().await, news_of(10, Some(order.order.id), Proof::NotKept));
+}
+
+/// Whoever signs with a key that is not alice's cannot write on bob's screen in her name.
+#[actix::test]
+async fn an_order_by_a_strangers_key_is_no_news() {
+    let world = World::new();
+    let mut client = bob_online(&world, &store()).await;
+    let stranger = key(0xEE);
+    let mut forged = order(999, 1).order;
+    forged.payer_key = wire::signature::public_key(&stranger);
+    for payer in ["alice", "nobody"] {
+        forged.payer = name(payer);
+        let answer = take(&client, &forged.clone().sign(&stranger)).await;
+        assert!(matches!(answer, PayeeAnswer::Declined(_)), "{answer:?}");
+    }
+    assert_eq!(world.lock().submitted.len(), 2);
+    client.news.nothing();
 }
 
 #[actix::test]
@@ -275,10 +332,9 @@ async fn a_text_payment_is_taken_for_me_alone() {
         assert!(same, "{payment}: {answer:?}");
     }
     let (payer, amount) = (name("olga"), Amount::new(10));
-    let news = WalletNews::Received { payer, amount, memo: None, order: None };
+    let news = WalletNews::Received { payer, amount, memo: None, order: None, proof: Proof::Word };
     assert_eq!(client.news.next().await, news);
-    assert!(not_received(&client.news.next().await));
-    assert!(not_received(&client.news.next().await));
+    // Anybody can have written what was refused.
     client.news.nothing();
     let asked = |call: &&Call| matches!(call, Call::SubmitText { .. });
     assert_eq!(world.lock().calls.iter().filter(asked).count(), 3);
@@ -287,6 +343,7 @@ async fn a_text_payment_is_taken_for_me_alone() {
     world.lock().faults.push(("SubmitText", silent));
     let offer = Offer(TextPayment::parse("olga#10#bob").expect("a payment"));
     assert_eq!(client.wallet.send(offer).await, Ok(OfferAnswer::Unknown));
+    client.news.nothing();
 }
 
 /// Without a server nothing is submitted, and the payer may know it.
@@ -299,7 +356,7 @@ async fn who_has_no_server_declines() {
     world.tell(ServerNews::Lost("reset".to_owned()));
     assert!(matches!(client.news.next().await, WalletNews::ServerLost(_)));
     assert!(matches!(take(&client, &order(10, 1)).await, PayeeAnswer::Declined(_)));
-    assert!(not_received(&client.news.next().await));
+    client.news.nothing();
     world.lock().unreachable = false;
     // Who is online comes back without being asked.
     tokio::time::sleep(Duration::from_secs(20)).await;

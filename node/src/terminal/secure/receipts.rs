@@ -4,7 +4,7 @@ use std::path::Path;
 
 use actors::messages::{ReadOwnHistory, ReadReceipt};
 use wire::secure::call::PAGE_ITEMS_MAX;
-use wire::{OrderId, P2pPort};
+use wire::{OrderId, P2pPort, Receipt};
 
 use super::KeyRotation;
 use super::command::IdStart;
@@ -18,6 +18,8 @@ use crate::terminal::view::{self, Failure};
 
 /// Payments among which a receipt is sought: the wallet reads them from its own disk in a moment.
 const PAYMENTS_SOUGHT_MAX: usize = 10_000;
+/// Pages of the history among which an id is sought: as many entries as payments.
+const PAGES_SOUGHT_MAX: u32 = 10;
 /// Payments whose receipts are listed: some screens full.
 const RECEIPTS_LISTED_MAX: usize = 100;
 
@@ -40,11 +42,11 @@ where
             Some(id) => id,
             None => self.find_order(start).await?,
         };
-        let receipt = heard(self.wallet.read_receipt.send(ReadReceipt(id)).await, LOOK)?;
+        let receipt = self.read_receipt(id).await?;
         let receipt = receipt.ok_or_else(|| {
             Failure::new(
                 format!("there is no receipt of {id}"),
-                "'receipts' shows which there are; an open payment has none yet",
+                "'receipts' and 'history' show which there are; an open payment has none yet",
             )
         })?;
         // Without a connection, the server is the one that the order was signed for.
@@ -66,19 +68,36 @@ where
         Ok(text)
     }
 
-    /// The one order whose id begins so: of my own payments, or of what the newest page of the
-    /// history says.
-    async fn find_order(&mut self, start: &IdStart) -> Result<OrderId, Failure> {
-        let payments = self.payments(PAYMENTS_SOUGHT_MAX).await?;
-        let mut found: Vec<OrderId> = payments.iter().map(|payment| payment.id).collect();
-        if self.keys.is_some() {
-            let request = ReadOwnHistory { before: None, limit: PAGE_ITEMS_MAX };
-            let page = ask(&self.wallet.read_history, request, Request::Read).await;
-            // What the wallet itself has is worth looking at without the server, too.
-            let items = page.map(|page| page.items).unwrap_or_default();
-            found.extend(items.iter().filter_map(|item| records::order_of(&item.event)));
+    /// Whether the wallet, which has not connected yet, has the receipt.
+    pub(super) async fn keeps_receipt(&mut self, start: &IdStart) -> Result<bool, Failure> {
+        let id = match start.whole() {
+            Some(id) => Some(id),
+            None => match self.own_orders(start).await?.as_slice() {
+                [id] => Some(*id),
+                _ => None,
+            },
+        };
+        match id {
+            Some(id) => Ok(self.read_receipt(id).await?.is_some()),
+            None => Ok(false),
         }
-        found.retain(|id| start.is_of(id));
+    }
+
+    async fn read_receipt(&mut self, id: OrderId) -> Result<Option<Receipt>, Failure> {
+        heard(self.wallet.read_receipt.send(ReadReceipt(id)).await, LOOK)
+    }
+
+    /// The one order whose id begins so: of my own payments, or of what the history says.
+    async fn find_order(&mut self, start: &IdStart) -> Result<OrderId, Failure> {
+        let mut found = self.own_orders(start).await?;
+        if self.keys.is_some() {
+            match self.orders_of_history(start).await {
+                Ok(more) => found.extend(more),
+                // What the wallet itself has is worth looking at without the server, too.
+                Err(failure) if found.is_empty() => return Err(failure),
+                Err(_) => {}
+            }
+        }
         found.sort_unstable();
         found.dedup();
         match found.as_slice() {
@@ -92,6 +111,28 @@ where
                 "give more of its digits",
             )),
         }
+    }
+
+    async fn own_orders(&mut self, start: &IdStart) -> Result<Vec<OrderId>, Failure> {
+        let payments = self.payments(PAYMENTS_SOUGHT_MAX).await?;
+        let ids = payments.iter().map(|payment| payment.id);
+        Ok(ids.filter(|id| start.is_of(id)).collect())
+    }
+
+    async fn orders_of_history(&mut self, start: &IdStart) -> Result<Vec<OrderId>, Failure> {
+        let mut found = Vec::new();
+        let mut before = None;
+        for _ in 0..PAGES_SOUGHT_MAX {
+            let request = ReadOwnHistory { before, limit: PAGE_ITEMS_MAX };
+            let page = ask(&self.wallet.read_history, request, Request::Read).await?;
+            let ids = page.items.iter().filter_map(|item| records::order_of(&item.event));
+            found.extend(ids.filter(|id| start.is_of(id)));
+            match page.items.last() {
+                Some(last) if page.more => before = Some(last.number),
+                _ => break,
+            }
+        }
+        Ok(found)
     }
 }
 

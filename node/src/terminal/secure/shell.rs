@@ -99,7 +99,7 @@ where
 
     async fn execute(&mut self, command: Command) -> Step<Pending> {
         let mut shown = self.settle_key();
-        if self.keys.is_none() && needs_server(&command) {
+        if self.keys.is_none() && self.needs_server(&command).await? {
             shown.push_str(&self.start().await?);
         }
         if shown.is_empty() {
@@ -371,15 +371,19 @@ where
         self.keys.ok_or_else(|| Failure::new("not connected yet", "write: id"))
     }
 
+    /// Whether it can be done only once the wallet has found its server; what the wallet keeps itself
+    /// can be read without one.
+    async fn needs_server(&mut self, command: &Command) -> Result<bool, Failure> {
+        match command {
+            Command::Payments | Command::Receipts => Ok(false),
+            Command::Receipt { id, .. } => Ok(!self.keeps_receipt(id).await?),
+            _ => Ok(true),
+        }
+    }
+
     pub(super) fn own_name(&self) -> Option<&Username> {
         self.account.as_ref().map(|account| &account.name)
     }
-}
-
-/// Whether it can be done only once the wallet has found its server; what the wallet keeps itself
-/// can be read without one.
-fn needs_server(command: &Command) -> bool {
-    !matches!(command, Command::Payments | Command::Receipts | Command::Receipt { .. })
 }
 
 /// The wallet's answer, or what is to be said in its place.

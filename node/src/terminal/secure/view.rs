@@ -6,7 +6,9 @@
 //! | `records` | payments, history and receipts, as they are listed |
 //! | `warning` | what nobody may overlook |
 
-use actors::messages::{Overview, Payment, PaymentState, Quote, Rotated, Trust, WalletNews};
+use actors::messages::{
+    MemoFate, Overview, Payment, PaymentState, Proof, Quote, Rotated, Trust, WalletNews,
+};
 use wire::secure::{OnlinePeer, OwnAccount};
 use wire::{Amount, OrderId, P2pPort, PublicKey, Refusal, Username};
 use zeroize::Zeroizing;
@@ -112,7 +114,14 @@ pub(super) fn quote(quote: &Quote) -> String {
         Some(_) => "",
         None => ", not on the list of who is online",
     };
-    format!("about to pay {amount} to {name}, {key}{address}{}", with_memo(memo.as_deref()))
+    // Only the payee's own device is told it, over a connection to the payee's key.
+    let lost = match (memo, payee.address, payee.key) {
+        (None, _, _) | (_, Some(_), Some(_)) => "",
+        (_, None, _) => " (the memo will not reach them: they are not reachable now)",
+        (_, Some(_), None) => " (the memo will not reach them: their account has no key)",
+    };
+    let memo = with_memo(memo.as_deref());
+    format!("about to pay {amount} to {name}, {key}{address}{memo}{lost}")
 }
 
 /// The question behind it.
@@ -161,7 +170,8 @@ pub(super) fn paid(payment: &Payment, balance: Option<Amount>) -> Result<String,
             let receipt = short(&payment.id);
             let balance = balance.map(|balance| format!("; balance: {balance}"));
             let balance = balance.unwrap_or_default();
-            Ok(format!("paid {amount} to {payee}; receipt {receipt}{balance}"))
+            let memo = missed_memo(payment.memo_fate);
+            Ok(format!("paid {amount} to {payee}; receipt {receipt}{balance}{memo}"))
         }
         PaymentState::Open => Ok(format!(
             "{}: unknown, checking; do not pay again, 'payments' shows what becomes of it",
@@ -198,10 +208,18 @@ fn out_of_reach(payment: &Payment) -> Failure {
 /// What happened that nobody asked for.
 pub(super) fn news(news: &WalletNews) -> String {
     match news {
-        WalletNews::Received { payer, amount, memo, order } => {
-            let receipt = order.map(|id| format!("; receipt {}", short(&id))).unwrap_or_default();
+        WalletNews::Received { payer, amount, memo, order, proof } => {
             let payer = printable(payer.as_str());
-            format!("received {amount} from {payer}{}{receipt}", with_memo(memo.as_deref()))
+            let received = format!("received {amount} from {payer}{}", with_memo(memo.as_deref()));
+            match (order.map(|id| short(&id)), proof) {
+                // The text protocol has no receipts.
+                (None, _) => received,
+                (Some(id), Proof::Kept) => format!("{received}; receipt {id}"),
+                (Some(id), Proof::NotKept) => format!(
+                    "{received}; its receipt cannot be kept on this disk: 'receipt {id}' asks for it"
+                ),
+                (Some(_), Proof::Word) => format!("the server says: {received}; no receipt yet"),
+            }
         }
         WalletNews::NotReceived { payer, amount, reason } => {
             let payer = printable(payer.as_str());
@@ -212,8 +230,11 @@ pub(super) fn news(news: &WalletNews) -> String {
             format!("{}: unknown, checking ({reason})", named(payment))
         }
         WalletNews::Decided(payment) => match payment.state {
-            PaymentState::Open | PaymentState::OutOfReach | PaymentState::Paid => {
+            PaymentState::Open | PaymentState::OutOfReach => {
                 format!("{}: {}", named(payment), state(payment.state))
+            }
+            PaymentState::Paid => {
+                format!("{}: paid{}", named(payment), missed_memo(payment.memo_fate))
             }
             PaymentState::Refused(_) | PaymentState::Dead(_) => {
                 format!("{}: {}", named(payment), not_moved(payment))
@@ -324,6 +345,14 @@ fn state(state: PaymentState) -> String {
         PaymentState::Paid => "paid".into(),
         PaymentState::Refused(refusal) => format!("refused: {refusal}"),
         PaymentState::Dead(problem) => format!("refused for good: {problem}"),
+    }
+}
+
+const fn missed_memo(fate: MemoFate) -> &'static str {
+    match fate {
+        MemoFate::Unremarkable => "",
+        MemoFate::Unanswered => "; the memo may not have reached them",
+        MemoFate::Lost => "; the memo did not reach them",
     }
 }
 

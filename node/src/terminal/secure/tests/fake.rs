@@ -2,7 +2,8 @@
 
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use actors::messages::{
-    ConnectError, HistoryPage, Overview, PayError, PaymentState, Quote, Rotated, Started, Trust,
+    ConnectError, HistoryPage, MemoFate, Overview, PayError, PaymentState, Proof, Quote, Rotated,
+    Started, Trust,
 };
 use ed25519_zebra::SigningKey;
 use wire::batch::{BatchHeader, Seal};
@@ -24,6 +25,7 @@ pub(super) struct FakeWallet {
     events: Recipient<WalletNews>,
     set: Set,
     account: Option<OwnAccount>,
+    started: bool,
     online: bool,
     changed: PublicKey,
 }
@@ -31,7 +33,7 @@ pub(super) struct FakeWallet {
 impl FakeWallet {
     pub(super) fn new(asked: Asked, events: Recipient<WalletNews>, set: Set) -> Self {
         let account = (set.trouble != Some(Trouble::Stranger)).then(|| own_account("alice"));
-        Self { asked, events, account, online: false, set, changed: key(9) }
+        Self { asked, events, account, started: false, online: false, set, changed: key(9) }
     }
 
     fn note(&self, text: String) {
@@ -84,6 +86,7 @@ answers!(Start => Result<Started, PayError>, |wallet, _start| {
     if wallet.set.trouble == Some(Trouble::Offline) {
         Err(PayError::Connect(ConnectError::Unreachable("refused".into())))
     } else {
+        wallet.started = true;
         let payments = wallet.set.found.clone();
         Ok(Started { server: key(1), key: key(2), account: wallet.account.clone(), payments })
     }
@@ -163,7 +166,7 @@ answers!(PayQuote => Result<Payment, PayError>, |wallet, pay| {
     match payee.name.as_str() {
         "mirror" => {
             let (payer, memo) = (payee.name.clone(), Some("back".to_owned()));
-            wallet.events.do_send(WalletNews::Received { payer, amount, memo, order: None });
+            wallet.events.do_send(WalletNews::Received { payer, amount, memo, order: None, proof: Proof::Word });
         }
         "twin" => wallet.events.do_send(WalletNews::Replaced),
         "dier" => {
@@ -173,7 +176,7 @@ answers!(PayQuote => Result<Payment, PayError>, |wallet, pay| {
         "rotor" => wallet.events.do_send(WalletNews::KeyChanged(key(8))),
         _ => {}
     }
-    let payment = Payment { id: id(7), payee: payee.name, amount, memo, state };
+    let payment = Payment { id: id(7), payee: payee.name, amount, memo, state, memo_fate: MemoFate::Unremarkable };
     wallet.set.kept.push(payment.clone());
     Ok(payment)
 });
@@ -201,7 +204,10 @@ answers!(ReadReceipt => Option<Receipt>, |wallet, read| {
         found if wallet.set.kept.iter().any(|payment| payment.id == found) => {
             Some(receipt_of(found, 1))
         }
-        found if found == id(77) => Some(receipt_of(found, 1)),
+        // The server has these.
+        found if wallet.started && [id(77), id(0xF0000)].contains(&found) => {
+            Some(receipt_of(found, 1))
+        }
         _ => None,
     }
 });
@@ -209,14 +215,18 @@ answers!(ReadReceipt => Option<Receipt>, |wallet, read| {
 answers!(ReadOwnHistory => Result<HistoryPage, PayError>, |wallet, read| {
     wallet.note(format!("history {}", read.limit));
     let payer = name("bob");
-    let events = [
-        HistoryEvent::Received { payer, amount: Amount::new(3), order: Some(id(77)) },
-        HistoryEvent::Opened { grant: Amount::new(1000) },
-    ];
+    let received = |number| {
+        let (payer, order) = (payer.clone(), Some(id(number)));
+        HistoryEvent::Received { payer, amount: Amount::new(3), order }
+    };
+    let (number, events) = match read.before {
+        None => (5, vec![received(77), HistoryEvent::Opened { grant: Amount::new(1000) }]),
+        Some(_) => (4, vec![received(0xF0000)]),
+    };
     let time = Timestamp::new(1_790_000_000_000);
-    let number = EntryNumber::new(5);
+    let number = EntryNumber::new(number);
     let items = events.into_iter().map(|event| HistoryItem { number, time, event });
-    Ok(HistoryPage { items: items.collect(), more: true })
+    Ok(HistoryPage { items: items.collect(), more: read.before.is_none() })
 });
 
 answers!(RotateKey => Result<Rotated, PayError>, |wallet, rotate| {
@@ -273,7 +283,14 @@ fn own_account(who: &str) -> OwnAccount {
 }
 
 pub(super) fn payment(number: u64, payee: &str, state: PaymentState) -> Payment {
-    Payment { id: id(number), payee: name(payee), amount: Amount::new(10), memo: None, state }
+    Payment {
+        id: id(number),
+        payee: name(payee),
+        amount: Amount::new(10),
+        memo: None,
+        state,
+        memo_fate: MemoFate::Unremarkable,
+    }
 }
 
 pub(super) fn dead_payment(number: u64, payee: &str, memo: Option<&str>) -> Payment {

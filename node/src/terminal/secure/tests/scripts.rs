@@ -32,7 +32,7 @@ async fn a_script_of_everything() {
              \x20 bob    127.0.0.1:7002\n\
              \x20 open   127.0.0.1:7003  (no key: anybody may be called so)\n\
              about to pay 10 to bob, key {} (known from before), not on the list of who is online, \
-             memo \"for \\\"lunch\\\"\"\n\
+             memo \"for \\\"lunch\\\"\" (the memo will not reach them: they are not reachable now)\n\
              paid 10 to bob; receipt 0000000000000000…; balance: 990\n\
              balance: 990\n\
              \x20 2026-09-21T14:13:20.000Z  received 3 from bob  0000000000000000…\n\
@@ -188,7 +188,7 @@ async fn what_the_wallet_keeps_is_there_without_a_server() {
     assert_eq!(ran.ended.tally, Tally { commands: 5, failed: 2 }, "{}", ran.err);
     assert_eq!(
         ran.asked,
-        [&format!("receipt {id}"), "start", "start"],
+        [&format!("receipt {id}"), &format!("receipt {id}"), "start", "start"],
         "each command that needs the server tries; no goodbye without a hello"
     );
     assert!(ran.err.starts_with("error: the server cannot be reached: refused\n"), "{}", ran.err);
@@ -202,14 +202,17 @@ async fn receipts_are_found_by_the_beginning_of_their_ids() {
         || vec![payment(0xABCD, "bob", PaymentState::Paid), payment(1, "bob", PaymentState::Paid)];
     let whole = id(0xABCD).to_string();
     let of_history = id(77).to_string();
+    let of_older = id(0xF0000).to_string();
     for (line, sought, failure) in [
         (format!("receipt {whole}"), Some(whole.clone()), None),
         (format!("receipt {}", &whole[..30]), Some(whole.clone()), None),
         (format!("receipt {}…", &whole[..30]), Some(whole.clone()), None),
         // Payments to me are on nobody's list but the history's.
         (format!("receipt {}", &of_history[..31]), Some(of_history.clone()), None),
+        // The newest page of the history is not all of it.
+        (format!("receipt {}", &of_older[..28]), Some(of_older.clone()), None),
         (format!("receipt {of_history}"), Some(of_history.clone()), None),
-        ("receipt 000000".into(), None, Some("3 payments' ids begin with 000000")),
+        ("receipt 000000".into(), None, Some("4 payments' ids begin with 000000")),
         ("receipt abcdef".into(), None, Some("no payment's id begins with abcdef")),
         (format!("receipt {}", id(5)), Some(id(5).to_string()), Some("there is no receipt of")),
     ] {
@@ -222,6 +225,28 @@ async fn receipts_are_found_by_the_beginning_of_their_ids() {
             Some(failure) => assert!(ran.errors()[0].starts_with(failure), "{line}: {}", ran.err),
         }
     }
+}
+
+/// What the wallet does not keep is asked of the server, to which the wallet connects for that.
+#[actix_rt::test]
+async fn a_receipt_that_is_not_kept_is_fetched() {
+    let whole = id(77).to_string();
+    let ran = run_script(Set::default(), &[&format!("receipt {whole}")]).await;
+    assert_eq!(ran.err, "");
+    assert!(ran.out.contains("whose signature is valid"), "{}", ran.out);
+    let read = format!("receipt {whole}");
+    assert_eq!(ran.asked, [&read, "start", &read, "goodbye"]);
+    // By its beginning, which only the history knows.
+    let older = id(0xABCD).to_string();
+    let kept = vec![payment(0xABCD, "bob", PaymentState::Paid)];
+    let line = format!("receipt {}", &older[..30]);
+    let ran = run_script(Set { kept, ..Set::default() }, &[&line]).await;
+    assert_eq!(ran.asked, [format!("receipt {older}"), format!("receipt {older}")], "it is kept");
+    let ran = run_script(Set::default(), &["receipt 000000000000"]).await;
+    assert_eq!(ran.errors(), ["2 payments' ids begin with 000000000000"]);
+    assert_eq!(ran.asked, ["start", "history 1000", "history 1000", "goodbye"]);
+    let ran = run_script(Set::default(), &[&format!("receipt {}", &whole[..31])]).await;
+    assert_eq!(ran.asked[3..], [&read, "goodbye"]);
 }
 
 /// Nothing that is not proven is shown as a receipt, let alone handed on as one.

@@ -32,9 +32,12 @@ pub(in crate::terminal::secure) fn receipts(all: &[Payment]) -> String {
     let has_receipt =
         |payment: &&Payment| matches!(payment.state, PaymentState::Paid | PaymentState::Refused(_));
     let decided: Vec<Payment> = all.iter().filter(has_receipt).cloned().collect();
-    let list =
-        if decided.is_empty() { "none of payments by you".into() } else { payments(&decided) };
-    format!("{}\n'history' shows the ids of payments to you", list.trim_end())
+    let list = if decided.is_empty() { "  none".into() } else { payments(&decided) };
+    format!(
+        "receipts of payments by you:\n{}\n'history' shows the ids of payments to you, and \
+         'receipt ID' has their receipts",
+        list.trim_end()
+    )
 }
 
 /// One line an entry, newest first.

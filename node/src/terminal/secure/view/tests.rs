@@ -18,7 +18,14 @@ fn id() -> OrderId {
 
 fn payment(state: PaymentState) -> Payment {
     let memo = Some("a \"b\"\u{1b}".to_owned());
-    Payment { id: id(), payee: name("bo\u{202e}b"), amount: Amount::new(10), memo, state }
+    Payment {
+        id: id(),
+        payee: name("bo\u{202e}b"),
+        amount: Amount::new(10),
+        memo,
+        state,
+        memo_fate: MemoFate::Unremarkable,
+    }
 }
 
 #[test]
@@ -37,9 +44,15 @@ fn a_quote_says_whom_and_how_sure_that_is() {
         quoted(Some(bob), Trust::New, false, Some("x\", key forged\n")),
         format!(
             "about to pay 10 to bob, key {bob} (seen for the first time), not on the list of who \
-             is online, memo \"x\\\", key forged\\n\""
+             is online, memo \"x\\\", key forged\\n\" (the memo will not reach them: they are not \
+             reachable now)"
         )
     );
+    let told = quoted(Some(bob), Trust::Known, true, Some("lunch"));
+    assert!(told.ends_with("(known from before), memo \"lunch\""), "{told}");
+    let untold = quoted(None, Trust::NoKey, true, Some("lunch"));
+    let why = "memo \"lunch\" (the memo will not reach them: their account has no key)";
+    assert!(untold.ends_with(why), "{untold}");
     let nobody_is_sure =
         "about to pay 10 to bob, an account without a key: nobody can be sure who that is";
     assert_eq!(quoted(None, Trust::NoKey, true, None), nobody_is_sure);
@@ -53,6 +66,13 @@ fn outcomes_of_payments() {
     assert_eq!(
         told(PaymentState::Paid, Some(990)),
         Ok("paid 10 to bo\\u{202e}b; receipt 01a0c45993c0c5c6…; balance: 990".into())
+    );
+    let lost = Payment { memo_fate: MemoFate::Lost, ..payment(PaymentState::Paid) };
+    assert_eq!(
+        paid(&lost, Some(Amount::new(990))),
+        Ok("paid 10 to bo\\u{202e}b; receipt 01a0c45993c0c5c6…; balance: 990; the memo did not \
+            reach them"
+            .into())
     );
     assert_eq!(
         told(PaymentState::Paid, None),
@@ -86,18 +106,29 @@ fn outcomes_of_payments() {
 #[test]
 fn events() {
     let (payer, amount) = (name("al\u{202e}ice"), Amount::new(3));
-    let received = |memo: Option<&str>, order| WalletNews::Received {
+    let received = |memo: Option<&str>, order, proof| WalletNews::Received {
         payer: payer.clone(),
         amount,
         memo: memo.map(str::to_owned),
         order,
+        proof,
     };
     let shown = "payment of 10 to bo\\u{202e}b (01a0c45993c0c5c6…)";
     for (event, expected) in [
-        (received(None, None), "received 3 from al\\u{202e}ice".to_owned()),
+        (received(None, None, Proof::Word), "received 3 from al\\u{202e}ice".to_owned()),
         (
-            received(Some("\u{1b}[2J"), Some(id())),
+            received(Some("\u{1b}[2J"), Some(id()), Proof::Kept),
             "received 3 from al\\u{202e}ice, memo \"\\u{1b}[2J\"; receipt 01a0c45993c0c5c6…".into(),
+        ),
+        (
+            received(None, Some(id()), Proof::NotKept),
+            "received 3 from al\\u{202e}ice; its receipt cannot be kept on this disk: \
+             'receipt 01a0c45993c0c5c6…' asks for it"
+                .into(),
+        ),
+        (
+            received(None, Some(id()), Proof::Word),
+            "the server says: received 3 from al\\u{202e}ice; no receipt yet".into(),
         ),
         (
             WalletNews::NotReceived { payer: payer.clone(), amount, reason: "no\u{7}\n".into() },
@@ -108,6 +139,13 @@ fn events() {
             format!("{shown}: unknown, checking (lost)"),
         ),
         (WalletNews::Decided(payment(PaymentState::Paid)), format!("{shown}: paid")),
+        (
+            WalletNews::Decided(Payment {
+                memo_fate: MemoFate::Unanswered,
+                ..payment(PaymentState::Paid)
+            }),
+            format!("{shown}: paid; the memo may not have reached them"),
+        ),
         (
             WalletNews::Decided(payment(PaymentState::Dead(OrderProblem::Expired))),
             format!("{shown}: refused for good: the order has expired; nothing was moved"),
@@ -159,7 +197,9 @@ fn lists() {
     assert_eq!(records::payments(&[]), "no payments yet");
     let receipts = records::receipts(&payments);
     assert_eq!(receipts.matches("01a0c45993c0c5c6…").count(), 1, "open ones have none: {receipts}");
-    assert!(records::receipts(&payments[..1]).starts_with("none of payments by you\n"));
+    assert!(
+        records::receipts(&payments[..1]).starts_with("receipts of payments by you:\n  none\n")
+    );
     let happened = [
         HistoryEvent::Paid { payee: name("bob"), amount: Amount::new(10), order: id() },
         HistoryEvent::Received { payer: name("bob"), amount: Amount::new(3), order: None },
