@@ -103,7 +103,8 @@ impl State {
     /// no order is that expires before `now`, whatever the clock says.
     ///
     /// Nothing else that the rules decide depends on when it is called: an order whose time is over has
-    /// expired whether it is remembered or not.
+    /// expired whether it is remembered or not. It is as if all were forgotten at once; but where they
+    /// are many, the room that they take becomes free bit by bit.
     pub fn forget_expired_orders(&mut self, now: Timestamp) {
         self.orders.forget_expired(now);
     }
@@ -172,8 +173,8 @@ impl State {
     }
 
     /// The orders that are remembered, in no order.
-    pub fn orders(&self) -> impl ExactSizeIterator<Item = DecidedOrder> {
-        self.orders.iter()
+    pub fn orders(&self) -> Vec<DecidedOrder> {
+        self.orders.to_vec()
     }
 
     /// The account with this number.

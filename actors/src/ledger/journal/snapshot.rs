@@ -63,7 +63,7 @@ impl Snapshot {
             bytes,
             account_count: accounts.len() as u64,
             retired_key_count: retired_keys.len() as u64,
-            orders: state.orders().collect(),
+            orders: state.orders(),
             next_entry: state.next_entry(),
             server: *server,
         }

@@ -1,5 +1,6 @@
 //! The orders that are decided and whose time is not over: what keeps one from being settled twice.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use wire::{AccountId, EntryNumber, OrderHash, OrderId, Timestamp};
@@ -7,6 +8,19 @@ use wire::{AccountId, EntryNumber, OrderHash, OrderId, Timestamp};
 /// How many orders are remembered: at some 200 bytes each, 1.6 GiB. That is as many as the server may
 /// decide within the time for which they are valid; when it is reached, more are turned away as busy.
 pub(super) const RECENT_ORDERS_MAX: usize = 1 << 23;
+
+/// How many of them may be one payer's, so that none turns the others away: a 128th of all. Orders that
+/// are valid for ten minutes, as the wallet makes them, may come at 109 a second, and those that are for
+/// a day every 1.3 seconds; what a payer signs beyond that is turned away as busy.
+pub(super) const ORDERS_PER_PAYER_MAX: u32 = 1 << 16;
+
+/// How many expired orders are forgotten in one turn of the ledger: at some 1 µs each, 4 ms. All of them
+/// may expire at the same moment, and to forget them at once would hold everybody up for seconds.
+const FORGET_AT_ONCE: usize = 1 << 12;
+
+/// How many expired orders are forgotten for each that is remembered: more than one, so that those that
+/// are left become fewer, however many orders one turn decides.
+const FORGET_FOR_EACH: usize = 2;
 
 /// An order that was decided, as far as it is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +42,22 @@ pub(super) struct RecentOrder {
     pub(super) decided: EntryNumber,
 }
 
-/// Orders by payer and id, and by when their time is over.
+/// Orders by payer and id, and by when their time is over. Expired ones are hidden at once and forgotten
+/// bit by bit: until then they only take room.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecentOrders {
     orders: HashMap<(AccountId, OrderId), RecentOrder>,
     /// Ids begin with the time up to which they are valid, so they are in its order.
     by_expiry: BTreeSet<(OrderId, AccountId)>,
-    /// Orders whose time was over before this are not remembered.
+    /// How many of them are a payer's; none is 0.
+    by_payer: HashMap<AccountId, u32>,
+    /// Orders whose time was over before this are hidden.
     since: Timestamp,
 }
 
 impl RecentOrders {
     pub(super) fn find(&self, payer: AccountId, id: OrderId) -> Option<&RecentOrder> {
-        self.orders.get(&(payer, id))
+        self.find_valid(payer, id, self.since)
     }
 
     /// The same, unless the order's time is over: what is found must not depend on when it is
@@ -51,17 +68,24 @@ impl RecentOrders {
         id: OrderId,
         now: Timestamp,
     ) -> Option<&RecentOrder> {
-        self.find(payer, id).filter(|_| id.not_after() >= now)
+        let found = self.orders.get(&(payer, id));
+        found.filter(|_| id.not_after() >= now.max(self.since))
     }
 
+    /// Remembers an order, even if there is no room: what is written down has happened.
     pub(super) fn insert(&mut self, order: DecidedOrder) {
         let DecidedOrder { payer, id, hash, decided } = order;
-        self.orders.insert((payer, id), RecentOrder { hash, decided });
-        self.by_expiry.insert((id, payer));
+        self.forget_some(FORGET_FOR_EACH);
+        if self.orders.insert((payer, id), RecentOrder { hash, decided }).is_none() {
+            self.by_expiry.insert((id, payer));
+            *self.by_payer.entry(payer).or_default() += 1;
+        }
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.orders.len() >= RECENT_ORDERS_MAX
+    /// Whether one more order of this payer may be remembered.
+    pub(super) fn has_room(&self, payer: AccountId) -> bool {
+        let of_payer = self.by_payer.get(&payer).copied().unwrap_or_default();
+        of_payer < ORDERS_PER_PAYER_MAX && self.orders.len() < RECENT_ORDERS_MAX
     }
 
     /// The least moment up to which an order must be valid, so that it is known whether it was decided.
@@ -69,32 +93,52 @@ impl RecentOrders {
         self.since
     }
 
+    /// Hides all orders whose time was over before `now`, and forgets some of those that are hidden.
     pub(super) fn forget_expired(&mut self, now: Timestamp) {
         self.since = self.since.max(now);
-        while let Some(&(id, payer)) = self.by_expiry.first()
-            && id.not_after() < now
-        {
+        self.forget_some(FORGET_AT_ONCE);
+    }
+
+    fn forget_some(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(&(id, payer)) = self.by_expiry.first() else { return };
+            if id.not_after() >= self.since {
+                return;
+            }
             self.by_expiry.pop_first();
             self.orders.remove(&(payer, id));
+            if let Entry::Occupied(mut count) = self.by_payer.entry(payer) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
         }
     }
 
-    /// All of them, in no order.
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = DecidedOrder> {
-        let orders = self.orders.iter();
-        orders.map(|(&(payer, id), &RecentOrder { hash, decided })| DecidedOrder {
-            payer,
-            id,
-            hash,
-            decided,
-        })
+    /// All that are not hidden, in no order.
+    pub(super) fn to_vec(&self) -> Vec<DecidedOrder> {
+        let mut orders = Vec::with_capacity(self.orders.len());
+        orders.extend(self.visible().map(|(&(payer, id), &RecentOrder { hash, decided })| {
+            DecidedOrder { payer, id, hash, decided }
+        }));
+        orders
+    }
+
+    fn visible(&self) -> impl Iterator<Item = (&(AccountId, OrderId), &RecentOrder)> {
+        self.orders.iter().filter(|((_, id), _)| id.not_after() >= self.since)
     }
 }
 
+/// Equal if they show the same, whatever they still have to forget.
 impl PartialEq for RecentOrders {
     fn eq(&self, other: &Self) -> bool {
-        self.orders == other.orders
+        self.visible().count() == other.visible().count()
+            && self.visible().all(|(&(payer, id), order)| other.find(payer, id) == Some(order))
     }
 }
 
 impl Eq for RecentOrders {}
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ impl State {
         // Not below what is forgotten, which may have been decided.
         let now = terms.now.max(self.orders.since());
         check_validity(order, now).map_err(Outcome::NotTaken)?;
-        if self.orders.is_full() {
+        if !self.orders.has_room(payer) {
             return Err(Outcome::NotTaken(OrderProblem::Busy));
         }
         let (amount, payee) = (order.amount, self.creditor_of(payer, order));

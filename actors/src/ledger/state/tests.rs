@@ -40,7 +40,7 @@ fn parts(state: &State) -> Parts {
     Parts {
         accounts: state.accounts().to_vec(),
         retired_keys: state.retired_keys().to_vec(),
-        orders: state.orders().collect(),
+        orders: state.orders(),
         next_entry: state.next_entry(),
     }
 }

@@ -6,6 +6,7 @@ use wire::{KeyChange, OrderId, Signature, SignedOrder, VerifiedOrder};
 use super::*;
 
 mod key_changes;
+mod remembering;
 mod replaying;
 
 const ALICE: u64 = 0;
