@@ -30,6 +30,7 @@
 //! | `reading` | following the journal |
 //! | `proofs` | batches that receipts are made of |
 //! | `queries` | questions under way |
+//! | `turns` | whose question is worked at next |
 //! | `kept` | the file of open orders |
 //! | `database` | opening files, damaged ones too |
 
@@ -41,8 +42,8 @@ mod proofs;
 mod queries;
 mod reading;
 mod record;
+mod turns;
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,7 @@ use self::kept::KeptOrders;
 pub use self::kept::{OPEN_ORDERS_MAX, OPEN_ORDERS_PER_ACCOUNT_MAX};
 use self::queries::{Fault, Query, ReceiptSearch, Reply};
 use self::reading::Reading;
+use self::turns::{Turns, Waiting};
 use crate::ledger::journal::Storage;
 use crate::messages::{
     ArchiveUnavailable, FindReceipts, HistoryPage, JournalGrew, KeepOrder, ReadHistory,
@@ -75,9 +77,9 @@ pub const OPEN_ORDERS_FILE: &str = "open-orders.redb";
 /// Questions that may wait; one more is [`ArchiveUnavailable::Busy`]. The largest takes 20 KiB: 20 MiB.
 const QUERIES_WAITING_MAX: usize = 1024;
 
-/// Of those that wait, so many are worked at in turn, so that one that reads many batches does not hold up
-/// the others. Each may hold as many receipts as there are in a call: 1 MiB, 8 MiB in all.
-const QUERIES_IN_TURN_MAX: usize = 8;
+/// Questions that need no batch of the journal and are answered between two that do: at some 1 ms for a
+/// long page, they take no longer than the batch.
+const SHORT_QUERIES_AT_ONCE: usize = 16;
 
 /// Orders that may wait to be kept with the next sync; one more is [`ArchiveUnavailable::Busy`]. One
 /// takes less than 1 KiB.
@@ -108,16 +110,10 @@ pub struct Archive {
     /// As far as the index goes before it rests.
     goal: EntryNumber,
     resting: bool,
-    queries: VecDeque<Waiting>,
+    queries: Turns,
     keeps: Vec<(KeepOrder, Reply<()>)>,
     turn_scheduled: bool,
     log: Logger,
-}
-
-/// A question, and how far the index must go before it is answered.
-struct Waiting {
-    behind: EntryNumber,
-    query: Query,
 }
 
 impl Archive {
@@ -142,7 +138,7 @@ impl Archive {
             durable,
             goal: durable,
             resting: false,
-            queries: VecDeque::new(),
+            queries: Turns::default(),
             keeps: Vec::new(),
             turn_scheduled: false,
             log,
@@ -159,7 +155,7 @@ impl Archive {
         match self.room_for_query() {
             Ok(()) => {
                 self.goal = self.durable;
-                self.queries.push_back(Waiting { behind: self.durable, query: make(reply) });
+                self.queries.push(Waiting { behind: self.durable, query: make(reply) });
                 self.schedule_turn(ctx);
             }
             Err(unavailable) => {
@@ -193,10 +189,9 @@ impl Archive {
     }
 
     fn has_work(&self) -> bool {
-        let indexed = self.reading.as_ref().map(|reading| reading.index.next_entry());
         !self.keeps.is_empty()
             || !self.queries.is_empty()
-            || indexed.is_some_and(|indexed| indexed < self.goal)
+            || self.indexed().is_some_and(|indexed| indexed < self.goal)
     }
 
     /// Does one piece of each kind of work.
@@ -204,7 +199,7 @@ impl Archive {
         self.keep_orders();
         if let Some(reading) = &mut self.reading {
             match reading.catch_up(self.goal) {
-                Ok(()) => self.work_at_query(),
+                Ok(()) => self.work_at_queries(),
                 Err(Fault::Journal(error)) => self.give_up(&error),
                 Err(fault) => self.recover(fault),
             }
@@ -230,27 +225,36 @@ impl Archive {
         }
     }
 
-    /// Works at one question whose entries are indexed. If it is not done, the others that are in turn
-    /// come before it.
-    fn work_at_query(&mut self) {
+    /// Answers some short questions whose entries are indexed, and does one piece of a search.
+    fn work_at_queries(&mut self) {
+        for _ in 0..SHORT_QUERIES_AT_ONCE {
+            let Some(indexed) = self.indexed() else { return };
+            let Some(question) = self.queries.next_short(indexed) else { break };
+            self.work_at(question);
+        }
+        if let Some(indexed) = self.indexed()
+            && let Some(search) = self.queries.next_search(indexed)
+        {
+            self.work_at(search);
+        }
+    }
+
+    fn work_at(&mut self, Waiting { behind, query }: Waiting) {
         let Some(reading) = &mut self.reading else { return };
-        let indexed = reading.index.next_entry();
-        let mut in_turn = self.queries.iter().take(QUERIES_IN_TURN_MAX);
-        let place = in_turn.position(|waiting| waiting.behind <= indexed);
-        let Some(waiting) = place.and_then(|place| self.queries.remove(place)) else { return };
-        let Waiting { behind, query } = waiting;
         match query.work(reading, self.kept.as_ref()) {
             Ok(None) => {}
-            Ok(Some(query)) => {
-                let last = self.queries.len().min(QUERIES_IN_TURN_MAX - 1);
-                self.queries.insert(last, Waiting { behind, query });
-            }
+            Ok(Some(search)) => self.queries.put_back(Waiting { behind, query: search }),
             // One bad batch is no reason to refuse those who ask for others.
             Err(fault @ Fault::Journal(_)) => {
                 error!(self.log, "a receipt cannot be made"; "error" => %fault);
             }
             Err(fault) => self.recover(fault),
         }
+    }
+
+    /// The entry behind the last one that is indexed.
+    fn indexed(&self) -> Option<EntryNumber> {
+        self.reading.as_ref().map(|reading| reading.index.next_entry())
     }
 
     /// Does without what has failed, or with another one in its place.

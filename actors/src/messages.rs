@@ -303,7 +303,7 @@ pub struct FindReceipts {
 /// An entry that is sought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sought {
-    /// By its number.
+    /// By its number: found if it is in the history of the account that asks.
     Entry(EntryNumber),
     /// The one that decided an order.
     Order {

@@ -198,6 +198,16 @@ impl Index {
         Ok(opened < entry.get() && found == name.as_str())
     }
 
+    /// Whether this entry is in this account's history.
+    pub(super) fn is_in_history(
+        &self,
+        account: AccountId,
+        entry: EntryNumber,
+    ) -> Result<bool, redb::Error> {
+        let history = self.database.begin_read()?.open_table(HISTORY)?;
+        Ok(history.get((account.get(), entry.get()))?.is_some())
+    }
+
     /// A page of an account's history, newest first.
     pub(super) fn history(
         &self,

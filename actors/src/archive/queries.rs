@@ -39,6 +39,15 @@ pub(super) enum Query {
 }
 
 impl Query {
+    /// Who asks.
+    pub(super) const fn account(&self) -> AccountId {
+        match self {
+            Self::Receipts(ReceiptSearch { account, .. }, _)
+            | Self::History(ReadHistory { account, .. }, _)
+            | Self::OpenOrders(ReadOpenOrders { account, .. }, _) => *account,
+        }
+    }
+
     /// Does one piece of it, and gives back the question unless it is answered.
     ///
     /// # Errors
@@ -113,7 +122,7 @@ impl ReceiptSearch {
             left
         } else {
             found.resize(sought.len(), None);
-            left.insert(locate(sought, index)?)
+            left.insert(locate(*account, sought, index)?)
         };
         if let Some(mut next) = left.pop()
             && let Some(at) = index.batch_of(next.entry)?
@@ -135,11 +144,17 @@ impl ReceiptSearch {
     }
 }
 
-fn locate(sought: &[Sought], index: &Index) -> Result<Vec<Located>, redb::Error> {
+/// Where the entries are for which this account may get a receipt. Batches are not read for others: anybody
+/// may ask for any number. The id of an order is known to its parties alone.
+fn locate(
+    account: AccountId,
+    sought: &[Sought],
+    index: &Index,
+) -> Result<Vec<Located>, redb::Error> {
     let mut located = Vec::with_capacity(sought.len());
     for (place, sought) in sought.iter().enumerate() {
         let entry = match *sought {
-            Sought::Entry(entry) => Some(entry),
+            Sought::Entry(entry) => index.is_in_history(account, entry)?.then_some(entry),
             Sought::Order { payer, id } => index.decision(payer, id)?,
         };
         located.extend(entry.map(|entry| Located { entry, place }));

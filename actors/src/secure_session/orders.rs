@@ -234,9 +234,9 @@ impl Recalled {
 /// Where the archive has the receipt of an order, and whether it is known to be decided.
 fn place(id: OrderId, found: &Outcome) -> Option<(Sought, bool)> {
     match *found {
-        Outcome::FoundOrder { decided: Some(number), .. } => Some((Sought::Entry(number), true)),
-        Outcome::FoundOrder { payer: Some(payer), .. } => {
-            Some((Sought::Order { payer, id }, false))
+        // Not by the entry: one that refuses an order is not in its payee's history.
+        Outcome::FoundOrder { payer: Some(payer), decided, .. } => {
+            Some((Sought::Order { payer, id }, decided.is_some()))
         }
         _ => None,
     }

@@ -76,6 +76,28 @@ async fn whoever_takes_a_name_later_was_not_the_payee() {
     assert!(archive.receipts(ALICE, vec![by_order(ALICE, &too_early)]).await[0].is_some());
 }
 
+/// The story: mallory asks for the entries of others, a batch each, and the archive reads and hashes batches
+/// of megabytes only to find that they do not concern her.
+#[actix::test]
+async fn no_batch_is_read_for_whom_it_does_not_concern() {
+    let refusal = order(ALICE, BOB, 99, 1);
+    let dir = Dir::new();
+    let mut book = Book::new();
+    book.write(&openings());
+    book.begin_segment();
+    let first = book.write(&[paid_by_text(OTTO, BOB, 1), refused(ALICE, refusal.clone())]).get();
+    let archive = dir.start(&book);
+    assert_eq!(archive.numbers(BOB).await, [first, BOB.get()]);
+    book.storage.remove(&segment_name(2)).expect("it is there");
+    for (account, number) in [(MALLORY, first), (MALLORY, first + 1), (ALICE, first)] {
+        assert_eq!(archive.receipts(account, by_entry([number])).await, [None]);
+    }
+    // It is not there any more for those who may have it.
+    let sought = by_entry([first]);
+    let unread = archive.ask(FindReceipts { account: BOB, sought }).await;
+    assert_eq!(unread, Err(ArchiveUnavailable::Gone));
+}
+
 #[actix::test]
 async fn many_batches_are_read_for_one_question_and_others_come_between() {
     let dir = Dir::new();
