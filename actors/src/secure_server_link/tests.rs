@@ -319,7 +319,8 @@ async fn what_nobody_asked_for_goes_to_the_wallet() {
     assert_eq!(stage.news.next().await, ServerNews::Event(Event::Replaced));
 }
 
-/// Events that come in one read are heard one after the other, also when the connection ends with it.
+/// Events that come in one read are heard one after the other, also if the connection ends with
+/// it.
 #[actix::test]
 async fn no_event_of_a_read_is_lost() {
     let event = |number| {
