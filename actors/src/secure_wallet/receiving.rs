@@ -198,11 +198,7 @@ impl SecureWallet {
     }
 
     /// Keeps a receipt that was judged to prove a payment to this account; `None` if it is kept already.
-    pub(super) fn keep_received(
-        &mut self,
-        signed: &SignedOrder,
-        receipt: &Receipt,
-    ) -> Option<Proof> {
+    fn keep_received(&mut self, signed: &SignedOrder, receipt: &Receipt) -> Option<Proof> {
         let order = &signed.order;
         let kept = self.store.received(&order.server, order.id).unwrap_or_default();
         if kept.iter().any(|receipt| receipt.order() == Some(signed)) {
