@@ -256,10 +256,6 @@ mod tests {
         opened.map(|keyring| (keyring, words))
     }
 
-    fn show_nobody(_: &RecoveryPhrase) -> io::Result<()> {
-        Ok(())
-    }
-
     /// A person who types these passphrases.
     struct Typist {
         answers: Vec<&'static str>,
@@ -287,7 +283,7 @@ mod tests {
     ) -> (Result<Keyring, ProfileError>, usize, usize) {
         let mut typist = Typist { answers: answers.to_vec(), complaints: 0 };
         let dir = directory(config.path());
-        let opened = Keyring::open(dir, &Sources::default(), &mut typist, show_nobody);
+        let opened = Keyring::open(dir, &Sources::default(), &mut typist, |_| Ok(()));
         (opened, typist.answers.len(), typist.complaints)
     }
 
@@ -306,7 +302,7 @@ mod tests {
         // Whoever is no person would say the same again.
         let environment = Some(Zeroizing::new(b"horse".to_vec()));
         let sources = Sources { environment, ..Sources::default() };
-        let opened = Keyring::open(directory(config.path()), &sources, &mut Nobody, show_nobody);
+        let opened = Keyring::open(directory(config.path()), &sources, &mut Nobody, |_| Ok(()));
         assert!(matches!(opened, Err(ProfileError::KeyFile(_))));
     }
 
@@ -353,7 +349,7 @@ mod tests {
         let config = config_dir();
         open(&config).expect("a new key");
         let silent = Sources::default();
-        let opened = Keyring::open(directory(config.path()), &silent, &mut Nobody, show_nobody);
+        let opened = Keyring::open(directory(config.path()), &silent, &mut Nobody, |_| Ok(()));
         let error = opened.err().expect("somebody may have put it there");
         assert!(error.to_string().contains("not encrypted"), "{error}");
         assert!(error.hint().contains("--no-passphrase"), "{}", error.hint());
