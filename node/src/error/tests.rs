@@ -67,16 +67,6 @@ fn each_failure_has_its_code_one_line_and_one_hint() {
             6,
             "error: cannot open the journal in /data: segment 3: version 9",
         ),
-        (
-            Error::OnlyRestored(ConnectError::Unreachable("refused".into()).into()),
-            7,
-            "error: the key is restored, but the server cannot be reached: refused",
-        ),
-        (
-            Error::OnlyRestored(ConnectError::Refused(Problem::KeyRetired).into()),
-            1,
-            "error: the key is restored, but the server refused the connection: the account has another key",
-        ),
         (Error::OutcomesUnknown { payments: 2 }, 1, "error: payments whose outcome is unknown: 2"),
         (
             Error::ServerUnreachable { address: "127.0.0.1:1".into(), source: denied() },
@@ -157,4 +147,28 @@ fn a_cause_cannot_draw_on_the_screen() {
     let text = report(&Error::JournalDamaged { path: "/d".into(), cause });
     assert!(!text.contains('\u{1b}'), "{text:?}");
     assert_eq!(text.lines().count(), 2, "{text:?}");
+}
+
+#[test]
+fn who_has_restored_a_key_learns_that_it_is_there_whatever_the_server_says() {
+    for (why, code, line, hint) in [
+        (
+            ConnectError::Unreachable("refused".into()),
+            7,
+            "error: the key is restored, but the server cannot be reached: refused\n",
+            "hint: nothing need be restored again",
+        ),
+        (
+            ConnectError::Refused(Problem::KeyRetired),
+            1,
+            "error: the key is restored, but the server refused the connection: the account has \
+             another key\n",
+            "hint: another key has taken its place",
+        ),
+    ] {
+        let error = Error::OnlyRestored(why.into());
+        let text = report(&error);
+        assert_eq!(error.exit_code(), code, "{text}");
+        assert!(text.starts_with(line) && text.contains(hint), "{text}");
+    }
 }
