@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::client::Shown;
 use crate::process::{Ended, Program, Server};
-use crate::profile::{Profile, words};
+use crate::profile::{Profile, words, words_behind};
 
 /// What a client gets to see in a test: an unencrypted key, and a free port for peers.
 const PLAIN: [&str; 3] = ["--no-passphrase", "--p2p-port", "0"];
@@ -296,11 +296,7 @@ impl Person {
     #[track_caller]
     pub fn begin_rotation(&mut self) -> String {
         self.type_line("rotate-key");
-        self.program.line_with("The words of the new key");
-        self.expect("");
-        let words = self.program.line().trim().to_owned();
-        assert_eq!(words.split(' ').count(), 24, "the words of a key");
-        words
+        words_behind(&self.program, "The words of the new key")
     }
 
     /// Leaves, and expects the exit code 0. Returns the profile, and what nobody had read.

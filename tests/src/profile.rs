@@ -107,7 +107,16 @@ impl Profile {
 /// If they are not shown.
 #[track_caller]
 pub fn words(program: &Program) -> String {
-    program.error_line_with("These 24 words restore it");
+    words_behind(program, "These 24 words restore it")
+}
+
+/// The words behind a line on the standard error that holds this.
+///
+/// # Panics
+/// If they are not shown.
+#[track_caller]
+pub fn words_behind(program: &Program, line: &str) -> String {
+    program.error_line_with(line);
     assert_eq!(program.error_line_with(""), "");
     let lines: Vec<_> = (0..4).map(|_| program.error_line_with("").trim().to_owned()).collect();
     let words = lines.join(" ");

@@ -280,12 +280,13 @@ fn a_client_that_never_reads_is_not_read_from() {
     wait_for_list(&mut honest, &["honest#127.0.0.1#5001"]);
 }
 
-/// Protects the same where answers go to a client that did not ask, the payer: one that never reads
-/// is closed when too much waits for it, and its money is safe.
+/// Protects the same where answers go to a client that did not ask, the payer: what it never reads is
+/// left out when too much waits for it, so that others can neither fill the server's memory by it nor end
+/// its session, and its money is safe.
 #[test]
-fn a_payer_that_never_reads_is_closed() {
+fn a_payer_that_never_reads_takes_no_memory() {
     const MEMORY_KIB_MAX: u64 = 32 << 10;
-    const REQUESTS_MAX: usize = 4_000_000;
+    const ROUNDS: usize = 50;
     const REQUESTS: usize = 20_000;
     let (_data, server) = start(&["--text-dialect", "ta2021"]);
     let mut honest = Connection::log_in(server.address, "honest", 5001);
@@ -293,11 +294,10 @@ fn a_payer_that_never_reads_is_closed() {
     let mut deaf = Connection::open_with_small_window(server.address);
     deaf.register_and_log_in("deaf", 5002);
     let before = memory_kib(&server);
-    let mut asked = 0;
-    while online(&mut honest).len() == 2 {
-        assert!(asked < REQUESTS_MAX, "the server keeps all that {asked} requests have made");
+    // Some 40 MB of answers that nobody takes.
+    for _ in 0..ROUNDS {
         honest.send("deaf#1000000#honest\n".repeat(REQUESTS));
-        asked += REQUESTS;
+        assert_eq!(online(&mut honest).len(), 2, "nobody is ended by others");
     }
     let grown = memory_kib(&server).saturating_sub(before);
     assert!(grown < MEMORY_KIB_MAX, "the server has grown by {grown} KiB");

@@ -90,7 +90,10 @@ fn another_server_at_the_same_address_is_refused() {
     // Whoever has asked may go on with it.
     let given = ["--no-passphrase", "--server-key", &shown];
     let mut alice = Person::start_on(profile, MITE, address, &given[1..]);
-    alice.ask("register alice", "registered alice");
+    alice.type_line("register alice");
+    alice.expect(&format!("the key of this server was {known}"));
+    alice.expect(&format!("it is {shown} from now on, as given by --server-key"));
+    alice.expect("registered alice");
     let (profile, _) = alice.leave();
     let ended = other.stop();
     let accounts = ended.stderr.iter().filter(|line| line.contains("account opened")).count();
@@ -121,7 +124,15 @@ fn a_key_that_is_given_is_the_only_one_that_is_accepted() {
     let profile = Profile::new("alice");
     let given = ["--no-passphrase", "--server-key", &wrong];
     let ended = expect_failed(profile.launch(MITE, server.address, &given), "register alice");
-    expect_server_refused(&ended, &wrong, &right);
+    let said = ended.stderr.join("\n");
+    for words in [
+        "STOP: THE SERVER HAS ANOTHER KEY THAN THE ONE THAT YOU GAVE",
+        &format!("given by --server-key: {wrong}"),
+        &format!("shown by the server:   {right}"),
+        "Nothing was sent.",
+    ] {
+        assert!(said.contains(words), "{words:?} is missing in {said}");
+    }
     assert!(!profile.file("known.keys").exists(), "a key was kept");
 
     let mut alice = Person::start_on(profile, MITE, server.address, &["--server-key", &right]);
