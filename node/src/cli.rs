@@ -40,9 +40,9 @@ Exit codes:
   2   the command line or an environment variable is wrong
   3   the configuration file cannot be read or is wrong
   4   cannot listen: the port is in use or not permitted
-  5   the data directory cannot be used, or what is to be audited cannot be read
+  5   the data directory or the profile cannot be used, or what is to be audited cannot be read
   6   the journal is damaged
-  7   the server cannot be reached
+  7   the server cannot be reached, by a client of the text protocol or by `restore`
   8   the audit has found a fault
   70  the program itself failed";
 
@@ -125,7 +125,8 @@ pub(crate) struct Flags {
     /// [default: 7001]
     #[arg(long, env = "MITE_P2P_PORT", value_name = "PORT")]
     pub(crate) p2p_port: Option<u16>,
-    /// Client: the account that `login` means when it is given no name
+    /// Client: the name that `register` means when it is given none, and with --protocol text `login`,
+    /// too
     #[arg(long, env = "MITE_NAME", value_name = "NAME")]
     pub(crate) name: Option<Username>,
     /// Client: how to speak to the server [default: secure]

@@ -118,21 +118,7 @@ impl SecureClient {
 
     /// The messages that the wallet takes.
     pub(crate) fn wallet_handle(&self) -> SecureWalletHandle {
-        let wallet = &self.wallet;
-        SecureWalletHandle {
-            start: wallet.clone().recipient(),
-            open_account: wallet.clone().recipient(),
-            come_online: wallet.clone().recipient(),
-            read_overview: wallet.clone().recipient(),
-            quote: wallet.clone().recipient(),
-            pay: wallet.clone().recipient(),
-            trust_peer: wallet.clone().recipient(),
-            read_payments: wallet.clone().recipient(),
-            read_receipt: wallet.clone().recipient(),
-            read_history: wallet.clone().recipient(),
-            rotate_key: wallet.clone().recipient(),
-            goodbye: wallet.clone().recipient(),
-        }
+        SecureWalletHandle::new(&self.wallet)
     }
 
     /// The key that it shows.

@@ -7,9 +7,9 @@ use wire::secure::{Answer, Event, OrderProblem};
 
 use super::super::ORDER_VALIDITY;
 use super::world::{Bob, DAWN, Fault, GRANT, World, key, server_key};
-use super::{alice_online, calls};
+use super::{Client, alice_online, calls};
 use crate::messages::{
-    CallError, ConnectError, PayError, PayQuote, PaymentState, ServerNews, WalletNews,
+    CallError, ConnectError, PayError, PayQuote, Payment, PaymentState, ServerNews, WalletNews,
 };
 
 fn silent() -> Result<Answer, CallError> {
@@ -65,20 +65,29 @@ async fn the_servers_clock_counts() {
     assert!((49_000..49_100).contains(&late), "{late}");
 }
 
+/// Alice pays bob, who submits the order and does not say so; and what she will be told.
+async fn pay_bob_who_hangs(world: &World) -> (Client, impl Future<Output = Payment>) {
+    let client = alice_online(world).await;
+    world.lock().bob = Bob::SubmitsAndHangs;
+    let quote = client.quote("bob", 10).await.expect("a quote");
+    let wallet = client.wallet.clone();
+    let paying = actix::spawn(async move { wallet.send(PayQuote(quote)).await });
+    let paid = async {
+        let paid = paying.await.expect("no panic").expect("the wallet answers");
+        paid.expect("a payment")
+    };
+    (client, paid)
+}
+
 /// The payee hangs after it has submitted: the server's word to the payer is enough to ask.
 #[actix::test]
 async fn the_servers_event_is_followed_up_while_the_payee_hangs() {
     tokio::time::pause();
     let world = World::new();
-    let mut client = alice_online(&world).await;
-    world.lock().bob = Bob::SubmitsAndHangs;
-    let quote = client.quote("bob", 10).await.expect("a quote");
-    let wallet = client.wallet.clone();
-    let paying = actix::spawn(async move { wallet.send(PayQuote(quote)).await });
+    let (mut client, paying) = pay_bob_who_hangs(&world).await;
     let order = client.delivered.next().await.order.order.id;
     world.tell(ServerNews::Event(Event::OrderDecided { order, number: EntryNumber::new(3) }));
-    let paid = paying.await.expect("no panic").expect("the wallet answers").expect("a payment");
-    assert_eq!(paid.state, PaymentState::Paid);
+    assert_eq!(paying.await.state, PaymentState::Paid);
 }
 
 /// Where the server has left out its word, the wallet asks about all that is open.
@@ -86,15 +95,10 @@ async fn the_servers_event_is_followed_up_while_the_payee_hangs() {
 async fn events_that_were_left_out_are_followed_up_while_the_payee_hangs() {
     tokio::time::pause();
     let world = World::new();
-    let mut client = alice_online(&world).await;
-    world.lock().bob = Bob::SubmitsAndHangs;
-    let quote = client.quote("bob", 10).await.expect("a quote");
-    let wallet = client.wallet.clone();
-    let paying = actix::spawn(async move { wallet.send(PayQuote(quote)).await });
+    let (mut client, paying) = pay_bob_who_hangs(&world).await;
     client.delivered.next().await;
     world.tell(ServerNews::Event(Event::Missed));
-    let paid = paying.await.expect("no panic").expect("the wallet answers").expect("a payment");
-    assert_eq!(paid.state, PaymentState::Paid);
+    assert_eq!(paying.await.state, PaymentState::Paid);
 }
 
 #[actix::test]

@@ -1,6 +1,6 @@
 //! The terminal of the secure protocol.
 
-use actix::Recipient;
+use actix::{Actor, Addr, Context, Handler, Recipient};
 use actors::messages::{
     ComeOnline, OpenAccount, PayQuote, QuotePayment, ReadOverview, ReadOwnHistory, ReadPayments,
     ReadReceipt, RotateKey, SayGoodbye, Signer, Start, Started, TrustPeer, WalletNews,
@@ -36,6 +36,41 @@ pub struct SecureWalletHandle {
     pub read_history: Recipient<ReadOwnHistory>,
     pub rotate_key: Recipient<RotateKey>,
     pub goodbye: Recipient<SayGoodbye>,
+}
+
+impl SecureWalletHandle {
+    /// The messages of an actor that takes all of them.
+    pub fn new<W>(wallet: &Addr<W>) -> Self
+    where
+        W: Actor<Context = Context<W>>
+            + Handler<Start>
+            + Handler<OpenAccount>
+            + Handler<ComeOnline>
+            + Handler<ReadOverview>
+            + Handler<QuotePayment>
+            + Handler<PayQuote>
+            + Handler<TrustPeer>
+            + Handler<ReadPayments>
+            + Handler<ReadReceipt>
+            + Handler<ReadOwnHistory>
+            + Handler<RotateKey>
+            + Handler<SayGoodbye>,
+    {
+        Self {
+            start: wallet.clone().recipient(),
+            open_account: wallet.clone().recipient(),
+            come_online: wallet.clone().recipient(),
+            read_overview: wallet.clone().recipient(),
+            quote: wallet.clone().recipient(),
+            pay: wallet.clone().recipient(),
+            trust_peer: wallet.clone().recipient(),
+            read_payments: wallet.clone().recipient(),
+            read_receipt: wallet.clone().recipient(),
+            read_history: wallet.clone().recipient(),
+            rotate_key: wallet.clone().recipient(),
+            goodbye: wallet.clone().recipient(),
+        }
+    }
 }
 
 /// What the terminal is started with.

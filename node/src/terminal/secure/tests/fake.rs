@@ -50,20 +50,7 @@ impl Actor for FakeWallet {
 }
 
 pub(super) fn handle(wallet: &Addr<FakeWallet>) -> SecureWalletHandle {
-    SecureWalletHandle {
-        start: wallet.clone().recipient(),
-        open_account: wallet.clone().recipient(),
-        come_online: wallet.clone().recipient(),
-        read_overview: wallet.clone().recipient(),
-        quote: wallet.clone().recipient(),
-        pay: wallet.clone().recipient(),
-        trust_peer: wallet.clone().recipient(),
-        read_payments: wallet.clone().recipient(),
-        read_receipt: wallet.clone().recipient(),
-        read_history: wallet.clone().recipient(),
-        rotate_key: wallet.clone().recipient(),
-        goodbye: wallet.clone().recipient(),
-    }
+    SecureWalletHandle::new(wallet)
 }
 
 /// Answers a message: notes what was asked, and says what comes back.
