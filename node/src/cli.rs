@@ -3,6 +3,8 @@
 //! What they mean together, with the environment and the configuration file, is
 //! [`config`](crate::config)'s matter.
 
+mod bench;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -15,6 +17,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use serde::{Deserialize, Deserializer};
 use wire::text::Dialect;
 use wire::{Amount, PublicKey, Username};
+
+pub(crate) use self::bench::{BenchFlags, RoundTime};
+pub use self::bench::{LineEnd, Rate};
 
 const ABOUT: &str = "Mite: payments from person to person.";
 
@@ -33,6 +38,7 @@ Examples:
   printf 'login\\nwait 60\\n' | node --role client --name bob --no-passphrase
   node --role audit receipt FILE --server-key KEY  does the receipt prove what it says?
   node --role audit ledger --data DIR --against RECEIPT
+  node --role bench limits                         what this machine can do
 
 Exit codes:
   0   all is well
@@ -44,6 +50,7 @@ Exit codes:
   6   the journal is damaged
   7   the server cannot be reached, by a client of the text protocol or by `restore`
   8   the audit has found a fault
+  9   a measurement failed: a wrong answer, or a server that ended
   70  the program itself failed";
 
 /// What was given on the command line or in the environment.
@@ -55,13 +62,15 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) flags: Flags,
-    /// Audit: what to audit, `receipt FILE` or `ledger`. Client: `restore` makes the key out of its
-    /// 24 words, read from the standard input
+    /// Audit: what to audit, `receipt FILE` or `ledger`. Bench: what to measure, `closed` or `limits`. Client:
+    /// `restore` makes the key out of its 24 words, read from the standard input
     #[arg(value_name = "WHAT")]
     pub(crate) words: Vec<OsString>,
     /// Audit of a ledger: receipts that it must hold
     #[arg(long, value_name = "RECEIPT", num_args = 1..)]
     pub(crate) against: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bench: BenchFlags,
     /// The flags that were typed, by the names of their fields.
     #[arg(skip)]
     pub(crate) typed: Vec<String>,
@@ -82,7 +91,8 @@ pub(crate) struct Flags {
     #[serde(deserialize_with = "from_text")]
     pub(crate) listen: Option<HostPort>,
     /// Server, demo, audit: the directory of the ledger [default: ~/.local/share/mite by the XDG
-    /// rules, demo: a temporary one]
+    /// rules, demo: a temporary one]. Bench: an empty directory, on the disk to measure, for a ledger
+    /// that is kept; it must be typed [default: a temporary one]
     #[arg(long, env = "MITE_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Server, demo: the credits of a new account [default: 1000, with the dialect ta2021 10000]
@@ -117,7 +127,8 @@ pub(crate) struct Flags {
     #[arg(long, env = "MITE_HALF_OPEN_PER_ADDRESS_MAX", value_name = "COUNT")]
     pub(crate) half_open_per_address_max: Option<NonZeroUsize>,
 
-    /// Client: where the server is [default: 127.0.0.1:8000]
+    /// Client: where the server is [default: 127.0.0.1:8000]. Bench: a server that runs already, of any
+    /// program of the family; it must be typed [default: one of its own]
     #[arg(long, env = "MITE_SERVER", value_name = "HOST:PORT")]
     #[serde(deserialize_with = "from_text")]
     pub(crate) server: Option<HostPort>,
@@ -129,7 +140,7 @@ pub(crate) struct Flags {
     /// too
     #[arg(long, env = "MITE_NAME", value_name = "NAME")]
     pub(crate) name: Option<Username>,
-    /// Client: how to speak to the server [default: secure]
+    /// Client, bench: how to speak to the server [default: secure, bench: text]
     #[arg(long, env = "MITE_PROTOCOL", value_enum)]
     pub(crate) protocol: Option<Protocol>,
     /// Client: which of the keys that are kept here to use [default: that of --name, or `default`]
@@ -224,6 +235,8 @@ pub enum Role {
     Demo,
     /// Checks receipts and ledgers
     Audit,
+    /// Measures how fast a server is, beside what the machine can do
+    Bench,
 }
 
 /// Who may speak the text protocol.

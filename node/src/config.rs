@@ -5,6 +5,7 @@
 //! in them are passed over; a flag that the role does not have is a mistake.
 
 mod audit;
+mod bench;
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -17,8 +18,9 @@ use wire::text::Dialect;
 use wire::{Amount, PublicKey, Username};
 
 pub use self::audit::AuditConfig;
+pub use self::bench::{BenchConfig, Scenario, Target};
 use crate::cli::{Cli, Flags, QuietTime};
-pub use crate::cli::{HostPort, LogFormat, LogLevel, Protocol, Role, TextAccess};
+pub use crate::cli::{HostPort, LineEnd, LogFormat, LogLevel, Protocol, Rate, Role, TextAccess};
 use crate::error::Error;
 use crate::profile::directory::default_config_dir;
 use crate::profile::keyring::ProfileError;
@@ -64,6 +66,27 @@ const CLIENT_FLAGS: &[&str] = &[
     "words",
 ];
 const AUDIT_FLAGS: &[&str] = &["data", "server_key", "words", "against"];
+const BENCH_FLAGS: &[&str] = &[
+    "words",
+    "data",
+    "server",
+    "protocol",
+    "connections",
+    "window",
+    "duration",
+    "rounds",
+    "rate",
+    "sweep",
+    "signed",
+    "payers",
+    "accounts",
+    "sessions",
+    "entries",
+    "line_end",
+    "server_pid",
+    "json",
+    "plot",
+];
 
 /// Everything that the program was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +117,8 @@ pub enum Config {
     Demo(DemoConfig),
     /// The audit of a receipt or of a ledger.
     Audit(AuditConfig),
+    /// A measurement.
+    Bench(BenchConfig),
 }
 
 /// What a server needs to know.
@@ -184,20 +209,18 @@ pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Settings, E
         Some(path) => read_file(path)?,
         None => Flags::default(),
     };
-    let Cli { flags, words, against, typed, .. } = cli;
-    resolve(flags.or(file), &words, against, &typed)
+    resolve(Cli { flags: cli.flags.clone().or(file), ..cli })
 }
 
-fn resolve(
-    flags: Flags,
-    words: &[OsString],
-    against: Vec<PathBuf>,
-    typed: &[String],
-) -> Result<Settings, Error> {
+fn resolve(cli: Cli) -> Result<Settings, Error> {
+    let Cli { flags, words, against, bench, typed, .. } = cli;
+    let (words, typed) = (words.as_slice(), typed.as_slice());
     let role = flags.role.ok_or_else(|| Error::Usage {
         message: "no role is given".into(),
-        hint: "add --role server, --role client, --role demo or --role audit; --help tells more"
-            .into(),
+        hint:
+            "add --role server, --role client, --role demo, --role audit or --role bench; --help \
+               tells more"
+                .into(),
     })?;
     refuse_foreign_flags(role, words, typed)?;
     let log = LogConfig {
@@ -212,6 +235,7 @@ fn resolve(
         Role::Client => Config::Client(client(flags, words)?),
         Role::Demo => Config::Demo(demo(flags)?),
         Role::Audit => Config::Audit(audit::config(flags, words, against, typed)?),
+        Role::Bench => Config::Bench(bench::config(&flags, bench, words, typed)?),
     };
     Ok(Settings { log, config })
 }
@@ -220,7 +244,7 @@ fn resolve(
 fn default_log_level(role: Role) -> LogLevel {
     match role {
         Role::Server => LogLevel::Info,
-        Role::Client | Role::Demo | Role::Audit => LogLevel::Warning,
+        Role::Client | Role::Demo | Role::Audit | Role::Bench => LogLevel::Warning,
     }
 }
 
@@ -229,11 +253,13 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
         Role::Server | Role::Demo => SERVER_FLAGS,
         Role::Client => CLIENT_FLAGS,
         Role::Audit => AUDIT_FLAGS,
+        Role::Bench => BENCH_FLAGS,
     };
     let owners = [
         (SERVER_FLAGS, "--role server and --role demo"),
         (CLIENT_FLAGS, "--role client"),
         (AUDIT_FLAGS, "--role audit"),
+        (BENCH_FLAGS, "--role bench"),
     ];
     for id in typed.iter().map(String::as_str).filter(|id| !of(role).contains(id)) {
         let Some((_, owner)) = owners.iter().find(|(flags, _)| flags.contains(&id)) else {
@@ -243,8 +269,10 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
             [word, ..] if id == "words" => format!("`{}`", word.to_string_lossy()),
             _ => format!("--{}", id.replace('_', "-")),
         };
-        let owner =
-            if id == "words" { "--role audit, or `restore` to --role client" } else { owner };
+        let owner = match id {
+            "words" => "--role audit and --role bench, or `restore` to --role client",
+            _ => owner,
+        };
         return Err(Error::Usage {
             message: format!("{what} means nothing to {}", role_name(role)),
             hint: format!("leave it out; it belongs to {owner}"),
@@ -259,6 +287,7 @@ fn role_name(role: Role) -> &'static str {
         Role::Client => "a client",
         Role::Demo => "a demo",
         Role::Audit => "an audit",
+        Role::Bench => "a measurement",
     }
 }
 
@@ -300,14 +329,7 @@ fn demo(flags: Flags) -> Result<DemoConfig, Error> {
 
 fn client(flags: Flags, words: &[OsString]) -> Result<ClientConfig, Error> {
     let server = flags.server.clone().unwrap_or_else(|| host_port(SERVER_DEFAULT));
-    if server.port == 0 {
-        return Err(Error::Usage {
-            message: format!("{server} is no address to connect to"),
-            hint: "give the port that the server prints when it starts".into(),
-        });
-    }
-    let address = look_up(&server)
-        .map_err(|source| Error::ServerUnreachable { address: server.to_string(), source })?;
+    let address = reachable(&server)?;
     let protocol = match flags.protocol.unwrap_or_default() {
         Protocol::Secure => ClientProtocol::Secure(secure(&flags, words, server)?),
         Protocol::Text => ClientProtocol::Text,
@@ -352,6 +374,18 @@ fn restores(words: &[OsString]) -> Result<bool, Error> {
 
 fn host_port((host, port): (&str, u16)) -> HostPort {
     HostPort { host: host.to_owned(), port }
+}
+
+/// Where the server is that has this name.
+fn reachable(server: &HostPort) -> Result<SocketAddr, Error> {
+    if server.port == 0 {
+        return Err(Error::Usage {
+            message: format!("{server} is no address to connect to"),
+            hint: "give the port that the server prints when it starts".into(),
+        });
+    }
+    look_up(server)
+        .map_err(|source| Error::ServerUnreachable { address: server.to_string(), source })
 }
 
 /// The first IPv4 address, or else the first: `localhost` is often `::1` first, where a server on

@@ -179,6 +179,12 @@ pub enum Error {
         /// How many.
         payments: usize,
     },
+    /// A measurement could not be made, or not believed.
+    #[error("the measurement failed: {cause}")]
+    Bench {
+        /// Why not.
+        cause: Cause,
+    },
     /// A mistake in the program itself.
     #[error("internal error: {0}")]
     Internal(String),
@@ -219,6 +225,7 @@ impl Error {
             | Self::Unreadable { .. }
             | Self::NoLedger { .. } => exit::DATA_DIRECTORY,
             Self::ReceiptInvalid { .. } | Self::LedgerFault { .. } => exit::AUDIT_FAULT,
+            Self::Bench { .. } => exit::BENCH_FAILED,
             Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
             Self::JournalFailed { .. } | Self::Internal(_) => exit::INTERNAL,
         }
@@ -244,6 +251,8 @@ pub mod exit {
     pub const SERVER_UNREACHABLE: u8 = 7;
     /// The audit has found a fault.
     pub const AUDIT_FAULT: u8 = 8;
+    /// A measurement failed: a wrong answer, or a server that ended.
+    pub const BENCH_FAILED: u8 = 9;
     /// The program itself failed: the journal could not be written, or there was a panic.
     pub const INTERNAL: u8 = 70;
 }

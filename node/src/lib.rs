@@ -10,6 +10,7 @@
 //! | `profile` | what a client keeps of its own: its identity, and which servers it trusts |
 //! | `server`, `secure_client`, `client`, `demo` | the roles: they wire the actors together; `client` is that of the text protocol |
 //! | `audit` | checks receipts and ledgers |
+//! | `bench` | measures how fast a server is, beside what the machine can do |
 //! | `listener`, `connection` | who may come in, and what comes in |
 //! | [`tls`] | TLS with raw public keys, and text for stock TLS clients |
 //! | `announce` | what the roles have in common at start and stop |
@@ -25,6 +26,8 @@ use crate::error::{Error, exit};
 
 mod announce;
 mod audit;
+#[allow(dead_code, reason = "scenarios to come use the rest")]
+mod bench;
 mod cli;
 mod client;
 pub mod config;
@@ -71,6 +74,7 @@ fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         },
         Config::Demo(config) => demo::run(config, &log),
         Config::Audit(config) => audit::run(config, &log),
+        Config::Bench(config) => bench::run(config),
     }
 }
 

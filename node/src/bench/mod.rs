@@ -1,0 +1,122 @@
+//! The load generator: how fast a server is, beside what the machine can do, in one run.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `closed` | scenario: each connection waits for its answer |
+//! | `limits` | scenario, and part of others: echo, disk, signatures |
+//! | `load` | the loop that sends and receives, on one thread |
+//! | `text` | connections that speak the text protocol |
+//! | `echo` | the bare echo server, in a process of its own |
+//! | `server` | the server that is measured |
+//! | `server_process` | servers of the run's own, each in a process of its own |
+//! | `round` | one round of load, and what the server takes meanwhile |
+//! | `process_stats` | what a process takes: CPU time and memory |
+//! | `workplace` | the directories of a run |
+//! | `report` | what a scenario has found, as tables or JSON |
+//! | `machine` | what it ran on |
+//! | `progress` | how far it is, at a terminal |
+//! | `random` | numbers that are the same in every run |
+//! | `names` | how the accounts of a run are called |
+//! | `error` | why a measurement failed |
+//!
+//! A scenario is one file with one function, `async fn run(bench: &Bench) -> Result<Report, BenchError>`.
+//! To add one: a variant of [`Scenario`], with its word, in `config::bench`; its line in [`measure`]; and
+//! its word in the help of `cli`. It may be dropped at every `.await`, when somebody presses Ctrl-C, and
+//! what it has started ends with it: processes by their `Drop`, work on other threads by
+//! [`Bench::on_thread`].
+
+mod closed;
+mod echo;
+mod error;
+mod limits;
+mod load;
+mod machine;
+mod names;
+mod process_stats;
+mod progress;
+mod random;
+mod report;
+mod round;
+mod server;
+mod server_process;
+mod text;
+mod workplace;
+
+use std::sync::Arc;
+
+use actix::System;
+
+use self::error::BenchError;
+use self::load::Watch;
+use self::progress::Progress;
+use self::report::Report;
+use self::workplace::Workplace;
+use crate::announce;
+use crate::config::{BenchConfig, Scenario};
+use crate::error::Error;
+
+/// Measures what the configuration says, and prints what was found.
+///
+/// # Errors
+/// [`Error::Bench`]; [`Error::DataDirectory`] for one that is not empty or cannot be used.
+pub(crate) fn run(config: BenchConfig) -> Result<(), Error> {
+    if config.scenario == Scenario::EchoServer {
+        return Ok(echo::serve()?);
+    }
+    System::new().block_on(async {
+        let stop = announce::stop_signal()?;
+        let bench = Bench::new(config)?;
+        let report = tokio::select! {
+            biased;
+            () = stop => Err(BenchError::Interrupted),
+            report = measure(&bench) => report,
+        }?;
+        bench.progress.end();
+        report.print(&bench.config);
+        Ok(())
+    })
+}
+
+async fn measure(bench: &Bench) -> Result<Report, BenchError> {
+    match bench.config.scenario {
+        Scenario::Closed => closed::run(bench).await,
+        Scenario::Limits => limits::run(bench).await,
+        Scenario::EchoServer => Ok(Report::default()),
+    }
+}
+
+/// What every scenario has.
+pub(crate) struct Bench {
+    /// What was asked for.
+    pub(crate) config: BenchConfig,
+    /// Where ledgers are.
+    pub(crate) workplace: Workplace,
+    /// What is shown while it runs.
+    pub(crate) progress: Progress,
+}
+
+impl Bench {
+    fn new(config: BenchConfig) -> Result<Self, Error> {
+        let workplace = Workplace::open(&config.target)?;
+        Ok(Self { config, workplace, progress: Progress::new() })
+    }
+
+    /// Does something on another thread that takes long: it looks at [`Watch::is_stopped`] now and then,
+    /// which it is when the future is dropped.
+    pub(crate) async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Watch) -> Result<T, BenchError> + Send + 'static,
+    ) -> Result<T, BenchError> {
+        let watch = Arc::new(Watch::default());
+        let _stopped = watch.stop_on_drop();
+        let seen = Arc::clone(&watch);
+        let mut working = tokio::task::spawn_blocking(move || work(&seen));
+        loop {
+            let shown = tokio::time::sleep(progress::SHOWN_EVERY);
+            tokio::select! {
+                done = &mut working => return done.map_err(|panic| BenchError::Panic(panic.to_string()))?,
+                () = shown => self.progress.answered(watch.answered()),
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use super::*;
+use crate::bench::load::histogram;
+
+#[test]
+fn medians_and_what_is_around_them() {
+    for (rounds, median, least, most) in [
+        (&[3.0][..], 3.0, 3.0, 3.0),
+        (&[2.0, 1.0], 2.0, 1.0, 2.0),
+        (&[5.0, 1.0, 2.0, 9.0, 3.0], 3.0, 1.0, 9.0),
+    ] {
+        assert_eq!(Spread::of(rounds.iter().copied()), Spread { median, least, most });
+    }
+}
+
+#[test]
+fn numbers_for_people() {
+    for (unit, number, text) in [
+        (Unit::PerSecond, 912_345.4, "912,345 /s"),
+        (Unit::PerSecond, 1_000_000.0, "1,000,000 /s"),
+        (Unit::Count, 999.0, "999"),
+        (Unit::Micros, 142.345, "142.35 µs"),
+        (Unit::Bytes, 100.0, "100 B"),
+        (Unit::Bytes, 8192.0, "8.00 KiB"),
+        (Unit::Bytes, 5_242_880.0, "5.0 MiB"),
+        (Unit::Ratio, 0.6, "0.600"),
+        (Unit::Seconds, 1.5, "1.500 s"),
+    ] {
+        assert_eq!(unit.show(number), text);
+    }
+}
+
+#[test]
+fn a_report_is_a_table_or_json() {
+    let mut report = Report::default();
+    report.figure("payments per second", Unit::PerSecond, Spread::of([1000.0, 3000.0, 2000.0]));
+    report.figure("ratio", Unit::Ratio, 0.5);
+    let mut nanos = histogram();
+    nanos.record_n(1_000, 99).expect("within the bounds");
+    nanos.record_n(9_000, 1).expect("within the bounds");
+    report.latency("answers", Latency::of(&nanos));
+    let settings = crate::config::from_args(["node", "--role", "bench", "limits"].map(Into::into));
+    let crate::config::Config::Bench(config) = settings.expect("valid").config else {
+        panic!("no measurement")
+    };
+    let machine = Machine::this();
+    let table = report.table(&config, &machine);
+    assert!(table.starts_with("limits, text, rounds of 5s: 5\n"), "{table}");
+    assert!(
+        table.contains("payments per second           2,000 /s   1,000 /s to 3,000 /s\n"),
+        "{table}"
+    );
+    assert!(table.contains("      1.0 µs       1.0 µs       1.0 µs       9.0 µs"), "{table}");
+
+    let json = report.json(&config, &machine);
+    assert_eq!(json["figures"]["payments_per_second"]["median"], 2000.0);
+    assert_eq!(json["figures"]["payments_per_second"]["unit"], "1/s");
+    assert_eq!(json["latencies"]["answers"]["count"], 100);
+    assert_eq!(json["settings"]["rounds"], 5);
+}

@@ -1,0 +1,83 @@
+//! Rounds of load on the server that is measured, and what it takes meanwhile.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::Bench;
+use super::error::BenchError;
+use super::load::{Connection, Load, Measured, Pace, histogram};
+use super::report::{Latency, Report, Spread, Unit, float};
+use super::server::Server;
+
+/// One round.
+pub(super) struct Round {
+    /// What came of it.
+    pub(super) measured: Measured,
+    /// The CPU time that the server took for all that was answered; `None` if that is not known.
+    pub(super) cpu: Option<Duration>,
+}
+
+impl Round {
+    /// Carries load for a round, and gives the connections back.
+    pub(super) async fn run<C: Connection + 'static>(
+        bench: &Bench,
+        server: &Server,
+        mut load: Load<C>,
+        pace: Pace,
+    ) -> Result<(Load<C>, Self), BenchError> {
+        let duration = bench.config.duration;
+        let before = server.cpu_time()?;
+        let run = move |watch: &_| {
+            let measured = load.run(pace, duration, watch)?;
+            Ok((load, measured))
+        };
+        let (load, measured) = bench.on_thread(run).await?;
+        let cpu =
+            server.cpu_time()?.zip(before).map(|(after, before)| after.saturating_sub(before));
+        Ok((load, Self { measured, cpu }))
+    }
+
+    /// The server's CPU time for one answer, in microseconds.
+    fn cpu_micros(&self) -> Option<f64> {
+        let answers = self.measured.latency.len();
+        self.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / float(answers.max(1)))
+    }
+}
+
+/// The answers a second of these rounds.
+pub(super) fn per_second<'a>(rounds: impl IntoIterator<Item = &'a Measured>) -> Spread {
+    let per_second = |round: &Measured| float(round.answered) / round.duration.as_secs_f64();
+    Spread::of(rounds.into_iter().map(per_second))
+}
+
+/// The latencies of these rounds together.
+pub(super) fn latency<'a>(rounds: impl IntoIterator<Item = &'a Measured>) -> Latency {
+    let mut all: Histogram<u64> = histogram();
+    for round in rounds {
+        all.add(&round.latency).expect("all histograms have the same bounds");
+    }
+    Latency::of(&all)
+}
+
+/// What the rounds say of payments: how many, how long each took, and what of the server.
+pub(super) fn report(
+    rounds: &[Round],
+    server: &Server,
+    report: &mut Report,
+) -> Result<(), BenchError> {
+    let measured = || rounds.iter().map(|round| &round.measured);
+    report.figure("payments per second", Unit::PerSecond, per_second(measured()));
+    report.latency("payments", latency(measured()));
+    if let Some(last) = rounds.last() {
+        report.course("payments", &last.measured.moments);
+    }
+    let cpu: Vec<f64> = rounds.iter().filter_map(Round::cpu_micros).collect();
+    if !cpu.is_empty() {
+        report.figure("server CPU per payment", Unit::Micros, Spread::of(cpu));
+    }
+    if let Some(memory) = server.memory()? {
+        report.figure("server memory at its peak", Unit::Bytes, float(memory.peak));
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! Connections that speak the text protocol.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Bench;
+use super::error::BenchError;
+use super::load::{Connection, Watch};
+use super::random::Random;
+use super::server::Server;
+use crate::config::LineEnd;
+
+/// What every request of a measurement is answered with.
+const OK: &str = "100 OK";
+/// How long an answer may take while accounts are opened.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// Requests that are sent together while accounts are opened.
+const OPENED_TOGETHER: usize = 1000;
+/// What one read takes at most.
+const READ_BYTES: usize = 64 << 10;
+/// Answers are compared with so many bytes of right ones at a time.
+const EXPECTED_BYTES_MIN: usize = 2 * READ_BYTES;
+
+/// Where payees are said to listen. Nobody connects to them.
+const P2P_PORT: u16 = 7001;
+/// The least and the most payments of a script: so many that payers come in no order that a cache
+/// could learn, and no more than some megabytes each.
+const SCRIPT_PAYMENTS_MIN: u32 = 1 << 12;
+const SCRIPT_PAYMENTS_MAX: u32 = 1 << 18;
+
+/// Opens the accounts of a run, and logs in a payee on each connection, who is paid by one account
+/// after the other, at random.
+pub(super) async fn payees(bench: &Bench, server: &Server) -> Result<Vec<TextLane>, BenchError> {
+    bench.progress.phase("opening accounts");
+    let (address, names) = (server.address(), server.names().clone());
+    let (accounts, connections) = (bench.config.accounts, bench.config.connections);
+    let line_end = bench.config.line_end;
+    bench
+        .on_thread(move |watch| {
+            let mut opener = TextClient::connect(address, line_end)?;
+            opener.register((0..accounts).map(|number| names.payer(number)), watch)?;
+            opener.register((0..connections).map(|number| names.payee(number)), watch)?;
+            let payments = accounts.clamp(SCRIPT_PAYMENTS_MIN, SCRIPT_PAYMENTS_MAX);
+            let lane = |number| {
+                let payee = names.payee(number);
+                let mut client = TextClient::connect(address, line_end)?;
+                client.log_in(&payee, P2P_PORT)?;
+                let mut random = Random::new(number as u64);
+                let payment = |_| {
+                    let payer = names.payer(random.below(accounts));
+                    request(&format!("{payer}#1#{payee}"), line_end)
+                };
+                let payments: Vec<_> = (0..payments).map(payment).collect();
+                TextLane::new(client.into_stream(), Script::payments(&payments))
+            };
+            (0..connections).map(lane).collect()
+        })
+        .await
+}
+
+/// A connection on which one thing is asked after the other.
+pub(super) struct TextClient {
+    stream: BufReader<TcpStream>,
+    line_end: LineEnd,
+}
+
+impl TextClient {
+    pub(super) fn connect(address: SocketAddr, line_end: LineEnd) -> Result<Self, BenchError> {
+        let stream = TcpStream::connect(address).map_err(BenchError::Connection)?;
+        stream.set_nodelay(true).map_err(BenchError::Connection)?;
+        stream.set_read_timeout(Some(ANSWER_TIME_MAX)).map_err(BenchError::Connection)?;
+        Ok(Self { stream: BufReader::new(stream), line_end })
+    }
+
+    /// Opens these accounts.
+    pub(super) fn register(
+        &mut self,
+        names: impl Iterator<Item = String>,
+        watch: &Watch,
+    ) -> Result<(), BenchError> {
+        let mut names = names.peekable();
+        let together = if self.line_end == LineEnd::Lf { OPENED_TOGETHER } else { 1 };
+        while names.peek().is_some() {
+            let mut requests = Vec::new();
+            let mut count = 0;
+            for name in names.by_ref().take(together) {
+                requests.extend(request(&format!("REGISTER#{name}"), self.line_end));
+                count += 1;
+            }
+            self.send(&requests)?;
+            for _ in 0..count {
+                let answer = self.line()?;
+                expect(OK, &answer)?;
+            }
+            watch.add(count);
+            if watch.is_stopped() {
+                return Err(BenchError::Interrupted);
+            }
+        }
+        Ok(())
+    }
+
+    /// Comes online; from then on the connection belongs to the account.
+    pub(super) fn log_in(&mut self, name: &str, port: u16) -> Result<(), BenchError> {
+        self.send(&request(&format!("{name}#{port}"), self.line_end))?;
+        // Balance, the server's key, and how many lines follow.
+        for _ in 0..2 {
+            self.line()?;
+        }
+        let count = self.line()?;
+        let Ok(count) = count.parse::<u32>() else {
+            return Err(wrong("how many are online", &count));
+        };
+        (0..count).try_for_each(|_| self.line().map(drop))
+    }
+
+    /// The connection itself. All that was asked is answered.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream.into_inner()
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
+        self.stream.get_mut().write_all(bytes).map_err(BenchError::Connection)
+    }
+
+    fn line(&mut self) -> Result<String, BenchError> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line) {
+            Ok(0) => Err(BenchError::Connection(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(line.trim_end().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(BenchError::Silent(ANSWER_TIME_MAX))
+            }
+            Err(error) => Err(BenchError::Connection(error)),
+        }
+    }
+}
+
+/// A request as it is sent.
+pub(super) fn request(words: &str, line_end: LineEnd) -> Vec<u8> {
+    let end: &[u8] = match line_end {
+        LineEnd::Lf => b"\n",
+        LineEnd::Nul => b"\0",
+        LineEnd::None => b"",
+    };
+    [words.as_bytes(), end].concat()
+}
+
+/// What a connection asks, again and again, and what it must hear: lines of one length each.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    requests: Arc<[u8]>,
+    request_bytes: usize,
+    /// Whole answers, repeated.
+    expected: Arc<[u8]>,
+    answer_bytes: usize,
+}
+
+impl Script {
+    /// Payments, each of which is settled.
+    ///
+    /// # Panics
+    /// If they are not of one length, or there are none.
+    pub(super) fn payments(requests: &[Vec<u8>]) -> Self {
+        Self::new(requests, format!("{OK}\n").as_bytes())
+    }
+
+    /// A request that is sent back as it is.
+    pub(super) fn echo(request: &[u8]) -> Self {
+        Self::new(&[request.to_vec()], request)
+    }
+
+    fn new(requests: &[Vec<u8>], answer: &[u8]) -> Self {
+        let request_bytes = requests.first().map_or(0, Vec::len);
+        assert!(requests.iter().all(|request| request.len() == request_bytes && request_bytes > 0));
+        let repeated = EXPECTED_BYTES_MIN.div_ceil(answer.len());
+        Self {
+            requests: requests.concat().into(),
+            request_bytes,
+            expected: answer.repeat(repeated).into(),
+            answer_bytes: answer.len(),
+        }
+    }
+}
+
+/// A connection that plays a script.
+pub(super) struct TextLane {
+    stream: TcpStream,
+    script: Script,
+    /// Where in the script the next byte to be sent stands, and how many are to be sent.
+    at: usize,
+    waiting: u64,
+    /// How much of an answer has come.
+    begun: usize,
+    read: Vec<u8>,
+}
+
+impl TextLane {
+    pub(super) fn new(stream: TcpStream, script: Script) -> Result<Self, BenchError> {
+        stream.set_nodelay(true).map_err(BenchError::Connection)?;
+        stream.set_nonblocking(true).map_err(BenchError::Connection)?;
+        Ok(Self { stream, script, at: 0, waiting: 0, begun: 0, read: vec![0; READ_BYTES] })
+    }
+}
+
+impl Connection for TextLane {
+    fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    fn ask(&mut self, count: u64) -> u64 {
+        self.waiting += count * self.script.request_bytes as u64;
+        count
+    }
+
+    fn flush(&mut self) -> Result<bool, BenchError> {
+        while self.waiting > 0 {
+            let rest = &self.script.requests[self.at..];
+            let length = usize::try_from(self.waiting).unwrap_or(usize::MAX).min(rest.len());
+            match self.stream.write(&rest[..length]) {
+                Ok(taken) => {
+                    self.waiting -= taken as u64;
+                    self.at = (self.at + taken) % self.script.requests.len();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(BenchError::Connection(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn receive(&mut self) -> Result<u64, BenchError> {
+        let length = match self.stream.read(&mut self.read) {
+            Ok(0) => return Err(BenchError::Connection(io::ErrorKind::UnexpectedEof.into())),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) => return Err(BenchError::Connection(error)),
+        };
+        let found = &self.read[..length];
+        let answer_bytes = self.script.answer_bytes;
+        if *found != self.script.expected[self.begun..self.begun + length] {
+            let expected = &self.script.expected[..answer_bytes];
+            return Err(wrong(&shown(expected), &shown(first_wrong(found, expected, self.begun))));
+        }
+        let answers = (self.begun + length) / answer_bytes;
+        self.begun = (self.begun + length) % answer_bytes;
+        Ok(answers as u64)
+    }
+}
+
+/// From the line on that is not as it should be.
+fn first_wrong<'a>(found: &'a [u8], expected: &[u8], begun: usize) -> &'a [u8] {
+    let right = found.iter().zip(expected.iter().cycle().skip(begun));
+    let at = right.take_while(|(found, expected)| found == expected).count();
+    let line = found[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    &found[line..]
+}
+
+/// The first line of it.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
+}
+
+fn expect(expected: &str, found: &str) -> Result<(), BenchError> {
+    if found == expected { Ok(()) } else { Err(wrong(expected, found)) }
+}
+
+fn wrong(expected: &str, found: &str) -> BenchError {
+    BenchError::WrongAnswer { expected: expected.to_owned(), found: found.to_owned() }
+}
