@@ -55,6 +55,9 @@ pub(crate) enum BenchError {
         /// Why not.
         source: io::Error,
     },
+    /// A journal cannot be read or written.
+    #[error("the journal: {0}")]
+    Journal(String),
     /// Something on another thread has panicked.
     #[error("internal error: {0}")]
     Panic(String),

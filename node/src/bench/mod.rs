@@ -3,8 +3,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `closed` | scenario: each connection waits for its answer |
+//! | `pipeline` | scenario: many payments are under way on each connection |
 //! | `limits` | scenario, and part of others: echo, disk, signatures |
 //! | `load` | the loop that sends and receives, on one thread |
+//! | `journal` | what the journal says of a run, and what a journal alone can do |
 //! | `text` | connections that speak the text protocol |
 //! | `echo` | the bare echo server, in a process of its own |
 //! | `server` | the server that is measured |
@@ -28,10 +30,12 @@
 mod closed;
 mod echo;
 mod error;
+mod journal;
 mod limits;
 mod load;
 mod machine;
 mod names;
+mod pipeline;
 mod process_stats;
 mod progress;
 mod random;
@@ -80,6 +84,7 @@ pub(crate) fn run(config: BenchConfig) -> Result<(), Error> {
 async fn measure(bench: &Bench) -> Result<Report, BenchError> {
     match bench.config.scenario {
         Scenario::Closed => closed::run(bench).await,
+        Scenario::Pipeline => pipeline::run(bench).await,
         Scenario::Limits => limits::run(bench).await,
         Scenario::EchoServer => Ok(Report::default()),
     }

@@ -1,6 +1,6 @@
 //! Rounds of load on the server that is measured, and what it takes meanwhile.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
 
@@ -16,6 +16,8 @@ pub(super) struct Round {
     pub(super) measured: Measured,
     /// The CPU time that the server took for all that was answered; `None` if that is not known.
     pub(super) cpu: Option<Duration>,
+    /// When it began, by the clock that the server has.
+    pub(super) begun: SystemTime,
 }
 
 impl Round {
@@ -32,10 +34,11 @@ impl Round {
             let measured = load.run(pace, duration, watch)?;
             Ok((load, measured))
         };
+        let begun = SystemTime::now();
         let (load, measured) = bench.on_thread(run).await?;
         let cpu =
             server.cpu_time()?.zip(before).map(|(after, before)| after.saturating_sub(before));
-        Ok((load, Self { measured, cpu }))
+        Ok((load, Self { measured, cpu, begun }))
     }
 
     /// The server's CPU time for one answer, in microseconds.

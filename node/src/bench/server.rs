@@ -30,6 +30,11 @@ impl Server {
         Ok(Self { own: Some(own), address, pid, names: Names::own() })
     }
 
+    /// Whether it was started here: its ledger is this run's.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// Where it listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address

@@ -64,6 +64,8 @@ pub struct BenchConfig {
 pub enum Scenario {
     /// Each connection waits for its answer.
     Closed,
+    /// Many payments are under way on each connection.
+    Pipeline,
     /// What this machine can do: echo, disk and signatures.
     Limits,
     /// Nothing: this process is the echo server that others are compared with.
@@ -72,12 +74,13 @@ pub enum Scenario {
 
 impl Scenario {
     /// Those that people ask for.
-    const ALL: [Self; 2] = [Self::Closed, Self::Limits];
+    const ALL: [Self; 3] = [Self::Closed, Self::Pipeline, Self::Limits];
 
     /// The word for it on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
+            Self::Pipeline => "pipeline",
             Self::Limits => "limits",
             Self::EchoServer => "echo-server",
         }
@@ -86,7 +89,7 @@ impl Scenario {
     const fn connections_default(self) -> usize {
         match self {
             Self::Closed | Self::Limits => CONNECTIONS_CLOSED_DEFAULT,
-            Self::EchoServer => CONNECTIONS_DEFAULT,
+            Self::Pipeline | Self::EchoServer => CONNECTIONS_DEFAULT,
         }
     }
 }

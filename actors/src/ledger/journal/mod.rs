@@ -12,6 +12,7 @@
 //! | `scan` | tells a batch, a torn write and damage from each other |
 //! | `recovery` | opening: checks everything and repairs what a crash left |
 //! | [`cursor`] | [`BatchCursor`]: reads batches, beside whoever appends |
+//! | [`headers`] | reads the batches' headers alone, for measurements |
 //! | [`snapshot`] | [`Snapshot`]: the whole state at a batch |
 //! | [`writer`] | [`JournalWriter`]: the journal on a thread of its own |
 //! | [`error`] | what can go wrong, and whose fault it is |
@@ -20,6 +21,7 @@ pub mod batch;
 mod bytes;
 pub mod cursor;
 pub mod error;
+pub mod headers;
 pub mod memory;
 mod recovery;
 mod scan;
@@ -39,6 +41,7 @@ use wire::{BatchNumber, Entry, EntryNumber, PublicKey, Receipt, Timestamp};
 pub use batch::{BATCH_BYTES_MAX, Batch};
 pub use cursor::{BatchCursor, BatchPosition, JournalPlace, StoredBatch, Walked, read_batch};
 pub use error::{Damage, DataDirError, IoFailure, JournalError, Newer, OpenError, Operation};
+pub use headers::read_headers;
 pub use memory::MemoryStorage;
 pub use snapshot::{Captured, Snapshot};
 pub use storage::{DiskStorage, ReadOnlyDirectory, Storage, StorageFile};
