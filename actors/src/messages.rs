@@ -143,8 +143,8 @@ pub struct ListOnline;
 pub struct OnlineList {
     /// How many accounts are online.
     pub count: usize,
-    /// One line `<name>#<ip>#<port>` each, in order of name.
-    pub lines: Arc<str>,
+    /// One line `<name>#<ip>#<port>` each, in order of name, on pages that follow one another.
+    pub pages: Arc<[Arc<str>]>,
 }
 
 /// Session → Registry: tell these accounts' sessions, where they are online.

@@ -4,21 +4,21 @@
 //! session. A secure session has asked it already, and its peer has shown the account's key. Every
 //! session says goodbye when it ends, however it ends, so nobody stays on the list who is gone.
 
+mod text_list;
 mod watches;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
 use slog::{Logger, debug, o};
 use wire::secure::call::PAGE_ITEMS_MAX;
 use wire::secure::{Event, OnlinePeer};
-use wire::text::reply::write_list_line;
 use wire::{Access, AccountId, P2pPort, PublicKey, Username};
 
+use self::text_list::TextList;
 use self::watches::Watches;
 use crate::ledger::state::{Command, Outcome};
 use crate::messages::{
@@ -35,8 +35,8 @@ pub struct Registry {
     by_session: HashMap<SessionId, Username>,
     /// Sessions whose log-in waits for the ledger: one that ends meanwhile must not come online.
     logging_in: HashMap<SessionId, usize>,
-    /// The list as it was last written, until somebody comes or goes.
-    list: Option<OnlineList>,
+    /// Those of them that are on the list, as the text protocol writes it.
+    list: TextList,
     watches: Watches,
     log: Logger,
 }
@@ -76,7 +76,7 @@ impl Registry {
             online: BTreeMap::new(),
             by_session: HashMap::new(),
             logging_in: HashMap::new(),
-            list: None,
+            list: TextList::default(),
             watches: Watches::default(),
             log: log.new(o!("actor" => "registry")),
         }
@@ -85,9 +85,12 @@ impl Registry {
     fn come_online(&mut self, name: &Username, presence: Presence) {
         let session = presence.session;
         let before = self.find(name).and_then(|known| known.listed(name));
-        self.list = None;
         if self.by_session.get(&session) != Some(name) {
             self.leave(session);
+        }
+        match presence.address {
+            Some(address) => self.list.put(name, address.ip(), listed_port(address)),
+            None => self.list.remove(name),
         }
         debug!(self.log, "online"; "user" => %name, "address" => ?presence.address);
         let listed = presence.listed(name);
@@ -111,7 +114,7 @@ impl Registry {
         if let Some(name) = self.by_session.remove(&session) {
             self.online.remove(&name);
             self.watches.remove(session);
-            self.list = None;
+            self.list.remove(&name);
             debug!(self.log, "offline"; "user" => %name);
         }
     }
@@ -141,19 +144,10 @@ impl Registry {
             }
         }
     }
+}
 
-    fn write_list(&self) -> OnlineList {
-        let mut lines = String::new();
-        let mut count = 0;
-        for (name, presence) in &self.online {
-            let Some(address) = presence.address else { continue };
-            let port = P2pPort::try_from(address.port())
-                .expect("the session has parsed the port of its log-in");
-            write_list_line(name, address.ip(), port, &mut lines);
-            count += 1;
-        }
-        OnlineList { count, lines: Arc::from(lines) }
-    }
+fn listed_port(address: SocketAddr) -> P2pPort {
+    P2pPort::try_from(address.port()).expect("the session has parsed the port of its log-in")
 }
 
 impl Actor for Registry {
@@ -207,10 +201,7 @@ impl Handler<ListOnline> for Registry {
     type Result = OnlineList;
 
     fn handle(&mut self, ListOnline: ListOnline, _: &mut Self::Context) -> OnlineList {
-        match &self.list {
-            Some(list) => list.clone(),
-            None => self.list.insert(self.write_list()).clone(),
-        }
+        self.list.read()
     }
 }
 

@@ -1,5 +1,7 @@
 mod keyed;
 
+use std::sync::Arc;
+
 use wire::PublicKey;
 
 use super::*;
@@ -42,8 +44,9 @@ fn log_in(id: u64, who: &str, port: u16, session: &Recipient<SessionNotice>) -> 
 
 async fn lines(registry: &Addr<Registry>) -> String {
     let list = registry.send(ListOnline).await.expect("the registry answers");
-    assert_eq!(list.count, list.lines.lines().count());
-    list.lines.to_string()
+    let lines = list.pages.concat();
+    assert_eq!(list.count, lines.lines().count());
+    lines
 }
 
 #[actix::test]
@@ -73,7 +76,7 @@ async fn an_unchanged_list_is_written_once() {
     registry.send(log_in(1, "alice", 7001, &one)).await.expect("answers").expect("logs in");
     let first = registry.send(ListOnline).await.expect("answers");
     let second = registry.send(ListOnline).await.expect("answers");
-    assert!(Arc::ptr_eq(&first.lines, &second.lines));
+    assert!(Arc::ptr_eq(&first.pages, &second.pages));
 }
 
 #[actix::test]

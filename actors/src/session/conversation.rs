@@ -299,7 +299,10 @@ impl Conversation {
 
     fn write_list(&self, balance: Amount, list: &OnlineList, out: &mut Vec<u8>) {
         write_list_head(balance, &self.rules.server_key, list.count, out);
-        out.extend_from_slice(list.lines.as_bytes());
+        out.reserve(list.pages.iter().map(|page| page.len()).sum());
+        for page in &*list.pages {
+            out.extend_from_slice(page.as_bytes());
+        }
     }
 }
 

@@ -60,8 +60,10 @@ fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<S
         _ => Ok(AccountId::new(1)),
     });
     let (log_out, log_outs) = probe(|_: &LogOut| ());
-    let (list_online, _) =
-        probe(|_: &ListOnline| OnlineList { count: 1, lines: "bob#127.0.0.1#7002\n".into() });
+    let (list_online, _) = probe(|_: &ListOnline| OnlineList {
+        count: 1,
+        pages: ["bob#127.0.0.1#7002\n".into()].into(),
+    });
     let (notify, notified) = probe(|_: &NotifyAccounts| ());
     let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
     let settings = settings(dialect);
@@ -345,7 +347,7 @@ async fn a_panic_ends_its_session_alone_and_takes_it_off_the_list() {
     let (submit, _) = probe(|_: &Submit| Err(LedgerUnavailable::Busy));
     let (log_in, _) = probe(|_: &LogIn| Err(LogInRefusal::UnknownName));
     let (log_out, mut log_outs) = probe(|_: &LogOut| ());
-    let (list_online, _) = probe(|_: &ListOnline| OnlineList { count: 0, lines: "".into() });
+    let (list_online, _) = probe(|_: &ListOnline| OnlineList { count: 0, pages: [].into() });
     let (notify, _) = probe(|_: &NotifyAccounts| ());
     let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_001));

@@ -58,7 +58,7 @@ impl Handler<ListOnline> for Nobody {
     type Result = OnlineList;
 
     fn handle(&mut self, _: ListOnline, _: &mut Self::Context) -> Self::Result {
-        OnlineList { count: 0, lines: "".into() }
+        OnlineList { count: 0, pages: [].into() }
     }
 }
 
