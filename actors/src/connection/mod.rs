@@ -24,6 +24,10 @@ pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
 /// be worth it, and what a session buffers stays at one list or page beyond it.
 pub(crate) const OUTPUT_BYTES_FLUSH: usize = 64 << 10;
 
+/// The memory for answers that a session keeps while it waits: what a few take. Most sessions are
+/// idle most of the time.
+pub(crate) const OUTPUT_BYTES_KEPT: usize = 1 << 10;
+
 /// The most bytes of what nobody asked for that wait until they are written: some 4,000 lines, or
 /// 500 events. What comes on top is left out. It does not end the session: all of it may have come
 /// at once, from somebody who likes to, before the peer could read any.

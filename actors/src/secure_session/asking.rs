@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::prelude::*;
 use slog::info;
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     fn ask_ledger(&mut self, mut round: Round, ctx: &mut Context<Self>) {
         let wants_receipts = round.wants_receipts();
         let commands = std::mem::take(&mut round.commands);
-        let peers = Rc::clone(&self.peers);
+        let peers = Arc::clone(&self.peers);
         let settled = async move {
             if wants_receipts {
                 return settle(commands, &peers).await;
@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     /// Asks one after the other.
     fn follow_up(&mut self, mut rest: VecDeque<(Ticket, FollowUp)>, ctx: &mut Context<Self>) {
         let Some((ticket, follow_up)) = rest.pop_front() else { return };
-        let (session, peers) = (self.id, Rc::clone(&self.peers));
+        let (session, peers) = (self.id, Arc::clone(&self.peers));
         let asked = async move { follow_up.ask(session, &peers).await };
         ctx.spawn(asked.into_actor(self).map(move |result, session, ctx| {
             session.respond(&ticket, result);
@@ -159,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     }
 
     fn register(&mut self, ticket: Ticket, name: NewUsername, ctx: &mut Context<Self>) {
-        let (commands, peers) = (self.conversation.register(name.clone()), Rc::clone(&self.peers));
+        let (commands, peers) = (self.conversation.register(name.clone()), Arc::clone(&self.peers));
         let opened = async move { submit(commands, &peers).await };
         ctx.spawn(opened.into_actor(self).map(move |outcomes, session, ctx| {
             let result = outcomes.and_then(|outcomes| session.registered(outcomes));
@@ -199,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         let notices = ctx.address().downgrade().recipient();
         let log_in =
             move |name: Username| LogInKeyed { session, attempt, name, key, address, notices };
-        let peers = Rc::clone(&self.peers);
+        let peers = Arc::clone(&self.peers);
         let logged_in = async move { come_online(key, log_in, &peers).await };
         ctx.spawn(logged_in.into_actor(self).map(move |end, session, ctx| {
             match end {
@@ -241,7 +241,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             self.stage = Stage::Closing;
             return;
         };
-        let peers = Rc::clone(&self.peers);
+        let peers = Arc::clone(&self.peers);
         let changed = async move { settle(commands, &peers).await };
         ctx.spawn(changed.into_actor(self).map(move |settlements, session, ctx| {
             match settlements.and_then(key_changed) {

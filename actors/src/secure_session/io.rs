@@ -13,7 +13,7 @@ use wire::secure::{Event, FrameReader, Problem, ServerFrame, frame};
 use super::{SecureSession, Stage};
 use crate::connection::{
     self, DRAIN_BYTES_MAX, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
-    STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
+    OUTPUT_BYTES_KEPT, STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
 };
 use crate::messages::LogOut;
 
@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
                 debug!(session.log.now(), "connection broken"; "error" => %error);
                 return ctx.stop();
             }
-            if session.out.is_empty() && bytes.capacity() <= OUTPUT_BYTES_FLUSH {
+            if session.out.is_empty() && bytes.capacity() <= OUTPUT_BYTES_KEPT {
                 session.out = bytes;
             }
             session.advance(ctx);

@@ -16,7 +16,6 @@ mod report_log;
 mod round;
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -99,7 +98,7 @@ pub struct SecureSettings {
 #[derive(Debug)]
 pub struct SecureSession<S> {
     id: SessionId,
-    peers: Rc<SecurePeers>,
+    peers: Arc<SecurePeers>,
     clock: fn() -> Timestamp,
     conversation: Conversation,
     stage: Stage,
@@ -150,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         stream: S,
         peer: SocketAddr,
         key: PublicKey,
-        peers: SecurePeers,
+        peers: &Arc<SecurePeers>,
         settings: &SecureSettings,
         log: &Logger,
     ) -> Self {
@@ -175,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             crowded: Arc::clone(&settings.crowded),
             log: ConnectionLog::new(log.new(o!("session" => id.0, "peer" => peer))),
             _farewell: Farewell { id, log_out: peers.log_out.clone() },
-            peers: Rc::new(peers),
+            peers: Arc::clone(peers),
         }
     }
 
@@ -284,7 +283,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             input.frames.set_limit(REQUEST_BYTES_MAX);
         }
         self.stage = Stage::Greeting;
-        let (key, peers) = (self.conversation.key(), Rc::clone(&self.peers));
+        let (key, peers) = (self.conversation.key(), Arc::clone(&self.peers));
         let found = async move { follow_up::find_key(key, &peers).await };
         ctx.spawn(found.into_actor(self).map(|holder, session, ctx| {
             let now = (session.clock)();

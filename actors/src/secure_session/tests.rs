@@ -5,6 +5,7 @@ mod orders;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use wire::batch::{BatchHeader, Seal};
@@ -272,7 +273,8 @@ impl Stage {
         let (stop, crowded) = (settings.stop.clone(), Arc::clone(&settings.crowded));
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
         let key = public_key(&key(number));
-        SecureSession::new(SESSION, stream, peer, key, peers, &settings, &no_log()).start();
+        SecureSession::new(SESSION, stream, peer, key, &Arc::new(peers), &settings, &no_log())
+            .start();
         Self {
             client,
             frames: FrameReader::new(),

@@ -143,7 +143,11 @@ impl Conversation {
     /// What to do next; a farewell is appended to `out`.
     pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Next {
         match self.requests.front() {
-            None => return Next::Idle,
+            None => {
+                // A session that waits keeps no room for what it was once asked.
+                self.requests = VecDeque::new();
+                return Next::Idle;
+            }
             Some(Ok(TextRequest::Exit)) => {
                 out.extend_from_slice(Reply::Bye.line(self.rules.dialect).as_bytes());
                 self.requests.clear();

@@ -28,7 +28,7 @@ use self::input::{Input, InputEnd, TextInput};
 use crate::connection::connection_log::ConnectionLog;
 use crate::connection::{
     DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
-    STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
+    OUTPUT_BYTES_KEPT, STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
 };
 use crate::ledger::state::Outcome;
 use crate::messages::{
@@ -68,7 +68,7 @@ pub struct SessionSettings {
 #[derive(Debug)]
 pub struct Session<S> {
     id: SessionId,
-    peers: SessionPeers,
+    peers: Arc<SessionPeers>,
     conversation: Conversation,
     /// Not here while a read is under way.
     input: Option<TextInput<ReadHalf<S>>>,
@@ -111,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         id: SessionId,
         stream: S,
         peer: SocketAddr,
-        peers: SessionPeers,
+        peers: &Arc<SessionPeers>,
         settings: &SessionSettings,
         log: &Logger,
     ) -> Self {
@@ -132,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             crowded: Arc::clone(&settings.crowded),
             log: ConnectionLog::new(log.new(o!("session" => id.0, "peer" => peer))),
             _farewell: Farewell { id, log_out: peers.log_out.clone() },
-            peers,
+            peers: Arc::clone(peers),
         }
     }
 
@@ -304,7 +304,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
                 debug!(session.log.now(), "connection broken"; "error" => %error);
                 return ctx.stop();
             }
-            if session.out.is_empty() && bytes.capacity() <= OUTPUT_BYTES_FLUSH {
+            if session.out.is_empty() && bytes.capacity() <= OUTPUT_BYTES_KEPT {
                 session.out = bytes;
             }
             match session.phase {

@@ -66,6 +66,7 @@ fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<S
     });
     let (notify, notified) = probe(|_: &NotifyAccounts| ());
     let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
+    let peers = Arc::new(peers);
     let settings = settings(dialect);
     let stop = settings.stop.clone();
     let crowded = Arc::clone(&settings.crowded);
@@ -73,7 +74,7 @@ fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<S
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
     // As TLS does, it keeps what is written until it is flushed.
     let stream = BufStream::new(stream);
-    Session::new(SessionId(5), stream, peer, peers, &settings, &no_log()).start();
+    Session::new(SessionId(5), stream, peer, &peers, &settings, &no_log()).start();
     Stage { client, submitted, log_ins, log_outs, notified, stop, crowded }
 }
 
@@ -350,9 +351,10 @@ async fn a_panic_ends_its_session_alone_and_takes_it_off_the_list() {
     let (list_online, _) = probe(|_: &ListOnline| OnlineList { count: 0, pages: [].into() });
     let (notify, _) = probe(|_: &NotifyAccounts| ());
     let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
+    let peers = Arc::new(peers);
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_001));
     let settings = settings(Dialect::Seed);
-    Session::new(SessionId(6), BrokenStream, peer, peers, &settings, &no_log()).start();
+    Session::new(SessionId(6), BrokenStream, peer, &peers, &settings, &no_log()).start();
     assert_eq!(log_outs.next().await, LogOut(SessionId(6)));
     other.send("alice#1#bob\n").await;
     other.expect("100 OK\n").await;

@@ -57,7 +57,7 @@ pub(crate) trait MiteSessions: 'static {
 /// What is served.
 pub(crate) struct Services<M> {
     /// Whom text sessions talk to.
-    pub(crate) peers: SessionPeers,
+    pub(crate) peers: Arc<SessionPeers>,
     /// What text sessions need to know. Its stop token ends the listener as well.
     pub(crate) settings: SessionSettings,
     /// Mite's own protocol.
@@ -214,7 +214,7 @@ impl<M: MiteSessions> Reception<M> {
         S: AsyncRead + AsyncWrite + 'static,
     {
         let Services { peers, settings, .. } = &self.services;
-        Session::new(id, stream, peer, peers.clone(), settings, &self.log).start();
+        Session::new(id, stream, peer, peers, settings, &self.log).start();
     }
 
     /// Closes the connection, with a word about why if there is time for it.

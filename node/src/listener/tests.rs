@@ -106,7 +106,7 @@ async fn stage(text: TextAccess, per_address: usize) -> Stage {
         crowded: gate.crowded(),
     };
     let (sender, mite) = unbounded_channel();
-    let services = Services { peers, settings, mite: sender };
+    let services = Services { peers: Arc::new(peers), settings, mite: sender };
     let listener = SessionListener::new(listener, gate, &signing(SERVER), services, &log);
     actix::spawn(listener.run());
     Stage { address, mite }

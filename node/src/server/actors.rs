@@ -67,7 +67,7 @@ impl Actors {
     ) -> Services<SecureSessions> {
         let (opening_balance, server_key) = (config.opening_balance, self.server_key);
         Services {
-            peers: self.text_peers(),
+            peers: Arc::new(self.text_peers()),
             settings: SessionSettings {
                 rules: TextRules { dialect: config.text_dialect, opening_balance, server_key },
                 quiet: config.text_quiet,
@@ -75,7 +75,7 @@ impl Actors {
                 crowded: gate.crowded(),
             },
             mite: SecureSessions {
-                peers: self.secure_peers(),
+                peers: Arc::new(self.secure_peers()),
                 settings: SecureSettings {
                     // Whether text is served depends on the peer.
                     rules: SecureRules { opening_balance, server_key, text: false },
@@ -134,7 +134,7 @@ impl Actors {
 
 /// Starts the sessions of Mite's own protocol.
 pub(super) struct SecureSessions {
-    peers: SecurePeers,
+    peers: Arc<SecurePeers>,
     settings: SecureSettings,
     gate: Arc<Gate>,
     log: Logger,
@@ -152,8 +152,7 @@ impl MiteSessions for SecureSessions {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let mut settings = self.settings.clone();
         settings.rules.text = self.gate.serves_text(peer);
-        let peers = self.peers.clone();
-        SecureSession::new(id, stream, peer, key, peers, &settings, &self.log).start();
+        SecureSession::new(id, stream, peer, key, &self.peers, &settings, &self.log).start();
     }
 }
 
