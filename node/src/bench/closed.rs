@@ -3,14 +3,14 @@
 //! gets.
 
 use super::Bench;
+use super::crew::Crew;
 use super::echo::EchoProcess;
 use super::error::BenchError;
 use super::limits;
-use super::load::{Load, Pace};
+use super::load::Pace;
 use super::report::{Report, Unit};
-use super::round::{self, Round};
+use super::round;
 use super::server::Server;
-use super::text;
 
 /// One payment is under way on each connection.
 const PACE: Pace = Pace::Window(1);
@@ -20,20 +20,21 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let connections = bench.config.connections;
     let server = Server::start(bench, &[]).await?;
     let echo = EchoProcess::start().await?;
-    let mut load = Load::new(text::payees(bench, &server).await?)?;
+    let mut crew = Crew::open(bench, &server).await?;
     let (mut rounds, mut echoed) = (Vec::new(), Vec::new());
     for number in 1..=bench.config.rounds {
         bench.progress.phase(format!("echo, round {number}"));
         echoed.push(limits::echo_round(bench, echo.address(), connections).await?);
-        bench.progress.phase(format!("payments, round {number}"));
-        let round;
-        (load, round) = Round::run(bench, &server, load, PACE).await?;
+        let (round, phase);
+        phase = format!("payments, round {number}");
+        (crew, round) = crew.round(bench, &server, PACE, &phase).await?;
         rounds.push(round);
     }
     let disk = limits::disk(bench).await?;
 
     let mut report = Report::default();
     round::report(&rounds, &server, &mut report)?;
+    drop(crew);
     server.stop().await?;
     let (paid, echoes) =
         (round::per_second(rounds.iter().map(|round| &round.measured)), round::per_second(&echoed));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actors::reason::reason;
+use wire::secure::FrameError;
 
 use crate::error::Error;
 
@@ -25,6 +26,14 @@ pub(crate) enum BenchError {
     /// More came than was asked.
     #[error("the server sent {0} answers that nobody had asked for")]
     Unasked(u64),
+    /// It sent what is no frame of its protocol.
+    #[error("the server sent {0}")]
+    Frame(#[from] FrameError),
+    /// The payers have signed all that the server would remember of them.
+    #[error(
+        "the server takes no more orders of so few payers in a day: measure less, or with more --payers"
+    )]
+    TooManyOrders,
     /// Nothing came for long.
     #[error("the server says nothing for {} s", .0.as_secs())]
     Silent(Duration),

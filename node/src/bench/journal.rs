@@ -40,8 +40,8 @@ pub(super) async fn report(
             Ok((counts, entries_per_second(&alone, batch.max(1), watch)?))
         })
         .await?;
-    let seconds = bench.config.duration.as_secs_f64();
-    let syncs = counts.iter().map(|counts| float(counts.syncs) / seconds);
+    let seconds = rounds.iter().map(|round| round.measured.duration.as_secs_f64());
+    let syncs = counts.iter().zip(seconds).map(|(counts, seconds)| float(counts.syncs) / seconds);
     let entries = counts.iter().map(|counts| float(counts.entries) / float(counts.syncs.max(1)));
     report.figure("syncs per second", Unit::PerSecond, Spread::of(syncs));
     report.figure("entries per batch", Unit::Count, Spread::of(entries));

@@ -35,9 +35,14 @@ pub(crate) trait Connection: Send {
     /// What the answers come on.
     fn stream(&self) -> &TcpStream;
 
-    /// Adds so many requests behind those that wait to be sent, as far as there are any left.
-    /// Returns how many.
-    fn ask(&mut self, count: u64) -> u64;
+    /// Adds so many requests behind those that wait to be sent, or fewer if there is no room for them
+    /// or none are left. Returns how many.
+    fn ask(&mut self, count: u64) -> Result<u64, BenchError>;
+
+    /// Whether no request is left to be added.
+    fn is_exhausted(&self) -> bool {
+        false
+    }
 
     /// Sends what waits, as far as the system takes it. Returns whether all is sent.
     fn flush(&mut self) -> Result<bool, BenchError>;
@@ -95,6 +100,11 @@ struct Lane<C> {
 }
 
 impl<C: Connection> Load<C> {
+    /// The connections, while nothing is under way.
+    pub(crate) fn connections(&mut self) -> impl Iterator<Item = &mut C> {
+        self.lanes.iter_mut().map(|lane| &mut lane.connection)
+    }
+
     /// Nothing is under way yet.
     pub(crate) fn new(connections: Vec<C>) -> Result<Self, BenchError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(broken)?;
@@ -108,7 +118,8 @@ impl<C: Connection> Load<C> {
         Ok(Self { lanes, epoll })
     }
 
-    /// Carries load for so long, then waits until all is answered.
+    /// Carries load for so long, or until no connection has anything left to ask; then waits until all
+    /// is answered.
     pub(crate) fn run(
         &mut self,
         pace: Pace,
@@ -122,7 +133,10 @@ impl<C: Connection> Load<C> {
         self.ask_due(&mut clock, Duration::ZERO)?;
         loop {
             let now = recorder.now();
-            let asking = now < duration;
+            let asking = now < recorder.duration();
+            if asking && self.lanes.iter().all(|lane| lane.connection.is_exhausted()) {
+                recorder.end_early(now);
+            }
             if !asking && self.lanes.iter().all(|lane| lane.under_way.is_empty()) {
                 return Ok(recorder.finish());
             }
@@ -155,7 +169,7 @@ impl<C: Connection> Load<C> {
             let lanes_left = self.lanes.len() - number;
             let lane = &mut self.lanes[number];
             let Some(run) = clock.take(now, lane.under_way.count(), lanes_left) else { continue };
-            let asked = lane.connection.ask(run.count);
+            let asked = lane.connection.ask(run.count)?;
             clock.give_back(run.count - asked);
             if asked > 0 {
                 lane.under_way.push(Run { count: asked, ..run });

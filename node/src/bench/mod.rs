@@ -7,6 +7,8 @@
 //! | `limits` | scenario, and part of others: echo, disk, signatures |
 //! | `load` | the loop that sends and receives, on one thread |
 //! | `journal` | what the journal says of a run, and what a journal alone can do |
+//! | `crew` | the connections of a run, whatever they speak |
+//! | `secure` | connections that speak the secure protocol, and who signs orders |
 //! | `text` | connections that speak the text protocol |
 //! | `echo` | the bare echo server, in a process of its own |
 //! | `server` | the server that is measured |
@@ -28,6 +30,7 @@
 //! [`Bench::on_thread`].
 
 mod closed;
+mod crew;
 mod echo;
 mod error;
 mod journal;
@@ -41,6 +44,7 @@ mod progress;
 mod random;
 mod report;
 mod round;
+mod secure;
 mod server;
 mod server_process;
 mod text;

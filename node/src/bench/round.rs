@@ -48,10 +48,23 @@ impl Round {
     }
 }
 
+impl Measured {
+    /// The answers a second.
+    pub(super) fn per_second(&self) -> f64 {
+        float(self.answered) / self.duration.as_secs_f64()
+    }
+
+    /// So much of the answers a second, and at least one.
+    pub(super) fn percent_per_second(&self, percent: u8) -> u64 {
+        let nanos = self.duration.as_nanos().max(1);
+        let answers = u128::from(self.answered) * u128::from(percent) / 100;
+        u64::try_from(answers * 1_000_000_000 / nanos).unwrap_or(u64::MAX).max(1)
+    }
+}
+
 /// The answers a second of these rounds.
 pub(super) fn per_second<'a>(rounds: impl IntoIterator<Item = &'a Measured>) -> Spread {
-    let per_second = |round: &Measured| float(round.answered) / round.duration.as_secs_f64();
-    Spread::of(rounds.into_iter().map(per_second))
+    Spread::of(rounds.into_iter().map(Measured::per_second))
 }
 
 /// The latencies of these rounds together.
@@ -61,6 +74,12 @@ pub(super) fn latency<'a>(rounds: impl IntoIterator<Item = &'a Measured>) -> Lat
         all.add(&round.latency).expect("all histograms have the same bounds");
     }
     Latency::of(&all)
+}
+
+/// The server's CPU time for one payment, in microseconds; `None` if its process is not known.
+pub(super) fn cpu_micros(rounds: &[Round]) -> Option<Spread> {
+    let cpu: Vec<f64> = rounds.iter().filter_map(Round::cpu_micros).collect();
+    (!cpu.is_empty()).then(|| Spread::of(cpu))
 }
 
 /// What the rounds say of payments: how many, how long each took, and what of the server.
@@ -75,9 +94,8 @@ pub(super) fn report(
     if let Some(last) = rounds.last() {
         report.course("payments", &last.measured.moments);
     }
-    let cpu: Vec<f64> = rounds.iter().filter_map(Round::cpu_micros).collect();
-    if !cpu.is_empty() {
-        report.figure("server CPU per payment", Unit::Micros, Spread::of(cpu));
+    if let Some(cpu) = cpu_micros(rounds) {
+        report.figure("server CPU per payment", Unit::Micros, cpu);
     }
     if let Some(memory) = server.memory()? {
         report.figure("server memory at its peak", Unit::Bytes, float(memory.peak));

@@ -42,7 +42,6 @@ pub(super) async fn payees(bench: &Bench, server: &Server) -> Result<Vec<TextLan
             let mut opener = TextClient::connect(address, line_end)?;
             opener.register((0..accounts).map(|number| names.payer(number)), watch)?;
             opener.register((0..connections).map(|number| names.payee(number)), watch)?;
-            let payments = accounts.clamp(SCRIPT_PAYMENTS_MIN, SCRIPT_PAYMENTS_MAX);
             let lane = |number| {
                 let payee = names.payee(number);
                 let mut client = TextClient::connect(address, line_end)?;
@@ -52,12 +51,17 @@ pub(super) async fn payees(bench: &Bench, server: &Server) -> Result<Vec<TextLan
                     let payer = names.payer(random.below(accounts));
                     request(&format!("{payer}#1#{payee}"), line_end)
                 };
-                let payments: Vec<_> = (0..payments).map(payment).collect();
+                let payments: Vec<_> = (0..script_payments(accounts)).map(payment).collect();
                 TextLane::new(client.into_stream(), Script::payments(&payments))
             };
             (0..connections).map(lane).collect()
         })
         .await
+}
+
+/// How many payments a connection repeats when so many accounts pay.
+pub(super) fn script_payments(accounts: u32) -> u32 {
+    accounts.clamp(SCRIPT_PAYMENTS_MIN, SCRIPT_PAYMENTS_MAX)
 }
 
 /// A connection on which one thing is asked after the other.
@@ -210,9 +214,9 @@ impl Connection for TextLane {
         &self.stream
     }
 
-    fn ask(&mut self, count: u64) -> u64 {
+    fn ask(&mut self, count: u64) -> Result<u64, BenchError> {
         self.waiting += count * self.script.request_bytes as u64;
-        count
+        Ok(count)
     }
 
     fn flush(&mut self) -> Result<bool, BenchError> {

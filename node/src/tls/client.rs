@@ -99,11 +99,12 @@ where
 }
 
 /// Never sent, never looked at: the key is the name.
-fn unused_name() -> ServerName<'static> {
+pub(crate) fn unused_name() -> ServerName<'static> {
     ServerName::try_from("mite").expect("it is the name of a host")
 }
 
-fn config(own: &TlsKey, expected: ExpectedKey) -> Arc<ClientConfig> {
+/// What a connection of this client is made with.
+pub(crate) fn config(own: &TlsKey, expected: ExpectedKey) -> Arc<ClientConfig> {
     let own = Arc::new(AlwaysResolvesClientRawPublicKeys::new(own.raw()));
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)

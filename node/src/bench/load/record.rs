@@ -43,6 +43,7 @@ pub(super) struct Recorder {
     answered: u64,
     latency: Histogram<u64>,
     moments: Vec<Moment>,
+    moment_time: Duration,
     moment_end: Duration,
     moment_latency: Histogram<u64>,
 }
@@ -55,9 +56,20 @@ impl Recorder {
             answered: 0,
             latency: histogram(),
             moments: Vec::new(),
+            moment_time: duration / MOMENTS,
             moment_end: duration / MOMENTS,
             moment_latency: histogram(),
         }
+    }
+
+    /// How long requests are sent.
+    pub(super) const fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// They were not sent any longer than this.
+    pub(super) fn end_early(&mut self, now: Duration) {
+        self.duration = self.duration.min(now);
     }
 
     /// The time since the beginning.
@@ -95,7 +107,7 @@ impl Recorder {
             p99: latency.value_at_quantile(0.99),
         });
         latency.reset();
-        self.moment_end += self.duration / MOMENTS;
+        self.moment_end += self.moment_time;
     }
 }
 
