@@ -8,6 +8,8 @@ use bincode::config;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) mod byte_array;
+
 /// Why bytes are not an encoded value.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// of the curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PublicKey([u8; 32]);
+pub struct PublicKey(#[serde(with = "crate::codec::byte_array")] [u8; 32]);
 
 impl PublicKey {
     /// The key with these bytes.

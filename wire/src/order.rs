@@ -32,7 +32,7 @@ pub const MEMO_BYTES_MAX: usize = 256;
 /// ever whether one was used: later, any order with this id has expired.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct OrderId([u8; 16]);
+pub struct OrderId(#[serde(with = "codec::byte_array")] [u8; 16]);
 
 impl OrderId {
     /// The id of an order that is valid up to `not_after`.
@@ -107,6 +107,7 @@ pub struct Order {
     /// The server takes it up to this moment of its own clock, and not later.
     pub not_after: Timestamp,
     /// [`Memo::hash`] of what it is for; zeros if there is no memo.
+    #[serde(with = "codec::byte_array")]
     pub memo_hash: [u8; 32],
 }
 

@@ -26,13 +26,15 @@ pub struct Receipt {
     /// The entry's place in the batch, from 0.
     index: u32,
     /// From the entry to the batch's Merkle root.
+    #[serde(with = "codec::byte_array::hashes")]
     path: Vec<Hash>,
     /// The entry.
     entry: Entry,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct HeaderBytes([u8; BATCH_HEADER_BYTES]);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct HeaderBytes(#[serde(with = "codec::byte_array")] [u8; BATCH_HEADER_BYTES]);
 
 /// What a receipt proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,23 +157,6 @@ impl Receipt {
             Entry::OrderRefused { refusal, .. } => Some(Verdict::Refused(*refusal)),
             Entry::AccountOpened { .. } | Entry::KeyChanged { .. } => None,
         }
-    }
-}
-
-impl Serialize for HeaderBytes {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (tens, rest) = self.0.as_chunks::<10>();
-        debug_assert!(rest.is_empty(), "a header is 18 times 10 bytes");
-        <&[[u8; 10]; 18]>::try_from(tens).map_err(serde::ser::Error::custom)?.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for HeaderBytes {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let tens = <[[u8; 10]; 18]>::deserialize(deserializer)?;
-        let mut bytes = [0; BATCH_HEADER_BYTES];
-        bytes.copy_from_slice(tens.as_flattened());
-        Ok(Self(bytes))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::PublicKey;
 /// The bytes of an Ed25519 signature (RFC 8032). Carried, not judged: [`Signature::verify`] judges.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Signature([[u8; 32]; 2]);
+pub struct Signature(#[serde(with = "crate::codec::byte_array")] [u8; 64]);
 
 /// The signature is not one of these bytes by this key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,17 +51,13 @@ impl Domain {
 
 impl Signature {
     /// The signature with these bytes.
-    pub fn new(bytes: [u8; 64]) -> Self {
-        let mut halves = [[0; 32]; 2];
-        halves.as_flattened_mut().copy_from_slice(&bytes);
-        Self(halves)
+    pub const fn new(bytes: [u8; 64]) -> Self {
+        Self(bytes)
     }
 
     /// Its bytes.
-    pub fn to_bytes(self) -> [u8; 64] {
-        let mut bytes = [0; 64];
-        bytes.copy_from_slice(self.0.as_flattened());
-        bytes
+    pub const fn to_bytes(self) -> [u8; 64] {
+        self.0
     }
 
     /// Signs `bytes` for this purpose.
@@ -94,7 +90,7 @@ impl Signature {
 
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Signature({:02x}{:02x}…)", self.0[0][0], self.0[0][1])
+        write!(f, "Signature({:02x}{:02x}…)", self.0[0], self.0[1])
     }
 }
 

@@ -30,7 +30,7 @@ const RESERVED: [&str; 3] = ["REGISTER", "List", "Exit"];
 /// # Ok::<(), wire::username::UsernameError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "CompactString", into = "CompactString")]
+#[serde(try_from = "CompactString")]
 pub struct Username(CompactString);
 
 impl Username {
