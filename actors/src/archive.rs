@@ -27,6 +27,8 @@
 //! |---|---|
 //! | `record` | what the index remembers of an entry |
 //! | `index` | the file that finds things in the journal |
+//! | `tables` | writing it |
+//! | `rows` | what stands together in it |
 //! | `reading` | following the journal |
 //! | `proofs` | batches that receipts are made of |
 //! | `queries` | questions under way |
@@ -42,6 +44,8 @@ mod proofs;
 mod queries;
 mod reading;
 mod record;
+mod rows;
+mod tables;
 mod turns;
 
 use std::path::Path;
@@ -299,7 +303,11 @@ impl Actor for Archive {
 impl Handler<JournalGrew> for Archive {
     type Result = ();
 
-    fn handle(&mut self, JournalGrew(next_entry): JournalGrew, ctx: &mut Self::Context) {
+    fn handle(&mut self, grew: JournalGrew, ctx: &mut Self::Context) {
+        let JournalGrew { quiet_from, news_from, next_entry } = grew;
+        if let Some(reading) = &mut self.reading {
+            reading.remember_quiet(quiet_from..news_from);
+        }
         self.durable = self.durable.max(next_entry);
         if !self.resting {
             self.resting = true;

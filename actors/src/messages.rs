@@ -283,10 +283,19 @@ pub struct Settlement {
     pub receipt: Option<Box<Receipt>>,
 }
 
-/// Ledger → Archive: all entries in front of this one are durable. Sent before anybody hears of them.
+/// Ledger → Archive: the journal has grown by something that an index records. Sent before anybody hears
+/// of it. Payments by the text protocol's rules between open accounts are recorded nowhere: of batches
+/// with nothing else in them it is told with the next one, or when there are many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub struct JournalGrew(pub EntryNumber);
+pub struct JournalGrew {
+    /// The entry behind those that were told of before.
+    pub quiet_from: EntryNumber,
+    /// All batches from there up to this entry hold nothing but such payments.
+    pub news_from: EntryNumber,
+    /// All entries in front of this one are durable.
+    pub next_entry: EntryNumber,
+}
 
 /// `SecureSession` → Archive: the receipts for these, where they concern this account. One reply for each,
 /// in order.

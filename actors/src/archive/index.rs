@@ -2,24 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use redb::{
-    Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Database, Durability, ReadableDatabase as _};
 use serde::{Deserialize, Serialize};
 use slog::{Logger, warn};
-use wire::secure::HistoryItem;
 use wire::secure::call::PAGE_ITEMS_MAX;
-use wire::{Access, AccountId, BatchNumber, Entry, EntryNumber, OrderId, Username, codec};
+use wire::{AccountId, BatchNumber, Entry, EntryNumber, OrderId, Username, codec};
 
-use super::database;
 use super::error::{ArchiveError, corrupted};
-use super::record::{KeyedAccounts, Record, is_recorded};
-use crate::ledger::journal::{BatchPosition, JournalPlace, StoredBatch};
+use super::record::{KeyedAccounts, is_recorded};
+use super::tables::{ACCOUNTS, BATCHES, HISTORY, ORDERS, Tables};
+use super::{database, rows};
+use crate::ledger::journal::{BatchEntries, BatchPosition, JournalPlace};
 use crate::messages::HistoryPage;
 
 /// The version of the index's form. One of another version is rebuilt.
-const INDEX_VERSION: u32 = 1;
+const INDEX_VERSION: u32 = 2;
 
 /// Pages of the index that are kept in memory: the paths to the newest of some millions of entries.
 const CACHE_BYTES: usize = 64 << 20;
@@ -31,21 +28,6 @@ const UNSAVED_ENTRIES_MAX: u64 = 1 << 18;
 /// a tenth of a second's work.
 const UNSAVED_COMMITS_MAX: u32 = 1000;
 
-/// The longest encoding of a [`HistoryItem`]: a name of 128 bytes, an id, numbers; rounded up.
-const HISTORY_ITEM_BYTES_MAX: usize = 256;
-
-/// Whether it has a key, the entry that opened it, its name; by account.
-const ACCOUNTS: TableDefinition<u64, (bool, u64, &str)> = TableDefinition::new("accounts");
-/// The entry that decided it; by payer and id.
-const ORDERS: TableDefinition<(u64, &[u8; 16]), u64> = TableDefinition::new("orders");
-/// The encoded [`HistoryItem`]; by account and entry.
-const HISTORY: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("history");
-/// Where it is, as the segment's first batch and the offset, and the entry behind it; by its first entry.
-/// Only batches in which something is recorded.
-const BATCHES: TableDefinition<u64, (u64, u64, u64)> = TableDefinition::new("batches");
-/// The encoded [`Mark`].
-const MARK: TableDefinition<(), &[u8]> = TableDefinition::new("mark");
-
 /// How far the index goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
@@ -54,6 +36,18 @@ pub(super) struct Mark {
     pub(super) last: BatchPosition,
     /// Where reading goes on.
     pub(super) place: JournalPlace,
+}
+
+impl Mark {
+    /// The mark that is encoded in these bytes.
+    ///
+    /// # Errors
+    /// It is of another version, or damaged.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, redb::Error> {
+        let mark = codec::decode_exact::<128, Self>(bytes);
+        let mark = mark.ok().filter(|mark| mark.version == INDEX_VERSION);
+        mark.ok_or_else(|| corrupted("the index is of another version"))
+    }
 }
 
 /// The file that finds things in the journal.
@@ -116,18 +110,19 @@ impl Index {
         self.place().last.next_entry
     }
 
-    /// Takes the batches behind those that it knows, all of them or none. Reading goes on at `place`.
+    /// Takes the entries behind those that it knows, all of them or none: of `batches`, which are all that
+    /// hold anything, up to the batch at `last`. Reading goes on at `place`.
     ///
     /// # Errors
     /// What the database says; then nothing may be asked of it any more.
     pub(super) fn add(
         &mut self,
-        batches: &[StoredBatch],
+        batches: &[BatchEntries],
+        last: BatchPosition,
         place: JournalPlace,
     ) -> Result<(), redb::Error> {
-        let Some(StoredBatch { position, .. }) = batches.last() else { return Ok(()) };
-        let mark = Mark { version: INDEX_VERSION, last: *position, place };
-        self.unsaved_entries += batches.iter().map(|batch| batch.entries.len() as u64).sum::<u64>();
+        let mark = Mark { version: INDEX_VERSION, last, place };
+        self.unsaved_entries += place.last.next_entry.get() - self.next_entry().get();
         // Names of open accounts are kept for the histories of those whom they pay.
         let is_news = |entry| {
             matches!(entry, &Entry::AccountOpened { .. }) || is_recorded(entry, &self.keyed)
@@ -140,7 +135,7 @@ impl Index {
         Ok(())
     }
 
-    fn write(&mut self, batches: &[StoredBatch], mark: &Mark) -> Result<(), redb::Error> {
+    fn write(&mut self, batches: &[BatchEntries], mark: &Mark) -> Result<(), redb::Error> {
         self.unsaved_commits += 1;
         let save = self.unsaved_entries >= UNSAVED_ENTRIES_MAX
             || self.unsaved_commits >= UNSAVED_COMMITS_MAX;
@@ -152,8 +147,7 @@ impl Index {
         for batch in batches {
             tables.add(batch, &mut self.keyed)?;
         }
-        tables.mark.insert((), encoded(mark).as_slice())?;
-        drop(tables);
+        tables.write(mark)?;
         transaction.commit()?;
         if save {
             self.unsaved_entries = 0;
@@ -169,8 +163,9 @@ impl Index {
         id: OrderId,
     ) -> Result<Option<EntryNumber>, redb::Error> {
         let orders = self.database.begin_read()?.open_table(ORDERS)?;
-        let found = orders.get((payer.get(), id.as_bytes()))?;
-        Ok(found.map(|entry| EntryNumber::new(entry.value())))
+        let (begin, end) = ((payer.get(), &[0; 16]), (payer.get(), id.as_bytes()));
+        let Some(row) = orders.range(begin..=end)?.next_back() else { return Ok(None) };
+        rows::find_order(row?.1.value(), id)
     }
 
     /// The batch that this entry is in; `None` if nothing is recorded in that.
@@ -205,7 +200,9 @@ impl Index {
         entry: EntryNumber,
     ) -> Result<bool, redb::Error> {
         let history = self.database.begin_read()?.open_table(HISTORY)?;
-        Ok(history.get((account.get(), entry.get()))?.is_some())
+        let range = (account.get(), 0)..=(account.get(), entry.get());
+        let Some(row) = history.range(range)?.next_back() else { return Ok(false) };
+        Ok(rows::items(row?.1.value())?.iter().any(|item| item.number == entry))
     }
 
     /// A page of an account's history, newest first.
@@ -216,105 +213,18 @@ impl Index {
         limit: u32,
     ) -> Result<HistoryPage, redb::Error> {
         let history = self.database.begin_read()?.open_table(HISTORY)?;
-        let before = before.map_or(u64::MAX, EntryNumber::get);
+        let before = before.unwrap_or(EntryNumber::new(u64::MAX));
         let limit = limit.min(PAGE_ITEMS_MAX) as usize;
         let mut items = Vec::new();
-        for found in history.range((account.get(), 0)..(account.get(), before))?.rev() {
-            let (_, item) = found?;
-            if items.len() == limit {
-                return Ok(HistoryPage { items, more: true });
+        for row in history.range((account.get(), 0)..(account.get(), before.get()))?.rev() {
+            let row = rows::items(row?.1.value())?.into_iter().rev();
+            for item in row.filter(|item| item.number < before) {
+                if items.len() == limit {
+                    return Ok(HistoryPage { items, more: true });
+                }
+                items.push(item);
             }
-            let item = codec::decode_exact::<HISTORY_ITEM_BYTES_MAX, HistoryItem>(item.value());
-            items.push(item.map_err(|_| corrupted("an item of a history cannot be read"))?);
         }
         Ok(HistoryPage { items, more: false })
     }
-}
-
-/// All tables, to be written to.
-struct Tables<'t> {
-    accounts: Table<'t, u64, (bool, u64, &'static str)>,
-    orders: Table<'t, (u64, &'static [u8; 16]), u64>,
-    history: Table<'t, (u64, u64), &'static [u8]>,
-    batches: Table<'t, u64, (u64, u64, u64)>,
-    mark: Table<'t, (), &'static [u8]>,
-}
-
-impl<'t> Tables<'t> {
-    fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
-        Ok(Self {
-            accounts: transaction.open_table(ACCOUNTS)?,
-            orders: transaction.open_table(ORDERS)?,
-            history: transaction.open_table(HISTORY)?,
-            batches: transaction.open_table(BATCHES)?,
-            mark: transaction.open_table(MARK)?,
-        })
-    }
-
-    /// What an index keeps in memory.
-    fn load(&self) -> Result<(Option<Mark>, KeyedAccounts), redb::Error> {
-        let mark = match self.mark.get(())? {
-            None => None,
-            Some(found) => Some(decode_mark(found.value())?),
-        };
-        let mut keyed = KeyedAccounts::new();
-        for account in self.accounts.iter()? {
-            let (account, known) = account?;
-            let (has_key, ..) = known.value();
-            keyed.extend(has_key.then(|| AccountId::new(account.value())));
-        }
-        Ok((mark, keyed))
-    }
-
-    fn add(&mut self, batch: &StoredBatch, keyed: &mut KeyedAccounts) -> Result<(), redb::Error> {
-        let first = batch.header.first_entry.get();
-        let mut recorded = false;
-        for (number, entry) in (first..).zip(&batch.entries) {
-            if let Entry::AccountOpened { account, name, access, .. } = entry {
-                let has_key = matches!(access, Access::Keyed(_));
-                self.accounts.insert(account.get(), (has_key, number, name.as_str()))?;
-                keyed.extend(has_key.then_some(*account));
-            }
-            let accounts = &self.accounts;
-            let record = Record::of(entry, keyed, |account| name_of(accounts, account))?;
-            if let Some(Record { order, history }) = record {
-                recorded = true;
-                if let Some((payer, id)) = order {
-                    self.orders.insert((payer.get(), id.as_bytes()), number)?;
-                }
-                for (account, event) in history {
-                    let (time, entry) = (batch.header.time, EntryNumber::new(number));
-                    let item = encoded(&HistoryItem { number: entry, time, event });
-                    self.history.insert((account.get(), number), item.as_slice())?;
-                }
-            }
-        }
-        if recorded {
-            let BatchPosition { segment, offset } = batch.position;
-            let next = batch.header.next_entry().get();
-            self.batches.insert(first, (segment.get(), offset, next))?;
-        }
-        Ok(())
-    }
-}
-
-fn name_of(
-    accounts: &Table<'_, u64, (bool, u64, &'static str)>,
-    account: AccountId,
-) -> Result<Username, redb::Error> {
-    let found = accounts.get(account.get())?;
-    let name = found.and_then(|found| found.value().2.parse().ok());
-    name.ok_or_else(|| corrupted("the name of an account is missing"))
-}
-
-fn decode_mark(bytes: &[u8]) -> Result<Mark, redb::Error> {
-    let mark = codec::decode_exact::<128, Mark>(bytes);
-    let mark = mark.ok().filter(|mark| mark.version == INDEX_VERSION);
-    mark.ok_or_else(|| corrupted("the index is of another version"))
-}
-
-fn encoded(value: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HISTORY_ITEM_BYTES_MAX);
-    codec::encode_into(value, &mut bytes);
-    bytes
 }

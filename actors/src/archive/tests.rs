@@ -187,6 +187,12 @@ fn segment_name(first: u64) -> String {
     format!("journal-{first:020}.mite")
 }
 
+/// What the ledger says when the book has grown by something that is recorded.
+fn grown(book: &Book) -> JournalGrew {
+    let nothing = EntryNumber::default();
+    JournalGrew { quiet_from: nothing, news_from: nothing, next_entry: book.durable() }
+}
+
 /// A directory for the archive's files.
 struct Dir(TempDir);
 

@@ -4,6 +4,7 @@
 //! sync serves everybody who waits for it. The rules stand in [`state`], without any of this.
 
 pub mod audit;
+mod growth;
 pub mod journal;
 mod snapshots;
 pub mod state;
@@ -20,6 +21,7 @@ use wire::batch::BATCH_ENTRIES_MAX;
 use wire::entry::ENTRY_BYTES_MAX;
 use wire::{PublicKey, Timestamp};
 
+use self::growth::{Growth, is_news};
 use self::journal::{
     BATCH_BYTES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal, JournalError,
     JournalWriter, Report, SealedBatch,
@@ -108,6 +110,7 @@ pub struct Ledger {
     /// The clock as it was last read.
     now: Timestamp,
     snapshots: Snapshots,
+    growth: Growth,
     stopping: Option<ReplySlot<()>>,
     stop_asked: bool,
     log: Logger,
@@ -115,11 +118,14 @@ pub struct Ledger {
 
 struct Gathering {
     batch: Batch,
+    /// It holds something that an index records.
+    news: bool,
     waiting: Vec<Waiting>,
 }
 
 struct Committing {
     waiting: Vec<Waiting>,
+    news: bool,
     snapshot: Option<Captured>,
 }
 
@@ -129,6 +135,7 @@ impl Ledger {
         let log = log.new(o!("actor" => "ledger"));
         let last = *journal.last();
         let server = journal.server();
+        let growth = Growth::new(settings.grew.clone(), last.next_entry);
         let snapshots = Snapshots::new(&journal, settings.snapshot_entries, &state, log.clone());
         Self {
             state,
@@ -136,7 +143,11 @@ impl Ledger {
             writer: None,
             settings,
             server,
-            gathering: Gathering { batch: Batch::new(Vec::new()), waiting: Vec::new() },
+            gathering: Gathering {
+                batch: Batch::new(Vec::new()),
+                news: false,
+                waiting: Vec::new(),
+            },
             committing: VecDeque::new(),
             overflow: VecDeque::new(),
             spare: None,
@@ -145,6 +156,7 @@ impl Ledger {
             last,
             now: last.time,
             snapshots,
+            growth,
             stopping: None,
             stop_asked: false,
             log,
@@ -177,7 +189,7 @@ impl Ledger {
 
     fn apply(&mut self, Request { commands, reply, load }: Request) {
         let terms = Terms { now: self.now(), server: self.server };
-        let Gathering { batch, waiting } = &mut self.gathering;
+        let Gathering { batch, news, waiting } = &mut self.gathering;
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut made = Vec::new();
         for (command, asked) in commands.into_iter().enumerate() {
@@ -185,6 +197,7 @@ impl Ledger {
             let (outcome, entry) = self.state.apply(asked, &terms);
             if let Some(entry) = entry {
                 batch.push(&entry);
+                *news |= is_news(&entry, &self.state);
                 if reply.wants_receipts() {
                     made.push(Made { command, number, entry });
                 }
@@ -246,7 +259,8 @@ impl Ledger {
         if snapshot.is_some() {
             batch.close();
         }
-        self.committing.push_back(Committing { waiting, snapshot });
+        let news = std::mem::take(&mut self.gathering.news);
+        self.committing.push_back(Committing { waiting, news, snapshot });
         let now = self.now();
         let commit = self.writer.as_ref().map(|writer| writer.commit(batch, now));
         // If the thread has ended, it has reported why.
@@ -357,12 +371,12 @@ impl Handler<BatchCommitted> for Ledger {
             "entries" => committed.next_entry.get() - self.last.next_entry.get());
         self.last = committed;
         self.spare = Some(buffer);
-        if let Some(grew) = &self.settings.grew {
-            // One a batch; whoever falls behind looks at the last one only.
-            grew.do_send(JournalGrew(committed.next_entry));
-        }
+        let news = self.committing.iter().take(batches).any(|committing| committing.news);
+        self.growth.committed(sealed.header.first_entry..committed.next_entry, news);
         for _ in 0..batches {
-            let Some(Committing { waiting, snapshot }) = self.committing.pop_front() else { break };
+            let Some(Committing { waiting, snapshot, .. }) = self.committing.pop_front() else {
+                break;
+            };
             self.release(waiting, Some(&*sealed));
             // A batch with a snapshot is the last of those that were written together.
             if let Some(snapshot) = snapshot {

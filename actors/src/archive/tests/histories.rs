@@ -17,6 +17,30 @@ fn book() -> (Book, [SignedOrder; 3]) {
     (book, orders)
 }
 
+/// What an account is paid at once stands in few rows, and is told as if each item stood alone.
+#[actix::test]
+async fn pages_begin_and_end_within_what_was_written_together() {
+    let (dir, mut book) = (Dir::new(), Book::new());
+    book.write(&openings());
+    for _ in 0..3 {
+        let pay = |amount| paid(ALICE, BOB, order(ALICE, BOB, amount, 1));
+        book.write(&(1..=50).map(pay).collect::<Vec<_>>());
+    }
+    let archive = dir.start(&book);
+    let all: Vec<u64> = [1].into_iter().chain(4..154).rev().collect();
+    assert_eq!(archive.numbers(BOB).await, all);
+    for (before, limit) in [(154, 1), (100, 33), (36, 32), (35, 40), (5, 2), (5, 1), (1, 9)] {
+        let page = archive.history(BOB, Some(before), limit).await;
+        let numbers: Vec<u64> = page.items.iter().map(|item| item.number.get()).collect();
+        let older: Vec<u64> = all.iter().copied().filter(|number| *number < before).collect();
+        let count = older.len().min(limit as usize);
+        assert_eq!(numbers, older[..count], "{limit} before {before}");
+        assert_eq!(page.more, count < older.len(), "{limit} before {before}");
+    }
+    let receipts = archive.receipts(BOB, by_entry([4, 35, 36, 100, 153, 2])).await;
+    assert_eq!(receipts.iter().filter(|receipt| receipt.is_some()).count(), 5);
+}
+
 #[actix::test]
 async fn every_kind_of_entry_is_told_to_whom_it_concerns() {
     let ((book, [to_bob, to_otto, too_much]), dir) = (book(), Dir::new());

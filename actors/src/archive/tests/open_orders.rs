@@ -40,7 +40,7 @@ async fn decided_ones_are_not_open() {
         assert_eq!(archive.keep(ALICE, order.clone(), 0).await, Ok(()));
     }
     book.write(&[paid(ALICE, BOB, orders[0].clone()), refused(ALICE, orders[2].clone())]);
-    archive.0.do_send(JournalGrew(book.durable()));
+    archive.0.do_send(grown(&book));
     assert_eq!(archive.open_orders(ALICE, 0).await, orders[1..2]);
 }
 
@@ -62,7 +62,7 @@ async fn an_account_keeps_so_many_and_room_is_made_of_expired_and_decided_ones()
     assert_eq!(archive.keep(ALICE, more(1001), 102).await, Ok(()));
     assert_eq!(archive.keep(ALICE, more(1002), 102).await, Err(ArchiveUnavailable::Busy));
     book.write(&[paid(ALICE, BOB, orders[30].clone())]);
-    archive.0.do_send(JournalGrew(book.durable()));
+    archive.0.do_send(grown(&book));
     assert_eq!(archive.numbers(BOB).await.len(), 2, "it is decided");
     assert_eq!(archive.keep(ALICE, more(1003), 102).await, Ok(()));
     assert_eq!(archive.open_orders(ALICE, 102).await.len(), OPEN_ORDERS_PER_ACCOUNT_MAX);

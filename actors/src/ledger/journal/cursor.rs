@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wire::batch::{BATCH_HEADER_BYTES, BatchHeader};
-use wire::merkle::{self, MerkleTree};
-use wire::{BatchNumber, Entry, EntryNumber, Receipt};
+use wire::batch::BatchHeader;
+use wire::{BatchNumber, EntryNumber};
 
-use super::batch::{END_MARKER, Entries, batch_bytes, check_merkle_root, decode_header};
+use super::batch::batch_bytes;
 use super::error::{Damage, IoFailure, OpenError, Operation, damaged};
 use super::scan::{Fault, Found, batch_at};
 use super::segment::{
@@ -15,6 +14,7 @@ use super::segment::{
     segment_name,
 };
 use super::storage::{Storage, StorageFile};
+use super::stored::{BatchEntries, StoredBatch, read_header, read_whole};
 use super::{Committed, SECTOR_BYTES};
 
 /// Where a batch stands in a journal.
@@ -51,64 +51,6 @@ impl JournalPlace {
         },
         last: Committed::NOTHING,
     };
-}
-
-/// A batch as it stands in a journal, intact: its checksums match, its entries can be decoded, and its
-/// seal, if it has one, is over them. Who has signed the seal is not looked at.
-#[derive(Clone, Debug)]
-pub struct StoredBatch {
-    /// Where it stands.
-    pub position: BatchPosition,
-    /// Its header.
-    pub header: BatchHeader,
-    /// Its entries, in order.
-    pub entries: Vec<Entry>,
-    /// The Merkle tree over them.
-    pub tree: MerkleTree,
-}
-
-impl StoredBatch {
-    fn new(position: BatchPosition, header: BatchHeader, bytes: &[u8]) -> Result<Self, Damage> {
-        let mut entries = Vec::with_capacity(header.entry_count as usize);
-        let mut leaves = Vec::with_capacity(header.entry_count as usize);
-        for encoded in Entries::of(&header, bytes) {
-            let encoded = encoded?;
-            leaves.push(merkle::leaf(encoded.bytes));
-            entries.push(encoded.entry);
-        }
-        let tree = MerkleTree::new(leaves);
-        check_merkle_root(&header, &tree)?;
-        Ok(Self { position, header, entries, tree })
-    }
-
-    /// The entry with this number, if it is in this batch.
-    pub fn entry(&self, number: EntryNumber) -> Option<&Entry> {
-        self.entries.get(self.header.index_of(number)? as usize)
-    }
-
-    /// The receipt for an entry. `None` if it is not in this batch, or nobody vouches for the batch.
-    pub fn receipt(&self, number: EntryNumber) -> Option<Receipt> {
-        self.header.seal.as_ref()?;
-        let index = self.header.index_of(number)?;
-        let entry = self.entries.get(index as usize)?.clone();
-        Some(Receipt::new(&self.header, index, self.tree.path(index)?, entry))
-    }
-}
-
-/// Reads the batch at a position, by itself: what it follows is not looked at.
-///
-/// # Errors
-/// [`OpenError`] if no batch that is intact stands there. [`OpenError::Damaged`] then names batch 0, as
-/// nobody knows which one it should be.
-pub fn read_batch(
-    storage: &dyn Storage,
-    position: BatchPosition,
-) -> Result<StoredBatch, OpenError> {
-    let (file, len) = open(storage, &position.file())?;
-    let fail = |what| damaged(&position.file(), position.offset, BatchNumber::default(), what);
-    let (header, bytes) =
-        read_whole(&*file, len, position)?.ok_or_else(|| fail(Damage::BatchHeader))?;
-    StoredBatch::new(position, header, &bytes).map_err(fail)
 }
 
 /// What stands behind the batches that were read.
@@ -158,17 +100,35 @@ impl BatchCursor {
     /// # Errors
     /// [`OpenError`], also if there are fewer batches than are said to be durable. The cursor stays
     /// where it is.
-    pub fn next(&mut self, durable: EntryNumber) -> Result<Option<StoredBatch>, OpenError> {
+    pub fn next(&mut self, durable: EntryNumber) -> Result<Option<BatchEntries>, OpenError> {
         if self.place.last.next_entry >= durable {
             return Ok(None);
         }
-        match self.walk()? {
-            Walked::Batch(batch) => Ok(Some(*batch)),
-            Walked::End | Walked::Unfinished(_) => {
+        match self.step(BatchEntries::new)? {
+            Step::Batch(batch) => Ok(Some(batch)),
+            Step::End | Step::Unfinished(_) => {
                 let missing = self.place.last.next_batch();
                 Err(OpenError::BatchesMissing { first: missing, last: missing })
             }
         }
+    }
+
+    /// Goes past the next batch, if its entries are in front of `durable`, and looks at its header alone.
+    /// Returns where it stands.
+    ///
+    /// # Errors
+    /// Like [`BatchCursor::next`].
+    pub fn skip(&mut self, durable: EntryNumber) -> Result<Option<BatchPosition>, OpenError> {
+        if self.place.last.next_entry >= durable {
+            return Ok(None);
+        }
+        let place = self.place;
+        if let Some(header) = self.peek(&place)? {
+            self.accept(&place, header, &[], |_, _, _| Ok(()))?;
+            return Ok(Some(place.position));
+        }
+        // It may stand in the next segment.
+        Ok(self.next(durable)?.map(|batch| batch.position))
     }
 
     /// The next batch, or what stands in its place. A journal that is being appended to may end with
@@ -177,20 +137,31 @@ impl BatchCursor {
     /// # Errors
     /// [`OpenError`]. The cursor stays where it is.
     pub fn walk(&mut self) -> Result<Walked, OpenError> {
+        Ok(match self.step(StoredBatch::new)? {
+            Step::Batch(batch) => Walked::Batch(Box::new(batch)),
+            Step::End => Walked::End,
+            Step::Unfinished(position) => Walked::Unfinished(position),
+        })
+    }
+
+    /// Goes past the next batch and makes of it what `read` does.
+    fn step<T>(
+        &mut self,
+        read: impl Fn(BatchPosition, BatchHeader, &[u8]) -> Result<T, Damage>,
+    ) -> Result<Step<T>, OpenError> {
         let mut place = self.place;
         // Each turn goes on to the next segment, of which there are finitely many.
         loop {
             if !self.open_segment(&place)? {
-                return self.end(&place, Walked::End);
+                return self.end(&place, Step::End);
             }
             match self.look(&place)? {
                 Look::Batch(header, bytes) => {
-                    let batch = self.accept(&place, header, &bytes)?;
-                    return Ok(Walked::Batch(Box::new(batch)));
+                    return Ok(Step::Batch(self.accept(&place, header, &bytes, read)?));
                 }
-                Look::Unfinished => return self.end(&place, Walked::Unfinished(place.position)),
+                Look::Unfinished => return self.end(&place, Step::Unfinished(place.position)),
                 Look::Nothing if place.last.next_batch() == place.position.segment => {
-                    return self.end(&place, Walked::End);
+                    return self.end(&place, Step::End);
                 }
                 Look::Nothing => {
                     place.position = BatchPosition {
@@ -229,6 +200,17 @@ impl BatchCursor {
         Ok(true)
     }
 
+    /// The header at this place, if a whole batch stands there, in the segment of the place.
+    fn peek(&mut self, place: &JournalPlace) -> Result<Option<BatchHeader>, OpenError> {
+        if !self.open_segment(place)? {
+            return Ok(None);
+        }
+        let OpenSegment { file, .. } = self.segment.as_ref().expect("it was opened just now");
+        let name = place.position.file();
+        let len = file.len().map_err(IoFailure::of(Operation::Read, &name))?;
+        read_header(&**file, len, place.position)
+    }
+
     fn look(&self, place: &JournalPlace) -> Result<Look, OpenError> {
         let OpenSegment { file, .. } = self.segment.as_ref().expect("the caller has opened it");
         let (position, next) = (place.position, place.last.next_batch());
@@ -256,30 +238,35 @@ impl BatchCursor {
         }
     }
 
-    fn accept(
+    fn accept<T>(
         &mut self,
         place: &JournalPlace,
         header: BatchHeader,
         bytes: &[u8],
-    ) -> Result<StoredBatch, OpenError> {
+        read: impl Fn(BatchPosition, BatchHeader, &[u8]) -> Result<T, Damage>,
+    ) -> Result<T, OpenError> {
         let position = place.position;
         let fail = |what| damaged(&position.file(), position.offset, place.last.next_batch(), what);
         place.last.check_next(&header, true).map_err(fail)?;
         if self.sealed && header.seal.is_none() {
             return Err(fail(Damage::SealMissing));
         }
-        let batch = StoredBatch::new(position, header, bytes).map_err(fail)?;
-        self.sealed |= batch.header.seal.is_some();
-        let offset = position.offset + batch_bytes(&batch.header) as u64;
-        self.place = JournalPlace {
-            position: BatchPosition { offset, ..position },
-            last: Committed::behind(&batch.header),
+        let sealed = header.seal.is_some();
+        let behind = JournalPlace {
+            position: BatchPosition {
+                offset: position.offset + batch_bytes(&header) as u64,
+                ..position
+            },
+            last: Committed::behind(&header),
         };
+        let batch = read(position, header, bytes).map_err(fail)?;
+        self.sealed |= sealed;
+        self.place = behind;
         Ok(batch)
     }
 
     /// The journal ends at this place, unless a segment follows.
-    fn end(&self, place: &JournalPlace, end: Walked) -> Result<Walked, OpenError> {
+    fn end<T>(&self, place: &JournalPlace, end: Step<T>) -> Result<Step<T>, OpenError> {
         let names = self.storage.list().map_err(IoFailure::of(Operation::List, "."))?;
         let later = names.iter().filter_map(|name| parse_segment_name(name));
         let Some(later) = later.filter(|first| *first > place.position.segment).min() else {
@@ -287,7 +274,7 @@ impl BatchCursor {
         };
         let next = place.last.next_batch();
         match end {
-            Walked::Unfinished(BatchPosition { offset, .. }) => {
+            Step::Unfinished(BatchPosition { offset, .. }) => {
                 let what = Damage::BatchIncomplete;
                 Err(damaged(&place.position.file(), offset, next, what))
             }
@@ -299,37 +286,15 @@ impl BatchCursor {
     }
 }
 
+/// [`Walked`], with the batch as whoever asks wants it.
+enum Step<T> {
+    Batch(T),
+    End,
+    Unfinished(BatchPosition),
+}
+
 enum Look {
     Batch(BatchHeader, Vec<u8>),
     Nothing,
     Unfinished,
-}
-
-/// The header and the entries' bytes of the batch at this position, if it is whole and matches its
-/// checksums.
-fn read_whole(
-    file: &dyn StorageFile,
-    len: u64,
-    position: BatchPosition,
-) -> Result<Option<(BatchHeader, Vec<u8>)>, OpenError> {
-    let name = position.file();
-    let left = len.saturating_sub(position.offset);
-    if left < BATCH_HEADER_BYTES as u64 {
-        return Ok(None);
-    }
-    let mut header = [0; BATCH_HEADER_BYTES];
-    file.read_exact_at(&mut header, position.offset)
-        .map_err(IoFailure::of(Operation::Read, &name))?;
-    let Ok(header) = decode_header(&header) else { return Ok(None) };
-    if left < batch_bytes(&header) as u64 {
-        return Ok(None);
-    }
-    let mut bytes = vec![0; batch_bytes(&header) - BATCH_HEADER_BYTES];
-    file.read_exact_at(&mut bytes, position.offset + BATCH_HEADER_BYTES as u64)
-        .map_err(IoFailure::of(Operation::Read, &name))?;
-    let entries_end = bytes.len() - END_MARKER.len();
-    let intact = bytes[entries_end..] == END_MARKER
-        && crc32c::crc32c(&bytes[..entries_end]) == header.entries_checksum;
-    bytes.truncate(entries_end);
-    Ok(intact.then_some((header, bytes)))
 }

@@ -13,6 +13,7 @@
 //! | `recovery` | opening: checks everything and repairs what a crash left |
 //! | [`cursor`] | [`BatchCursor`]: reads batches, beside whoever appends |
 //! | [`headers`] | reads the batches' headers alone, for measurements |
+//! | [`stored`] | [`StoredBatch`], [`BatchEntries`]: batches as they are read |
 //! | [`snapshot`] | [`Snapshot`]: the whole state at a batch |
 //! | [`writer`] | [`JournalWriter`]: the journal on a thread of its own |
 //! | [`error`] | what can go wrong, and whose fault it is |
@@ -28,6 +29,7 @@ mod scan;
 mod segment;
 pub mod snapshot;
 pub mod storage;
+pub mod stored;
 pub mod writer;
 
 use std::sync::Arc;
@@ -39,12 +41,13 @@ use wire::merkle::MerkleTree;
 use wire::{BatchNumber, Entry, EntryNumber, PublicKey, Receipt, Timestamp};
 
 pub use batch::{BATCH_BYTES_MAX, Batch};
-pub use cursor::{BatchCursor, BatchPosition, JournalPlace, StoredBatch, Walked, read_batch};
+pub use cursor::{BatchCursor, BatchPosition, JournalPlace, Walked};
 pub use error::{Damage, DataDirError, IoFailure, JournalError, Newer, OpenError, Operation};
 pub use headers::read_headers;
 pub use memory::MemoryStorage;
 pub use snapshot::{Captured, Snapshot};
 pub use storage::{DiskStorage, ReadOnlyDirectory, Storage, StorageFile};
+pub use stored::{BatchEntries, StoredBatch, read_batch};
 pub use writer::{BATCHES_UNDER_WAY_MAX, JournalWriter, Report};
 
 use self::batch::BatchPlace;

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wire::secure::OrderProblem;
 use wire::{Entry, EntryNumber, KeyChange, Receipt, SignedOrder, Verdict};
 
-use super::super::journal::BatchCursor;
-use super::super::journal::JournalPlace;
+use super::super::journal::{BatchCursor, JournalPlace, Walked};
 use super::super::waiting::{
     PLAIN_ENTRY_BYTES_MAX, RECEIPT_COMMAND_BYTES, SIGNED_ENTRY_BYTES_MAX, SUBMIT_SIGNED_MAX,
 };
@@ -98,7 +97,7 @@ async fn every_entry_has_a_receipt_that_the_journal_bears_out() {
     // What is made anew from the journal is the same, byte for byte.
     let mut cursor = BatchCursor::new(Arc::new(storage.copy()), JournalPlace::BEGIN);
     let mut stored: Vec<Receipt> = Vec::new();
-    while let Some(batch) = cursor.next(number(7)).expect("intact") {
+    while let Walked::Batch(batch) = cursor.walk().expect("intact") {
         for entry in batch.header.first_entry.get()..batch.header.next_entry().get() {
             stored.push(batch.receipt(number(entry)).expect("it is in this batch"));
         }
@@ -133,6 +132,12 @@ async fn receipts_of_merged_batches_are_for_the_batch_that_was_written() {
     assert_eq!(reopened(&storage.files).0.batch.get(), 2, "they were written as one");
 }
 
+fn grown(quiet_from: u64, news_from: u64, next_entry: u64) -> JournalGrew {
+    let [quiet_from, news_from, next_entry] =
+        [quiet_from, news_from, next_entry].map(EntryNumber::new);
+    JournalGrew { quiet_from, news_from, next_entry }
+}
+
 /// The story: a client asks for the history of what it was just told, and the archive knows of nothing.
 #[actix::test]
 async fn the_archive_hears_of_a_batch_before_anybody_else() {
@@ -154,12 +159,39 @@ async fn the_archive_hears_of_a_batch_before_anybody_else() {
     for (who, entries) in [("alice", 1), ("bob", 2)] {
         submit(&ledger, vec![opening(who)]).await.expect("opened");
         // Whatever the ledger has sent stands in front of this.
-        grew.send(JournalGrew(EntryNumber::new(99))).await.expect("it is there");
-        assert_eq!(heard.next().await, JournalGrew(EntryNumber::new(entries)));
-        assert_eq!(heard.next().await, JournalGrew(EntryNumber::new(99)));
+        let last = grown(9, 9, 99);
+        grew.send(last).await.expect("it is there");
+        assert_eq!(heard.next().await, grown(entries - 1, entries - 1, entries));
+        assert_eq!(heard.next().await, last);
     }
     submit(&ledger, vec![balance(0)]).await.expect("answered");
     heard.nothing();
+
+    // Of text payments between open accounts it hears with the next thing that it records.
+    for _ in 0..3 {
+        let payment =
+            TextPayment { payer: name("alice"), payee: name("bob"), amount: Amount::new(5) };
+        let pay = Command::TextTransfer { sender: AccountId::new(1), payment };
+        let paid = submit(&ledger, vec![pay]).await.expect("answered");
+        assert_eq!(paid, [Outcome::Settled]);
+    }
+    heard.nothing();
+    submit(&ledger, vec![opening_keyed("carol", 3)]).await.expect("opened");
+    assert_eq!(heard.next().await, grown(2, 5, 6));
+}
+
+/// Of many it hears without.
+#[actix::test]
+async fn the_archive_hears_of_many_text_payments_from_time_to_time() {
+    let (grew, mut heard) = probe(|_: &JournalGrew| ());
+    let mut growth = Growth::new(Some(grew), EntryNumber::new(5));
+    let batch = |first, next| EntryNumber::new(first)..EntryNumber::new(next);
+    growth.committed(batch(5, 65_540), false);
+    heard.nothing();
+    growth.committed(batch(65_540, 65_541), false);
+    assert_eq!(heard.next().await, grown(5, 65_541, 65_541));
+    growth.committed(batch(65_541, 65_550), true);
+    assert_eq!(heard.next().await, grown(65_541, 65_541, 65_550));
 }
 
 #[actix::test]

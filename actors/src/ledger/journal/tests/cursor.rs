@@ -74,6 +74,31 @@ fn nothing_behind_the_durable_end_is_looked_at() {
     }
 }
 
+/// Whoever needs nothing of a batch goes past it by its header, over the ends of segments, too.
+#[test]
+fn batches_that_are_skipped_are_followed_by_the_right_ones() {
+    for segment_bytes in [1, 600, 4096] {
+        let small = small(segment_bytes);
+        let all = small.committed[5].next_entry;
+        let (batches, _) = walk(&small.storage).expect("intact");
+        for first in 0..batches.len() {
+            let mut cursor = cursor(&small.storage);
+            for batch in &batches[..first] {
+                assert_eq!(cursor.skip(all).expect("intact"), Some(batch.position));
+            }
+            let next = cursor.next(all).expect("intact").expect("a batch is left");
+            assert_eq!(
+                (&next.header, &next.entries),
+                (&batches[first].header, &batches[first].entries)
+            );
+        }
+        let mut cursor = cursor(&small.storage);
+        let before = small.committed[2].next_entry;
+        while cursor.skip(before).expect("intact").is_some() {}
+        assert_eq!(cursor.place().last, small.committed[2], "nothing behind the durable end");
+    }
+}
+
 #[test]
 fn reading_goes_on_where_it_stopped() {
     let small = small(600);

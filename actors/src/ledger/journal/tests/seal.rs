@@ -6,7 +6,7 @@ use wire::signature::Domain;
 use wire::{BatchNumber, EntryNumber, Signature};
 
 use super::super::segment::{SegmentHeader, segment_name};
-use super::super::{BatchCursor, JournalPlace, Snapshot};
+use super::super::{BatchCursor, JournalPlace, Snapshot, Walked};
 use super::torn::batch_ends;
 use super::*;
 
@@ -45,9 +45,8 @@ fn sealed_by(header: &BatchHeader, number: u8, merkle_root: [u8; 32]) -> Seal {
 #[test]
 fn every_batch_is_sealed_over_its_entries() {
     let small = journal_of(signed_commands(), 600);
-    let all = small.committed[5].next_entry;
     let mut cursor = BatchCursor::new(Arc::new(small.storage.clone()), JournalPlace::BEGIN);
-    while let Some(batch) = cursor.next(all).expect("intact") {
+    while let Walked::Batch(batch) = cursor.walk().expect("intact") {
         batch.header.verify(&TERMS.server).expect("the server has signed it");
         let leaves = batch.entries.iter().map(|entry| {
             let mut bytes = Vec::new();
