@@ -103,18 +103,7 @@ fn check(text: &str) -> Result<(), UsernameError> {
     if text.is_empty() {
         return Err(UsernameError::Empty);
     }
-    let mut chars = 0;
-    let mut digits_only = true;
-    for c in text.chars() {
-        chars += 1;
-        if chars > USERNAME_CHARS_MAX {
-            return Err(UsernameError::TooLong);
-        }
-        if c == '#' || c.is_control() || c.is_whitespace() {
-            return Err(UsernameError::ForbiddenCharacter);
-        }
-        digits_only &= c.is_ascii_digit();
-    }
+    let digits_only = if text.is_ascii() { check_ascii(text)? } else { check_chars(text)? };
     if digits_only {
         return Err(UsernameError::DigitsOnly);
     }
@@ -122,6 +111,36 @@ fn check(text: &str) -> Result<(), UsernameError> {
         return Err(UsernameError::Reserved);
     }
     Ok(())
+}
+
+/// Whether it is made of digits only. The same as [`check_chars`] for nearly all names there are, without
+/// looking at characters one by one.
+fn check_ascii(text: &str) -> Result<bool, UsernameError> {
+    let bytes = text.as_bytes();
+    let head = &bytes[..bytes.len().min(USERNAME_CHARS_MAX)];
+    let is_forbidden = |byte: u8| byte <= b' ' || byte == b'#' || byte == b'\x7f';
+    if head.iter().fold(false, |found, &byte| found | is_forbidden(byte)) {
+        return Err(UsernameError::ForbiddenCharacter);
+    }
+    if bytes.len() > USERNAME_CHARS_MAX {
+        return Err(UsernameError::TooLong);
+    }
+    Ok(bytes.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether it is made of digits only.
+fn check_chars(text: &str) -> Result<bool, UsernameError> {
+    let mut digits_only = true;
+    for (place, c) in text.chars().enumerate() {
+        if place == USERNAME_CHARS_MAX {
+            return Err(UsernameError::TooLong);
+        }
+        if c == '#' || c.is_control() || c.is_whitespace() {
+            return Err(UsernameError::ForbiddenCharacter);
+        }
+        digits_only &= c.is_ascii_digit();
+    }
+    Ok(digits_only)
 }
 
 #[cfg(test)]
@@ -158,6 +177,21 @@ mod tests {
             ("exit", Err(UsernameError::Reserved)),
         ] {
             assert_eq!(text.parse::<Username>().map(|_| ()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ascii_is_judged_as_any_text_is() {
+        for byte in 0..0x80 {
+            for text in [format!("{}", char::from(byte)), format!("1{}2", char::from(byte))] {
+                assert_eq!(check_ascii(&text), check_chars(&text), "{text:?}");
+            }
+        }
+        let longest = "n".repeat(USERNAME_CHARS_MAX);
+        for more in ["", "n", "#"] {
+            for text in [format!("{longest}{more}"), format!("{more}{longest}")] {
+                assert_eq!(check_ascii(&text), check_chars(&text), "{text:?}");
+            }
         }
     }
 

@@ -78,11 +78,11 @@ impl TextRequest {
             "Exit" => return Ok(Self::Exit),
             _ => {}
         }
-        let (first, rest) = text.split_once('#').ok_or(InvalidRequest::Malformed)?;
+        let (first, rest) = split_field(text).ok_or(InvalidRequest::Malformed)?;
         if first == "REGISTER" {
             return rest.parse().map(Self::Register).map_err(|_| InvalidRequest::RegisterName);
         }
-        match rest.split_once('#') {
+        match split_field(rest) {
             None => match (first.parse(), rest.parse()) {
                 (Ok(name), Ok(port)) => Ok(Self::LogIn { name, port }),
                 _ => Err(InvalidRequest::LogIn),
@@ -105,15 +105,21 @@ impl TextPayment {
     }
 
     fn from_fields(payer: &str, amount: &str, payee: &str) -> Result<Self, InvalidRequest> {
-        if payee.contains('#') {
-            return Err(InvalidRequest::Malformed);
-        }
-        let amount = parse_payment_amount(amount)?;
-        match (payer.parse(), payee.parse()) {
-            (Ok(payer), Ok(payee)) => Ok(Self { payer, amount, payee }),
+        match (payer.parse(), parse_payment_amount(amount), payee.parse()) {
+            (Ok(payer), Ok(amount), Ok(payee)) => Ok(Self { payer, amount, payee }),
+            // Four fields are no payment, whatever is in them.
+            _ if payee.contains('#') => Err(InvalidRequest::Malformed),
+            (_, Err(why), _) => Err(why),
             _ => Err(InvalidRequest::PayName),
         }
     }
+}
+
+/// What stands before and behind the first `#`. For the few bytes of a field, nothing is faster than to look
+/// at each.
+fn split_field(text: &str) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|byte| byte == b'#')?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 /// Digits with an optional leading `-`, nothing else.
@@ -223,6 +229,8 @@ mod tests {
             ("List ", Err(InvalidRequest::Malformed)),
             ("hello", Err(InvalidRequest::Malformed)),
             ("alice#5#bob#", Err(InvalidRequest::Malformed)),
+            ("alice#0#bob#", Err(InvalidRequest::Malformed)),
+            ("#5#bob#", Err(InvalidRequest::Malformed)),
             ("a#1#b#2#c", Err(InvalidRequest::Malformed)),
         ] {
             assert_eq!(TextRequest::parse(text), expected, "{text:?}");
