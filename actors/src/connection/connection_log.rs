@@ -68,6 +68,11 @@ impl ConnectionLog {
         }
     }
 
+    /// Counts lines that would be too many in any case.
+    pub(crate) const fn withhold(&mut self, lines: u64) {
+        self.budget.withhold(lines);
+    }
+
     fn tell_withheld(&self, count: u64) {
         if count > 0 {
             info!(self.now(), "requests were not logged one by one"; "count" => count);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Lines a second: a person's pace is logged whole, a program's is counted.
-const LINES_PER_SECOND: u32 = 10;
+pub(crate) const LOG_LINES_PER_SECOND: u32 = 10;
 
 /// Counts lines, and what is withheld of them.
 #[derive(Debug, Default)]
@@ -19,13 +19,18 @@ impl LogBudget {
         self.withheld
     }
 
+    /// Counts lines that are not even asked for.
+    pub(super) const fn withhold(&mut self, lines: u64) {
+        self.withheld += lines;
+    }
+
     /// Asks for one line at `now`. If it may be written, says how many were withheld before it.
     pub(super) fn spend(&mut self, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
             self.since = Some(now);
             self.lines = 0;
         }
-        if self.lines < LINES_PER_SECOND {
+        if self.lines < LOG_LINES_PER_SECOND {
             self.lines += 1;
             Some(std::mem::take(&mut self.withheld))
         } else {
@@ -43,7 +48,7 @@ mod tests {
     fn what_is_withheld_is_counted() {
         let mut budget = LogBudget::default();
         let start = Instant::now();
-        for _ in 0..LINES_PER_SECOND {
+        for _ in 0..LOG_LINES_PER_SECOND {
             assert_eq!(budget.spend(start), Some(0));
         }
         for _ in 0..7 {

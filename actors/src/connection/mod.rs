@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::io::{AsyncRead, ReadBuf};
 
+pub(crate) use self::log_budget::LOG_LINES_PER_SECOND;
 use crate::messages::{LogOut, SessionId};
 
 /// The most bytes that are read at once. The shortest text request takes one byte, so one read

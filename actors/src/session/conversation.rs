@@ -13,8 +13,13 @@ use wire::{
     Access, AccountId, Amount, NewUsername, NewUsernameError, P2pPort, PublicKey, Refusal, Username,
 };
 
+use crate::connection::LOG_LINES_PER_SECOND;
 use crate::ledger::state::{Command, Outcome};
 use crate::messages::{LedgerUnavailable, LogInRefusal, OnlineList};
+
+/// How many requests of a round are told to the log one by one: as many as it may hold of a session in a
+/// second. The others are counted.
+const REPORTS_MAX: usize = LOG_LINES_PER_SECOND as usize;
 
 /// What all text sessions of a server have in common.
 #[derive(Clone, Debug)]
@@ -78,17 +83,17 @@ pub(super) struct Round {
     answers: Vec<Answer>,
 }
 
-/// How one request of a round is answered.
+/// How one request of a round is answered. There may be tens of thousands in a round, so it is small.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     /// With this, whatever the ledger says.
     Known(Reply),
     /// With no: such a name is not given to anybody.
-    UnfitName(Username, NewUsernameError),
+    UnfitName(Box<Username>, NewUsernameError),
     /// With the outcome of the next command, an opening.
-    Opening(Username),
-    /// With the outcome of the next command, a transfer.
-    Transfer(TextPayment),
+    Opening(Box<Username>),
+    /// With the outcome of the next command, a transfer; which one, if anybody is told.
+    Transfer(Option<Box<TextPayment>>),
     /// With the outcome of the next command, a balance, and the list.
     List,
 }
@@ -113,6 +118,8 @@ pub(super) struct Answered {
     pub(super) notices: Vec<(Username, &'static str)>,
     /// For the log.
     pub(super) reports: Vec<Report>,
+    /// How many more would be.
+    pub(super) unreported: u64,
 }
 
 impl Conversation {
@@ -123,7 +130,12 @@ impl Conversation {
 
     /// More requests have arrived.
     pub(super) fn ask(&mut self, requests: Vec<Result<TextRequest, InvalidRequest>>) {
-        self.requests.extend(requests);
+        if self.requests.is_empty() {
+            // Costs nothing, unlike moving each of them.
+            self.requests = requests.into();
+        } else {
+            self.requests.extend(requests);
+        }
     }
 
     /// Who is logged in on this session.
@@ -170,16 +182,30 @@ impl Conversation {
 
     /// Takes requests for one round.
     fn plan(&mut self) -> Round {
-        let mut round = Round::default();
-        while let Some(request) = self.requests.pop_front_if(|request| {
-            !matches!(request, Ok(TextRequest::LogIn { .. } | TextRequest::Exit))
-        }) {
+        let count = self.round_len();
+        let mut requests = std::mem::take(&mut self.requests);
+        let mut round = Round::with_capacity(count);
+        for request in requests.drain(..count) {
             self.plan_one(request, &mut round);
-            if round.wants_list {
-                break;
-            }
+        }
+        // What was a long queue is not kept for an idle session.
+        if !requests.is_empty() {
+            self.requests = requests;
         }
         round
+    }
+
+    /// How many of the requests are in the next round.
+    fn round_len(&self) -> usize {
+        let mut count = 0;
+        for request in &self.requests {
+            match request {
+                Ok(TextRequest::LogIn { .. } | TextRequest::Exit) => break,
+                Ok(TextRequest::List) => return count + 1,
+                _ => count += 1,
+            }
+        }
+        count
     }
 
     fn plan_one(&self, request: Result<TextRequest, InvalidRequest>, round: &mut Round) {
@@ -190,10 +216,7 @@ impl Conversation {
                 return;
             }
             (Ok(TextRequest::Pay(payment)), Some(login)) => {
-                let command =
-                    Command::TextTransfer { sender: login.account, payment: payment.clone() };
-                round.commands.push(command);
-                Answer::Transfer(payment)
+                self.plan_transfer(login.account, payment, round)
             }
             (Err(InvalidRequest::AmountNotPositive), Some(_)) => {
                 Answer::Known(Reply::Refused(Refusal::AmountNotPositive))
@@ -220,14 +243,22 @@ impl Conversation {
     fn plan_opening(&self, name: Username, round: &mut Round) -> Answer {
         let new_name = match NewUsername::try_from(name.clone()) {
             Ok(new_name) => new_name,
-            Err(why) => return Answer::UnfitName(name, why),
+            Err(why) => return Answer::UnfitName(Box::new(name), why),
         };
         round.commands.push(Command::OpenAccount {
             name: new_name,
             access: Access::Open,
             grant: self.rules.opening_balance,
         });
-        Answer::Opening(name)
+        Answer::Opening(Box::new(name))
+    }
+
+    fn plan_transfer(&self, sender: AccountId, payment: TextPayment, round: &mut Round) -> Answer {
+        let payer_is_told = Reply::Settled.addressee(self.rules.dialect) == Addressee::Payer;
+        let told = payer_is_told || round.answers.len() < REPORTS_MAX;
+        let kept = told.then(|| Box::new(payment.clone()));
+        round.commands.push(Command::TextTransfer { sender, payment });
+        Answer::Transfer(kept)
     }
 
     /// Appends the answers of a round to `out`. `list` is what the registry said, if it was asked.
@@ -244,23 +275,27 @@ impl Conversation {
             let mut outcome = || outcomes.as_mut().and_then(Iterator::next);
             let (reply, payer) = match answer {
                 Answer::Known(reply) => {
-                    answered.reports.push(Report::Invalid(reply));
+                    answered.report(Some(Report::Invalid(reply)));
                     (reply, None)
                 }
                 Answer::UnfitName(name, why) => {
-                    answered.reports.push(Report::UnfitName(name, why));
+                    answered.report(Some(Report::UnfitName(*name, why)));
                     (Reply::RegisterFailed, None)
                 }
                 Answer::Opening(name) => {
                     let (reply, result) = opening_reply(outcome().as_ref());
-                    answered.reports.extend(result.map(|result| Report::Opening(name, result)));
+                    if let Some(result) = result {
+                        answered.report(Some(Report::Opening(*name, result)));
+                    }
                     (reply, None)
                 }
                 Answer::Transfer(payment) => {
                     let (reply, result) = transfer_reply(outcome().as_ref());
-                    let payer = payment.payer.clone();
-                    answered.reports.extend(result.map(|result| Report::Payment(payment, result)));
-                    (reply, Some(payer))
+                    let payer = payment.as_ref().map(|payment| payment.payer.clone());
+                    if let Some(result) = result {
+                        answered.report(payment.map(|payment| Report::Payment(*payment, result)));
+                    }
+                    (reply, payer)
                 }
                 Answer::List => match (outcome(), list) {
                     (Some(Outcome::Balance(balance)), Some(list)) => {
@@ -310,7 +345,26 @@ impl Conversation {
     }
 }
 
+impl Answered {
+    /// Keeps a report; counts what there is none of or no room for.
+    fn report(&mut self, report: Option<Report>) {
+        match report {
+            Some(report) if self.reports.len() < REPORTS_MAX => self.reports.push(report),
+            _ => self.unreported += 1,
+        }
+    }
+}
+
 impl Round {
+    /// A round of so many requests.
+    fn with_capacity(requests: usize) -> Self {
+        Self {
+            commands: Vec::with_capacity(requests),
+            wants_list: false,
+            answers: Vec::with_capacity(requests),
+        }
+    }
+
     fn plan_list(&mut self, account: AccountId) {
         self.commands.push(Command::ReadBalance(account));
         self.answers.push(Answer::List);

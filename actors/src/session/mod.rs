@@ -277,6 +277,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         for report in answered.reports {
             self.log.limited(|log| report_log::write(&report, log));
         }
+        self.log.withhold(answered.unreported);
     }
 
     /// Writes what is to be written. In [`Phase::Writing`] the session goes on when that is done; in

@@ -1,9 +1,9 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex};
-use wire::text::{Dialect, TextPayment};
+use wire::text::{Dialect, TextPayment, TextRequest};
 use wire::{AccountId, Amount, PublicKey, Refusal};
 
 use super::*;
-use crate::connection::LOG_IN_TIMEOUT;
+use crate::connection::{LOG_IN_TIMEOUT, LOG_LINES_PER_SECOND};
 use crate::ledger::state::Command;
 use crate::messages::LogInRefusal;
 use crate::probe::{Received, gone, no_log, probe};
@@ -185,6 +185,30 @@ async fn in_the_other_dialect_the_payer_is_told() {
     let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
     notices.send(SessionNotice::Line("Transfer OK!\n")).await.expect("the session lives");
     stage.expect("Transfer OK!\n").await;
+}
+
+/// A payment must not cost what nobody will read.
+#[test]
+fn as_many_payments_of_a_round_are_reported_as_the_log_takes_and_the_others_counted() {
+    const PAYMENTS: usize = 1000;
+    let peer = [127, 0, 0, 1].into();
+    let mut conversation = Conversation::new(settings(Dialect::Seed).rules, peer);
+    let mut out = Vec::new();
+    conversation.ask(vec![TextRequest::parse("bob#7002")]);
+    assert!(matches!(conversation.next(&mut out), Next::LogIn { .. }));
+    conversation.logged_in("bob".parse().expect("a valid name"), Ok(AccountId::new(1)));
+    conversation.ask(vec![TextRequest::parse("alice#1#bob"); PAYMENTS]);
+    let Next::Round(mut round) = conversation.next(&mut out) else {
+        panic!("payments are a round")
+    };
+    let commands = std::mem::take(&mut round.commands);
+    assert_eq!(commands, vec![transfer(1); PAYMENTS]);
+    let outcomes = vec![Outcome::Settled; PAYMENTS];
+    let answered = conversation.answer(round, Ok(outcomes), None, &mut out);
+    assert_eq!(out, b"100 OK\n".repeat(PAYMENTS));
+    let lines = LOG_LINES_PER_SECOND as usize;
+    assert_eq!(answered.reports.len(), lines);
+    assert_eq!(answered.unreported, (PAYMENTS - lines) as u64);
 }
 
 /// Others decide how many results come at once: what there is no room for is left out.
