@@ -19,7 +19,7 @@ use actix::prelude::*;
 use slog::{Logger, crit, debug, info, o};
 use wire::batch::BATCH_ENTRIES_MAX;
 use wire::entry::ENTRY_BYTES_MAX;
-use wire::{PublicKey, Timestamp};
+use wire::{EntryNumber, PublicKey, Timestamp};
 
 use self::growth::{Growth, is_news};
 use self::journal::{
@@ -192,18 +192,18 @@ impl Ledger {
         let Gathering { batch, news, waiting } = &mut self.gathering;
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut made = Vec::new();
-        for (command, asked) in commands.into_iter().enumerate() {
-            let number = self.state.next_entry();
-            let (outcome, entry) = self.state.apply(asked, &terms);
+        let mut number = self.state.next_entry();
+        self.state.apply_all(commands, &terms, |outcome, entry| {
             if let Some(entry) = entry {
                 batch.push(&entry);
                 *news |= is_news(&entry, &self.state);
                 if reply.wants_receipts() {
-                    made.push(Made { command, number, entry });
+                    made.push(Made { command: outcomes.len(), number, entry });
                 }
+                number = EntryNumber::new(number.get() + 1);
             }
             outcomes.push(outcome);
-        }
+        });
         waiting.push(Waiting { outcomes, made, reply, load });
     }
 

@@ -11,8 +11,8 @@ mod look_index;
 mod orders;
 mod replay_error;
 mod signed;
+mod text_transfer;
 
-use wire::text::TextPayment;
 use wire::{
     Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, PublicKey, Refusal,
     Timestamp, Username,
@@ -24,6 +24,11 @@ use self::look_index::LookIndex;
 pub use self::orders::DecidedOrder;
 use self::orders::RecentOrders;
 pub use self::replay_error::ReplayError;
+use self::text_transfer::text_payer;
+
+/// How many payers are found at once: more than a processor has waits for memory under way, and few enough
+/// for its first cache to hold what was found until it is used (128 lines, 8 KiB).
+const FOUND_AT_ONCE: usize = 64;
 
 /// One account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,12 +76,43 @@ impl State {
     /// If the rules that decide and the rules that replay disagree: a defect of this file, after
     /// which no balance can be trusted.
     pub fn apply(&mut self, command: Command, terms: &Terms) -> (Outcome, Option<Entry>) {
+        self.apply_found(command, None, terms)
+    }
+
+    /// Does what `commands` ask, in order, and calls `each` with what [`Self::apply`] returns for each. Where
+    /// there are millions of accounts, this takes a fraction of the time.
+    ///
+    /// # Panics
+    /// As [`Self::apply`].
+    pub fn apply_all(
+        &mut self,
+        commands: Vec<Command>,
+        terms: &Terms,
+        mut each: impl FnMut(Outcome, Option<Entry>),
+    ) {
+        let mut commands = commands.into_iter();
+        while let Some(next) = commands.as_slice().chunks(FOUND_AT_ONCE).next() {
+            let payers = self.by_name.find_each(next.iter().map(text_payer), &self.accounts);
+            for (payer, command) in payers.into_iter().zip(&mut commands) {
+                let (outcome, entry) = self.apply_found(command, payer, terms);
+                each(outcome, entry);
+            }
+        }
+    }
+
+    /// `payer` is the account that a text transfer is to debit, if it was found before.
+    fn apply_found(
+        &mut self,
+        command: Command,
+        payer: Option<AccountId>,
+        terms: &Terms,
+    ) -> (Outcome, Option<Entry>) {
         let decided = match command {
             Command::OpenAccount { name, access, grant } => {
                 self.decide_opening(name.into(), access, grant)
             }
             Command::TextTransfer { sender, payment } => {
-                self.decide_text_transfer(sender, &payment)
+                self.decide_text_transfer(sender, payer, &payment)
             }
             Command::Order { submitter, order } => self.decide_order(submitter, *order, terms),
             Command::ChangeKey { account, change } => {
@@ -218,37 +254,6 @@ impl State {
             return Err(Outcome::Refused(Refusal::SupplyExhausted));
         }
         Ok(Entry::AccountOpened { account: self.next_account(), name, access, grant })
-    }
-
-    fn decide_text_transfer(
-        &self,
-        sender: AccountId,
-        payment: &TextPayment,
-    ) -> Result<Entry, Outcome> {
-        let refuse = |refusal| Err(Outcome::Refused(refusal));
-        let Some(payer) = self.find(payment.payer.as_str()) else {
-            return refuse(Refusal::UnknownPayer);
-        };
-        let Some(payee) = self.find(payment.payee.as_str()) else {
-            return refuse(Refusal::UnknownPayee);
-        };
-        if payer == payee {
-            return refuse(Refusal::SameAccount);
-        }
-        if payee != sender {
-            return refuse(Refusal::NoPermission);
-        }
-        let debited = self.existing(payer);
-        if debited.access != Access::Open {
-            return refuse(Refusal::SignatureRequired);
-        }
-        if payment.amount.is_zero() {
-            return refuse(Refusal::AmountNotPositive);
-        }
-        if debited.balance < payment.amount {
-            return refuse(Refusal::InsufficientBalance);
-        }
-        Ok(Entry::Transferred { payer, payee, amount: payment.amount, authority: Authority::Text })
     }
 
     fn answer(&self, question: &Command, terms: &Terms) -> Outcome {

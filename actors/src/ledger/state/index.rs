@@ -20,7 +20,35 @@ pub(super) struct NameIndex {
 
 impl NameIndex {
     pub(super) fn find(&self, name: &str, accounts: &[Account]) -> Option<AccountId> {
-        let hash = self.hasher.hash_one(name);
+        self.find_hashed(self.hasher.hash_one(name), name, accounts)
+    }
+
+    /// Finds several names, in order.
+    ///
+    /// Where index and accounts are larger than the processor's caches, each name costs three waits for
+    /// memory, one after the other. Step by step for all names, the processor runs ahead within a step and
+    /// has the waits of many under way at the same time.
+    pub(super) fn find_each<'a>(
+        &self,
+        names: impl Iterator<Item = Option<&'a str>> + Clone,
+        accounts: &[Account],
+    ) -> Vec<Option<AccountId>> {
+        let hash = |name| self.hasher.hash_one::<&str>(name);
+        let hashes: Vec<Option<u64>> = names.clone().map(|name| name.map(hash)).collect();
+        // With a hash like it: nearly always the one that is sought.
+        let like = |hash: &Option<u64>| Some(*self.ids.find((*hash)?, |_| true)?);
+        let likely: Vec<Option<AccountId>> = hashes.iter().map(like).collect();
+        let found = names.zip(hashes).zip(likely).map(|((name, hash), likely)| {
+            let (name, hash, likely) = (name?, hash?, likely?);
+            if name_of(likely, accounts) == name {
+                return Some(likely);
+            }
+            self.find_hashed(hash, name, accounts)
+        });
+        found.collect()
+    }
+
+    fn find_hashed(&self, hash: u64, name: &str, accounts: &[Account]) -> Option<AccountId> {
         self.ids.find(hash, |&id| name_of(id, accounts) == name).copied()
     }
 

@@ -1,5 +1,6 @@
 use wire::secure::OrderProblem;
 use wire::signature::public_key;
+use wire::text::TextPayment;
 use wire::{NewUsername, Order};
 
 use super::*;
@@ -53,6 +54,34 @@ fn four_accounts() -> State {
     }
     open(&mut state, "karl", Access::Keyed(PublicKey::new([7; 32])), 1000);
     state
+}
+
+/// Payers are found ahead, when those are not there yet that earlier commands open.
+#[test]
+fn together_commands_come_to_what_they_do_one_by_one() {
+    let transfer = |payer: &str| {
+        let (payer, payee) = (name(payer), name("bob"));
+        let payment = TextPayment { payer, amount: Amount::new(600), payee };
+        Command::TextTransfer { sender: AccountId::new(1), payment }
+    };
+    let mut commands = Vec::new();
+    for number in 0..FOUND_AT_ONCE {
+        let opened = format!("user{number}");
+        let (access, grant) = (Access::Open, Amount::new(1000));
+        commands.push(transfer(&opened));
+        commands.push(Command::OpenAccount { name: new_name(&opened), access, grant });
+        commands.extend([&opened, "karl", "ghost", &opened].map(transfer));
+        commands.push(Command::ReadBalance(AccountId::new(1)));
+    }
+    let (mut one_by_one, mut together) = (four_accounts(), four_accounts());
+    let expected: Vec<_> =
+        commands.iter().map(|command| one_by_one.apply(command.clone(), &TERMS)).collect();
+    let mut results = Vec::new();
+    together.apply_all(commands, &TERMS, |outcome, entry| results.push((outcome, entry)));
+    assert_eq!(results, expected);
+    assert_eq!(together, one_by_one);
+    let settled = results.iter().filter(|(outcome, _)| *outcome == Outcome::Settled).count();
+    assert_eq!(settled, FOUND_AT_ONCE, "each new account pays once, and has too little then");
 }
 
 #[test]
