@@ -93,7 +93,7 @@ fn orders(criterion: &mut Criterion) {
 const GRANT: Amount = Amount::new(1_000_000_000);
 
 fn apply_all(state: &mut State, commands: Vec<Command>) {
-    state.apply_all(commands, &TERMS, |outcome, entry| {
+    state.apply_all(commands, &TERMS, |_, outcome, entry| {
         assert!(!matches!(outcome, Outcome::Refused(_) | Outcome::NotTaken(_)), "{outcome:?}");
         black_box(entry);
     });

@@ -193,10 +193,10 @@ impl Ledger {
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut made = Vec::new();
         let mut number = self.state.next_entry();
-        self.state.apply_all(commands, &terms, |outcome, entry| {
+        self.state.apply_all(commands, &terms, |state, outcome, entry| {
             if let Some(entry) = entry {
                 batch.push(&entry);
-                *news |= is_news(&entry, &self.state);
+                *news |= is_news(&entry, state);
                 if reply.wants_receipts() {
                     made.push(Made { command: outcomes.len(), number, entry });
                 }

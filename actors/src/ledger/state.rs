@@ -79,8 +79,8 @@ impl State {
         self.apply_found(command, None, terms)
     }
 
-    /// Does what `commands` ask, in order, and calls `each` with what [`Self::apply`] returns for each. Where
-    /// there are millions of accounts, this takes a fraction of the time.
+    /// Does what `commands` ask, in order, and calls `each` with the state behind each one and what
+    /// [`Self::apply`] returns for it. Where there are millions of accounts, this takes a fraction of the time.
     ///
     /// # Panics
     /// As [`Self::apply`].
@@ -88,14 +88,14 @@ impl State {
         &mut self,
         commands: Vec<Command>,
         terms: &Terms,
-        mut each: impl FnMut(Outcome, Option<Entry>),
+        mut each: impl FnMut(&Self, Outcome, Option<Entry>),
     ) {
         let mut commands = commands.into_iter();
         while let Some(next) = commands.as_slice().chunks(FOUND_AT_ONCE).next() {
             let payers = self.by_name.find_each(next.iter().map(text_payer), &self.accounts);
             for (payer, command) in payers.into_iter().zip(&mut commands) {
                 let (outcome, entry) = self.apply_found(command, payer, terms);
-                each(outcome, entry);
+                each(self, outcome, entry);
             }
         }
     }
