@@ -126,6 +126,10 @@ pub(crate) struct Flags {
     /// Server, demo: how many of them may come from one address [default: 256]
     #[arg(long, env = "MITE_HALF_OPEN_PER_ADDRESS_MAX", value_name = "COUNT")]
     pub(crate) half_open_per_address_max: Option<NonZeroUsize>,
+    /// Server, demo: on how many threads of their own the sessions live; with 0 they share that of
+    /// the ledger [default: 0 on less than 4 cores, else half of the cores, 4 at most]
+    #[arg(long, env = "MITE_SESSION_THREADS", value_name = "COUNT")]
+    pub(crate) session_threads: Option<u8>,
 
     /// Client: where the server is [default: 127.0.0.1:8000]. Bench: a server that runs already, of any
     /// program of the family; it must be typed [default: one of its own]
@@ -207,6 +211,7 @@ impl Flags {
             half_open_per_address_max: self
                 .half_open_per_address_max
                 .or(other.half_open_per_address_max),
+            session_threads: self.session_threads.or(other.session_threads),
             server: self.server.or(other.server),
             p2p_port: self.p2p_port.or(other.p2p_port),
             name: self.name.or(other.name),

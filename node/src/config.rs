@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, thread};
 
 use etcetera::BaseStrategy as _;
 use wire::text::Dialect;
@@ -36,6 +36,8 @@ const HALF_OPEN_MAX_DEFAULT: usize = 1024;
 /// A quarter, so that it takes several hosts to keep others out, and many people can connect at once
 /// from behind one address.
 const HALF_OPEN_PER_ADDRESS_MAX_DEFAULT: usize = 256;
+/// The ledger is one thread, which so many keep busy.
+const SESSION_THREADS_DEFAULT_MAX: usize = 4;
 /// The profile of who says neither --profile nor --name.
 const PROFILE_DEFAULT: &str = "default";
 /// A configuration file is a screenful; one of more than this is some other file.
@@ -51,6 +53,7 @@ const SERVER_FLAGS: &[&str] = &[
     "max_connections",
     "half_open_max",
     "half_open_per_address_max",
+    "session_threads",
 ];
 const CLIENT_FLAGS: &[&str] = &[
     "server",
@@ -143,6 +146,8 @@ pub struct ServerConfig {
     pub half_open_max: usize,
     /// The same for those from one address.
     pub half_open_per_address_max: usize,
+    /// On how many threads of their own the sessions live; with 0 they share that of the ledger.
+    pub session_threads: usize,
 }
 
 /// What a client needs to know.
@@ -307,7 +312,23 @@ fn server(flags: Flags, data_dir: PathBuf, default_port: u16) -> Result<ServerCo
         half_open_per_address_max: flags
             .half_open_per_address_max
             .map_or(HALF_OPEN_PER_ADDRESS_MAX_DEFAULT, Into::into),
+        session_threads: flags.session_threads.map_or_else(session_threads_default, Into::into),
     })
+}
+
+fn session_threads_default() -> usize {
+    session_threads(thread::available_parallelism().map_or(1, Into::into))
+}
+
+/// How many threads of their own the sessions get on so many cores. A message that crosses threads wakes
+/// one, which costs more than it brings where no core is idle: on two cores, which the load generator
+/// shared, 128 sessions that wait for their answers took 12.7 µs of CPU a payment without such threads and
+/// 23.7 µs with one.
+fn session_threads(cores: usize) -> usize {
+    match cores {
+        ..4 => 0,
+        _ => (cores / 2).min(SESSION_THREADS_DEFAULT_MAX),
+    }
 }
 
 /// What the play cannot do without is said before it begins.

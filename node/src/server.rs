@@ -58,7 +58,7 @@ impl Server {
         let (listener, address) = listen(config.listen).await?;
         let opened = Opened::open(&config.data_dir, log)?;
         let signer = opened.signer.clone();
-        let actors = Actors::start(opened, config.data_dir.clone(), log);
+        let actors = Actors::start(opened, &config, log);
 
         let stop = CancellationToken::new();
         let half_open = HalfOpenLimits {
@@ -68,7 +68,8 @@ impl Server {
         let gate = Arc::new(Gate::new(config.max_connections, half_open, config.text, log));
         let services = actors.services(&config, &gate, &stop);
         let sessions =
-            SessionListener::new(listener, Arc::clone(&gate), signer.key(), services, log);
+            SessionListener::new(listener, Arc::clone(&gate), signer.key(), services, log)
+                .with_threads(actors.session_threads());
         let listening = actix::spawn(sessions.run());
         info!(log, "listening"; "address" => address, "dialect" => config.text_dialect.name());
         let (public_key, log) = (signer.public_key(), log.clone());

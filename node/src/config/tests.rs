@@ -39,6 +39,7 @@ fn defaults() {
         max_connections: 10_000,
         half_open_max: 1024,
         half_open_per_address_max: 256,
+        session_threads: session_threads_default(),
     };
     assert_eq!(server, expected);
     let dialect = server_config(&["--role", "server", "--data", "/d", "--text-dialect", "ta2021"]);
@@ -71,6 +72,14 @@ fn defaults() {
     assert_eq!(demo.server.listen, ([127, 0, 0, 1], 0).into());
 }
 
+/// Where few cores are, none is idle.
+#[test]
+fn sessions_get_threads_of_their_own_where_cores_are() {
+    for (cores, expected) in [(1, 0), (2, 0), (3, 0), (4, 2), (6, 3), (8, 4), (64, 4)] {
+        assert_eq!(session_threads(cores), expected, "{cores} cores");
+    }
+}
+
 #[test]
 fn every_flag_arrives() {
     let flags = [
@@ -84,6 +93,7 @@ fn every_flag_arrives() {
         "--max-connections=3",
         "--half-open-max=4",
         "--half-open-per-address-max=5",
+        "--session-threads=6",
     ];
     let expected = ServerConfig {
         listen: "[::1]:1".parse().expect("an address"),
@@ -95,6 +105,7 @@ fn every_flag_arrives() {
         max_connections: 3,
         half_open_max: 4,
         half_open_per_address_max: 5,
+        session_threads: 6,
     };
     assert_eq!(server_config(&flags), expected);
 
@@ -164,7 +175,7 @@ fn every_key_of_the_file_arrives() {
     let file = file(
         "role = \"server\"\nlisten = \"127.0.0.1:5\"\ndata = \"/d\"\nopening-balance = 7\n\
          text = \"off\"\ntext-dialect = \"ta2021\"\ntext-quiet = \"5ms\"\nmax-connections = 3\n\
-         half-open-max = 4\nhalf-open-per-address-max = 5\n\
+         half-open-max = 4\nhalf-open-per-address-max = 5\nsession-threads = 6\n\
          server = \"127.0.0.1:6\"\np2p-port = 7\nname = \"bob\"\nprotocol = \"text\"\n\
          log-level = \"error\"\nlog-format = \"json\"\n",
     );
@@ -179,6 +190,7 @@ fn every_key_of_the_file_arrives() {
         max_connections: 3,
         half_open_max: 4,
         half_open_per_address_max: 5,
+        session_threads: 6,
     };
     let settings = settings(&["--config", path]).expect("valid");
     assert_eq!(settings.log, LogConfig { level: LogLevel::Error, format: LogFormat::Json });
@@ -249,6 +261,7 @@ fn mistakes_on_the_command_line() {
         &["--role", "server", "--max-connections", "0"],
         &["--role", "server", "--half-open-max", "0"],
         &["--role", "server", "--half-open-per-address-max", "0"],
+        &["--role", "server", "--session-threads", "256"],
         &["--role", "server", "--text-quiet", "1h"],
         &["--role", "client", "--name", "a b"],
         &["--role", "client", "--p2p-port", "70000"],

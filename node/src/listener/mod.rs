@@ -7,11 +7,11 @@
 //! session's rules of idleness.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Actor as _;
+use actix::{Actor as _, ArbiterHandle};
 use actors::messages::SessionId;
 use actors::session::{Session, SessionPeers, SessionSettings};
 use ed25519_zebra::SigningKey;
@@ -49,7 +49,7 @@ const REFUSED_READ_BYTES: usize = 1024;
 const TLS_BUSY: &[u8] = &[0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x50];
 
 /// Starts sessions of Mite's own protocol.
-pub(crate) trait MiteSessions: 'static {
+pub(crate) trait MiteSessions: Send + Sync + 'static {
     /// Starts one with the holder of `key`, which is proven.
     fn start(&self, id: SessionId, stream: TlsStream<Connection>, peer: SocketAddr, key: PublicKey);
 }
@@ -67,11 +67,14 @@ pub(crate) struct Services<M> {
 /// Takes connections and starts a session for each.
 pub(crate) struct SessionListener<M> {
     listener: TcpListener,
-    reception: Rc<Reception<M>>,
+    reception: Arc<Reception<M>>,
+    /// Where sessions live, in turn; if there is none, here.
+    threads: Vec<ArbiterHandle>,
     next_id: u64,
 }
 
 impl<M: MiteSessions> SessionListener<M> {
+    /// A listener whose sessions live on the thread that it runs on.
     pub(crate) fn new(
         listener: TcpListener,
         gate: Arc<Gate>,
@@ -80,8 +83,14 @@ impl<M: MiteSessions> SessionListener<M> {
         log: &Logger,
     ) -> Self {
         let tls = Acceptor::new(key);
-        let reception = Rc::new(Reception { gate, tls, services, log: log.clone() });
-        Self { listener, reception, next_id: 1 }
+        let reception = Arc::new(Reception { gate, tls, services, log: log.clone() });
+        Self { listener, reception, threads: Vec::new(), next_id: 1 }
+    }
+
+    /// Has the sessions live on these threads, in turn; their TLS handshakes are done there, too.
+    pub(crate) fn with_threads(mut self, threads: Vec<ArbiterHandle>) -> Self {
+        self.threads = threads;
+        self
     }
 
     /// Runs until the settings' stop token is cancelled.
@@ -117,8 +126,19 @@ impl<M: MiteSessions> SessionListener<M> {
                 Err(turned) => return reception.turn_away(stream, guest, turned, turned.line()),
             }
         };
+        let reception = Arc::clone(reception);
+        let visit = Visit { guest, place, half_open };
+        match self.next_thread() {
+            None => drop(actix::spawn(reception.receive(visit, stream))),
+            Some(thread) => reception.hand_over(visit, stream, thread),
+        }
         self.next_id += 1;
-        actix::spawn(Rc::clone(reception).receive(guest, stream, place, half_open));
+    }
+
+    fn next_thread(&self) -> Option<&ArbiterHandle> {
+        let count = NonZeroU64::new(self.threads.len() as u64)?;
+        let turn = usize::try_from(self.next_id % count).expect("less than the threads");
+        self.threads.get(turn)
     }
 }
 
@@ -127,6 +147,13 @@ impl<M: MiteSessions> SessionListener<M> {
 struct Guest {
     id: SessionId,
     peer: SocketAddr,
+}
+
+/// Who has come in, and what is taken until they have shown what they are.
+struct Visit {
+    guest: Guest,
+    place: OwnedSemaphorePermit,
+    half_open: Option<HalfOpenPlace>,
 }
 
 /// Finds out what a connection is, and starts its session.
@@ -138,13 +165,28 @@ struct Reception<M> {
 }
 
 impl<M: MiteSessions> Reception<M> {
-    async fn receive(
-        self: Rc<Self>,
-        guest: Guest,
-        stream: TcpStream,
-        place: OwnedSemaphorePermit,
-        half_open: Option<HalfOpenPlace>,
-    ) {
+    /// Receives on another thread. No more can wait for it than there are places.
+    fn hand_over(self: Arc<Self>, visit: Visit, stream: TcpStream, thread: &ArbiterHandle) {
+        let peer = visit.guest.peer;
+        let lost = move |error, log: &Logger| {
+            error!(log, "cannot hand a connection over"; "peer" => peer, "error" => %error);
+        };
+        // Each thread waits for its own sockets.
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => return lost(error, &self.log),
+        };
+        // It takes nobody when it is gone, as the server stops then.
+        thread.spawn(async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => self.receive(visit, stream).await,
+                Err(error) => lost(error, &self.log),
+            }
+        });
+    }
+
+    async fn receive(self: Arc<Self>, visit: Visit, stream: TcpStream) {
+        let Visit { guest, place, half_open } = visit;
         let serves_text = self.gate.serves_text(guest.peer);
         let first = tokio::select! {
             biased;

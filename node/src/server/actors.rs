@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
-use actix::{Actor as _, Addr, Arbiter};
+use actix::{Actor as _, Addr, Arbiter, ArbiterHandle};
 use actors::archive::Archive;
 use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, SNAPSHOT_ENTRIES, system_clock};
 use actors::messages::{SessionId, StopLedger};
@@ -32,15 +32,18 @@ pub(super) struct Actors {
     archive: Addr<Archive>,
     /// The threads of the Archive and the Verifier, whose work must not hold up the others'.
     arbiters: [Arbiter; 2],
+    /// Those that sessions live on, if they do not share the ledger's.
+    session_arbiters: Vec<Arbiter>,
     server_key: PublicKey,
     log: Logger,
 }
 
 impl Actors {
     /// Starts them. A ledger that fails ends the process.
-    pub(super) fn start(opened: Opened, data_dir: PathBuf, log: &Logger) -> Self {
+    pub(super) fn start(opened: Opened, config: &ServerConfig, log: &Logger) -> Self {
         let Opened { signer, journal, state, archive } = opened;
         let arbiters = [Arbiter::new(), Arbiter::new()];
+        let session_arbiters = (0..config.session_threads).map(|_| Arbiter::new()).collect();
         let archive = Archive::start_in_arbiter(&arbiters[0].handle(), |_| archive);
         let verifier_log = log.clone();
         let verifier = Verifier::start_in_arbiter(&arbiters[1].handle(), move |_| {
@@ -50,12 +53,17 @@ impl Actors {
             clock: system_clock,
             snapshot_entries: SNAPSHOT_ENTRIES,
             grew: Some(archive.clone().recipient()),
-            fail_stop: Arc::new(fail_stop(data_dir)),
+            fail_stop: Arc::new(fail_stop(config.data_dir.clone())),
         };
         let ledger = Ledger::new(journal, state, settings, log).start();
         let registry = Registry::new(ledger.clone().recipient(), log).start();
         let (server_key, log) = (signer.public_key(), log.clone());
-        Self { ledger, registry, verifier, archive, arbiters, server_key, log }
+        Self { ledger, registry, verifier, archive, arbiters, session_arbiters, server_key, log }
+    }
+
+    /// The threads that sessions live on; none if they share the ledger's.
+    pub(super) fn session_threads(&self) -> Vec<ArbiterHandle> {
+        self.session_arbiters.iter().map(Arbiter::handle).collect()
     }
 
     /// What the listener starts sessions with.
@@ -93,7 +101,7 @@ impl Actors {
     pub(super) async fn stop(self) {
         // Without a reply the ledger is gone, which has ended the process.
         let _ = self.ledger.send(StopLedger).await;
-        for arbiter in self.arbiters {
+        for arbiter in self.session_arbiters.into_iter().chain(self.arbiters) {
             arbiter.stop();
             // A panic there was reported when it happened.
             let _ = arbiter.join();
