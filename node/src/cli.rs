@@ -62,8 +62,9 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) flags: Flags,
-    /// Audit: what to audit, `receipt FILE` or `ledger`. Bench: what to measure, `closed`, `pipeline` or `limits`. Client:
-    /// `restore` makes the key out of its 24 words, read from the standard input
+    /// Audit: what to audit, `receipt FILE` or `ledger`. Bench: what to measure, `closed`, `pipeline`,
+    /// `idle`, `list`, `recover` or `limits`. Client: `restore` makes the key out of its 24 words, read
+    /// from the standard input
     #[arg(value_name = "WHAT")]
     pub(crate) words: Vec<OsString>,
     /// Audit of a ledger: receipts that it must hold

@@ -6,11 +6,10 @@ use super::Bench;
 use super::crew::Crew;
 use super::echo::EchoProcess;
 use super::error::BenchError;
-use super::limits;
 use super::load::Pace;
 use super::report::{Report, Unit};
-use super::round;
 use super::server::Server;
+use super::{limits, prepare, round};
 
 /// One payment is under way on each connection.
 const PACE: Pace = Pace::Window(1);
@@ -18,6 +17,7 @@ const PACE: Pace = Pace::Window(1);
 /// Measures it.
 pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let connections = bench.config.connections;
+    prepare::payers(bench).await?;
     let server = Server::start(bench, &[]).await?;
     let echo = EchoProcess::start().await?;
     let mut crew = Crew::open(bench, &server).await?;

@@ -67,6 +67,14 @@ pub(crate) enum BenchError {
     /// A journal cannot be read or written.
     #[error("the journal: {0}")]
     Journal(String),
+    /// The system lets too few connections be open at once.
+    #[error("only {possible} connections can be open here, of {wanted}: raise it with ulimit -Hn")]
+    TooFewFiles {
+        /// How many it takes.
+        wanted: u32,
+        /// How many there may be.
+        possible: u32,
+    },
     /// Something on another thread has panicked.
     #[error("internal error: {0}")]
     Panic(String),

@@ -1,10 +1,12 @@
 //! What this machine can do: what no server on it can do better.
 
+mod copy;
 pub(super) mod disk;
 pub(super) mod signatures;
 
 use std::net::SocketAddr;
 
+use self::copy::CopyCosts;
 use self::disk::Disk;
 use self::signatures::SignatureCosts;
 use super::Bench;
@@ -63,6 +65,12 @@ pub(super) async fn disk(bench: &Bench) -> Result<Disk, BenchError> {
     bench.progress.phase("disk");
     let root = bench.workplace.root().to_owned();
     bench.on_thread(move |watch| disk::measure(&root, watch)).await
+}
+
+/// What copies of so many bytes take of a core.
+pub(super) async fn copy(bench: &Bench, bytes: usize) -> Result<CopyCosts, BenchError> {
+    bench.progress.phase("copies");
+    bench.on_thread(move |_| copy::measure(bytes)).await
 }
 
 /// What signatures take of a core.

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `closed` | scenario: each connection waits for its answer |
 //! | `pipeline` | scenario: many payments are under way on each connection |
+//! | `idle` | scenario: sessions that do nothing |
+//! | `list` | scenario: the list of who is online |
+//! | `recover` | scenario: the start of a server with a past |
 //! | `limits` | scenario, and part of others: echo, disk, signatures |
 //! | `load` | the loop that sends and receives, on one thread |
 //! | `journal` | what the journal says of a run, and what a journal alone can do |
@@ -13,6 +16,8 @@
 //! | `echo` | the bare echo server, in a process of its own |
 //! | `server` | the server that is measured |
 //! | `server_process` | servers of the run's own, each in a process of its own |
+//! | `online` | sessions that are logged in |
+//! | `prepare` | ledgers that are not empty |
 //! | `round` | one round of load, and what the server takes meanwhile |
 //! | `process_stats` | what a process takes: CPU time and memory |
 //! | `workplace` | the directories of a run |
@@ -33,15 +38,20 @@ mod closed;
 mod crew;
 mod echo;
 mod error;
+mod idle;
 mod journal;
 mod limits;
+mod list;
 mod load;
 mod machine;
 mod names;
+mod online;
 mod pipeline;
+mod prepare;
 mod process_stats;
 mod progress;
 mod random;
+mod recover;
 mod report;
 mod round;
 mod secure;
@@ -89,6 +99,9 @@ async fn measure(bench: &Bench) -> Result<Report, BenchError> {
     match bench.config.scenario {
         Scenario::Closed => closed::run(bench).await,
         Scenario::Pipeline => pipeline::run(bench).await,
+        Scenario::Idle => idle::run(bench).await,
+        Scenario::List => list::run(bench).await,
+        Scenario::Recover => recover::run(bench).await,
         Scenario::Limits => limits::run(bench).await,
         Scenario::EchoServer => Ok(Report::default()),
     }

@@ -8,13 +8,14 @@ use super::load::Pace;
 use super::report::{Report, Unit, float};
 use super::round::{self, Round};
 use super::server::Server;
-use super::{journal, limits};
+use super::{journal, limits, prepare};
 use crate::config::Rate;
 
 /// Measures it.
 pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let window = bench.config.window as u64;
     let mut report = Report::default();
+    prepare::payers(bench).await?;
     let server = Server::start(bench, &[]).await?;
     let mut crew = Crew::open(bench, &server).await?;
     let pace = match bench.config.rate {

@@ -48,10 +48,13 @@ pub(super) async fn payees_of_text(
     bench.progress.phase("opening accounts");
     let (address, names) = (server.address(), server.names().clone());
     let (accounts, connections) = (bench.config.accounts, bench.config.connections);
+    let prepared = server.is_own();
     bench
         .on_thread(move |watch| {
             let mut opener = TextClient::connect(address, LineEnd::Lf)?;
-            opener.register((0..accounts).map(|number| names.payer(number)), watch)?;
+            if !prepared {
+                opener.register((0..accounts).map(|number| names.payer(number)), watch)?;
+            }
             let lane = |number| {
                 let payee = Person::new(&names.payee(number))?;
                 let payments = text_payments(&names, accounts, &payee.name, number as u64);

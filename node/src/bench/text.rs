@@ -24,23 +24,25 @@ const READ_BYTES: usize = 64 << 10;
 const EXPECTED_BYTES_MIN: usize = 2 * READ_BYTES;
 
 /// Where payees are said to listen. Nobody connects to them.
-const P2P_PORT: u16 = 7001;
+pub(super) const P2P_PORT: u16 = 7001;
 /// The least and the most payments of a script: so many that payers come in no order that a cache
 /// could learn, and no more than some megabytes each.
 const SCRIPT_PAYMENTS_MIN: u32 = 1 << 12;
 const SCRIPT_PAYMENTS_MAX: u32 = 1 << 18;
 
-/// Opens the accounts of a run, and logs in a payee on each connection, who is paid by one account
-/// after the other, at random.
+/// Opens the accounts of a run that are not [prepared](super::prepare), and logs in a payee on each
+/// connection, who is paid by one account after the other, at random.
 pub(super) async fn payees(bench: &Bench, server: &Server) -> Result<Vec<TextLane>, BenchError> {
     bench.progress.phase("opening accounts");
     let (address, names) = (server.address(), server.names().clone());
     let (accounts, connections) = (bench.config.accounts, bench.config.connections);
-    let line_end = bench.config.line_end;
+    let (line_end, prepared) = (bench.config.line_end, server.is_own());
     bench
         .on_thread(move |watch| {
             let mut opener = TextClient::connect(address, line_end)?;
-            opener.register((0..accounts).map(|number| names.payer(number)), watch)?;
+            if !prepared {
+                opener.register((0..accounts).map(|number| names.payer(number)), watch)?;
+            }
             opener.register((0..connections).map(|number| names.payee(number)), watch)?;
             let lane = |number| {
                 let payee = names.payee(number);
@@ -118,6 +120,20 @@ impl TextClient {
             return Err(wrong("how many are online", &count));
         };
         (0..count).try_for_each(|_| self.line().map(drop))
+    }
+
+    /// Asks for the list, and returns how many bytes it has.
+    pub(super) fn list(&mut self) -> Result<usize, BenchError> {
+        self.send(&request("List", self.line_end))?;
+        let head = [self.line()?, self.line()?, self.line()?];
+        let Ok(count) = head[2].parse::<u32>() else {
+            return Err(wrong("how many are online", &head[2]));
+        };
+        let mut bytes = head.iter().map(|line| line.len() + 1).sum();
+        for _ in 0..count {
+            bytes += self.stream.skip_until(b'\n').map_err(BenchError::Connection)?;
+        }
+        Ok(bytes)
     }
 
     /// The connection itself. All that was asked is answered.

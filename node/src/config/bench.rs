@@ -66,6 +66,12 @@ pub enum Scenario {
     Closed,
     /// Many payments are under way on each connection.
     Pipeline,
+    /// Sessions that do nothing.
+    Idle,
+    /// The list of who is online.
+    List,
+    /// The start of a server with a long journal.
+    Recover,
     /// What this machine can do: echo, disk and signatures.
     Limits,
     /// Nothing: this process is the echo server that others are compared with.
@@ -74,22 +80,36 @@ pub enum Scenario {
 
 impl Scenario {
     /// Those that people ask for.
-    const ALL: [Self; 3] = [Self::Closed, Self::Pipeline, Self::Limits];
+    const ALL: [Self; 6] =
+        [Self::Closed, Self::Pipeline, Self::Idle, Self::List, Self::Recover, Self::Limits];
 
     /// The word for it on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Pipeline => "pipeline",
+            Self::Idle => "idle",
+            Self::List => "list",
+            Self::Recover => "recover",
             Self::Limits => "limits",
             Self::EchoServer => "echo-server",
+        }
+    }
+
+    /// Whether no server can be measured that runs already.
+    const fn needs_own_server(self) -> bool {
+        match self {
+            Self::Idle | Self::List | Self::Recover => true,
+            Self::Closed | Self::Pipeline | Self::Limits | Self::EchoServer => false,
         }
     }
 
     const fn connections_default(self) -> usize {
         match self {
             Self::Closed | Self::Limits => CONNECTIONS_CLOSED_DEFAULT,
-            Self::Pipeline | Self::EchoServer => CONNECTIONS_DEFAULT,
+            Self::Pipeline | Self::Idle | Self::List | Self::Recover | Self::EchoServer => {
+                CONNECTIONS_DEFAULT
+            }
         }
     }
 }
@@ -149,6 +169,12 @@ pub(super) fn config(
     let typed_protocol = flags.protocol.filter(|_| is_typed("protocol"));
     let protocol_default = if bench.signed { Protocol::Secure } else { Protocol::Text };
     let protocol = typed_protocol.unwrap_or(protocol_default);
+    if scenario == Scenario::List && protocol == Protocol::Secure {
+        return Err(refusal(
+            "the list with everybody on it is the text protocol's",
+            "leave --protocol or --signed out",
+        ));
+    }
     if bench.signed && protocol == Protocol::Text {
         return Err(refusal(
             "the text protocol knows no signed orders",
@@ -157,7 +183,7 @@ pub(super) fn config(
     }
     Ok(BenchConfig {
         scenario,
-        target: target(flags, &bench, is_typed)?,
+        target: target(scenario, flags, &bench, is_typed)?,
         protocol,
         connections: bench.connections.map_or(scenario.connections_default(), Into::into),
         window,
@@ -189,6 +215,7 @@ fn scenario(words: &[OsString]) -> Result<Scenario, Error> {
 }
 
 fn target(
+    scenario: Scenario,
     flags: &Flags,
     bench: &BenchFlags,
     is_typed: impl Fn(&str) -> bool,
@@ -196,6 +223,10 @@ fn target(
     let pid = bench.server_pid.map(Into::into);
     let data_dir = flags.data.clone().filter(|_| is_typed("data"));
     match flags.server.as_ref().filter(|_| is_typed("server")) {
+        Some(_) if scenario.needs_own_server() => Err(refusal(
+            "it takes a server that is started for it, with a ledger that is made for it",
+            "leave --server out",
+        )),
         Some(server) => {
             if data_dir.is_some() {
                 return Err(refusal(
