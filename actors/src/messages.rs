@@ -82,10 +82,11 @@ use wire::secure::{
     AccountInfo, Answer, Call, Event, HistoryItem, OnlinePeer, OrderProblem, OwnAccount,
     PayeeAnswer, Problem, Welcome,
 };
+use wire::signature::{Domain, SealingKey};
 use wire::text::{TextPayment, TextRequest, reader};
 use wire::{
     AccountId, Amount, EntryNumber, InvalidSignature, Memo, OrderId, P2pPort, PublicKey, Receipt,
-    Refusal, SignedOrder, Timestamp, Username, VerifiedOrder,
+    Refusal, Signature, SignedOrder, Timestamp, Username, VerifiedOrder,
 };
 use zeroize::Zeroize as _;
 
@@ -900,28 +901,36 @@ pub struct OfferUnanswered;
 #[derive(Clone)]
 pub struct Signer(Arc<WipedKey>);
 
-struct WipedKey(SigningKey);
+struct WipedKey {
+    key: SigningKey,
+    sealing: SealingKey,
+}
 
 impl Signer {
     /// Takes the key.
     pub fn new(key: SigningKey) -> Self {
-        Self(Arc::new(WipedKey(key)))
+        Self(Arc::new(WipedKey { sealing: SealingKey::of(&key), key }))
     }
 
     /// The secret half.
     pub fn key(&self) -> &SigningKey {
-        &self.0.0
+        &self.0.key
+    }
+
+    /// Signs `bytes` for this purpose.
+    pub fn sign(&self, domain: Domain, bytes: &[u8]) -> Signature {
+        self.0.sealing.sign(domain, bytes)
     }
 
     /// The public half.
     pub fn public_key(&self) -> PublicKey {
-        wire::signature::public_key(&self.0.0)
+        wire::signature::public_key(&self.0.key)
     }
 }
 
 impl Drop for WipedKey {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.key.zeroize();
     }
 }
 

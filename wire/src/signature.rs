@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use ed25519_zebra::{SigningKey, VerificationKey, VerificationKeyBytes, batch};
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,36 @@ impl Signature {
         let signature = ed25519_zebra::Signature::from(self.to_bytes());
         let key = VerificationKeyBytes::from(*key.as_bytes());
         batch::Item::from((key, signature, &domain.message(bytes)))
+    }
+}
+
+/// A key that signs again and again: the same signatures as [`Signature::sign`] makes, which RFC 8032
+/// leaves no choice in, in half the time. Wiped from memory when it is dropped.
+pub struct SealingKey(Ed25519KeyPair);
+
+impl SealingKey {
+    /// The same key, made ready.
+    ///
+    /// # Panics
+    /// If there is no memory for it: nothing else is wrong with any seed.
+    pub fn of(key: &SigningKey) -> Self {
+        Self(Ed25519KeyPair::from_seed_unchecked(key.as_bytes()).expect("a seed of 32 bytes"))
+    }
+
+    /// Signs `bytes` for this purpose.
+    ///
+    /// # Panics
+    /// If there is no memory for it.
+    pub fn sign(&self, domain: Domain, bytes: &[u8]) -> Signature {
+        let signature = self.0.sign(&domain.message(bytes));
+        let bytes = signature.as_ref().try_into().expect("Ed25519 signatures are 64 bytes");
+        Signature::new(bytes)
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealingKey(…)")
     }
 }
 

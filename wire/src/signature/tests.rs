@@ -155,3 +155,19 @@ fn keys_of_small_order_and_what_is_no_key_are_weak() {
         assert!(!is_weak(&public_key(&SigningKey::from_bytes(&[number; 32]))));
     }
 }
+
+/// The story: two programs sign one batch of a server's two journals differently, and a receipt of the one
+/// contradicts the other.
+#[test]
+fn a_key_that_is_made_ready_signs_the_same() {
+    for seed in 0..20 {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        let sealing = SealingKey::of(&key);
+        for len in [0, 1, 112, 1000] {
+            let bytes = vec![seed ^ 0x5A; len];
+            let signature = sealing.sign(Domain::Batch, &bytes);
+            assert_eq!(signature, Signature::sign(&key, Domain::Batch, &bytes), "{seed}, {len}");
+        }
+        assert_eq!(format!("{sealing:?}"), "SealingKey(…)");
+    }
+}

@@ -6,7 +6,7 @@ use wire::batch::{
 use wire::entry::ENTRY_BYTES_MAX;
 use wire::merkle::{self, MerkleTree};
 use wire::signature::Domain;
-use wire::{BatchNumber, Entry, EntryNumber, Signature, Timestamp, codec};
+use wire::{BatchNumber, Entry, EntryNumber, Timestamp, codec};
 
 use super::error::{Damage, Newer};
 use crate::messages::Signer;
@@ -86,6 +86,11 @@ impl Batch {
         self.bytes.len() - BATCH_HEADER_BYTES
     }
 
+    /// How many bytes it takes in a segment.
+    pub(super) const fn written_bytes(&self) -> u64 {
+        (self.bytes.len() + END_MARKER.len()) as u64
+    }
+
     fn byte_len_u32(&self) -> u32 {
         u32::try_from(self.byte_len()).expect("push and absorb keep to BATCH_BYTES_MAX")
     }
@@ -143,7 +148,7 @@ impl Batch {
 fn seal(header: &BatchHeader, tree: &MerkleTree, server: &Signer) -> Seal {
     let merkle_root = tree.root();
     let signed = header.signed_bytes(&merkle_root);
-    Seal { merkle_root, signature: Signature::sign(server.key(), Domain::Batch, &signed) }
+    Seal { merkle_root, signature: server.sign(Domain::Batch, &signed) }
 }
 
 /// What a batch is given when it is written.
