@@ -21,6 +21,8 @@ pub enum Operation {
     Read,
     /// Write to a file.
     Write,
+    /// Write to the end of a file, durably.
+    Append,
     /// Make what was written durable.
     Sync,
     /// Give a file its final name.
@@ -37,6 +39,7 @@ impl std::fmt::Display for Operation {
             Self::Create => "create",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Append => "append to",
             Self::Sync => "sync",
             Self::Rename => "rename",
             Self::Remove => "remove",

@@ -8,7 +8,9 @@
 //! | [`storage`] | [`Storage`]: a directory, on disk ([`DiskStorage`], [`ReadOnlyDirectory`]) |
 //! | [`memory`] | [`MemoryStorage`]: a directory in memory that can crash |
 //! | [`batch`] | [`Batch`]: the entries of one commit, and its header |
+//! | `direct` | appends past the page cache |
 //! | `segment` | the files that hold batches |
+//! | `spare` | the next segment, made ahead |
 //! | `scan` | tells a batch, a torn write and damage from each other |
 //! | `recovery` | opening: checks everything and repairs what a crash left |
 //! | [`cursor`] | [`BatchCursor`]: reads batches, beside whoever appends |
@@ -21,6 +23,7 @@
 pub mod batch;
 mod bytes;
 pub mod cursor;
+mod direct;
 pub mod error;
 pub mod headers;
 pub mod memory;
@@ -28,6 +31,7 @@ mod recovery;
 mod scan;
 mod segment;
 pub mod snapshot;
+mod spare;
 pub mod storage;
 pub mod stored;
 pub mod writer;
@@ -53,11 +57,16 @@ pub use writer::{BATCHES_UNDER_WAY_MAX, JournalWriter, Report};
 use self::batch::BatchPlace;
 use self::bytes::NO_HASH;
 use self::segment::{Segment, SegmentHeader, parse_segment_name};
+use self::spare::Spare;
 use crate::ledger::state::State;
 use crate::messages::Signer;
 
 /// What a disk writes wholly or not at all: 512 bytes, even on disks with larger sectors.
 const SECTOR_BYTES: usize = 512;
+
+/// How long a segment must be before the next one is made ahead, which takes twice as much room again: a
+/// journal that never comes so far has one file and grows it as it needs.
+const SPARE_BEHIND_BYTES: u64 = 256 << 10;
 
 /// The largest segment that options may ask for. Opening reads a segment into memory at once.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -160,6 +169,8 @@ pub struct Journal {
     last: Committed,
     /// Where the next batch goes; `None` in an empty journal.
     segment: Option<Segment>,
+    /// The one behind it, if it is being made.
+    spare: Option<Spare>,
     failed: bool,
 }
 
@@ -183,7 +194,9 @@ impl Journal {
     ) -> Result<(Self, State), OpenError> {
         let (last, segment, state) = recovery::recover(&*storage, &server.public_key(), log)?;
         let segment_bytes = options.segment_bytes.min(SEGMENT_BYTES_MAX);
-        Ok((Self { storage, server, segment_bytes, last, segment, failed: false }, state))
+        let journal =
+            Self { storage, server, segment_bytes, last, segment, spare: None, failed: false };
+        Ok((journal, state))
     }
 
     /// Whether there is anything of a journal in `storage`. A server whose journal has begun must not
@@ -247,23 +260,45 @@ impl Journal {
             previous_head: self.last.head,
         };
         let (segment_bytes, server) = (self.segment_bytes, self.server.clone());
-        let segment = self.segment_with_room()?;
+        let segment = self.segment_for(batch.written_bytes())?;
         let write = |bytes: &[u8]| segment.append(bytes, segment_bytes);
         let (header, tree) = batch.write_sealed(&place, &server, write)?;
+        self.prepare_next_segment();
         Ok(SealedBatch { committed: Committed::behind(&header), header, tree })
     }
 
-    fn segment_with_room(&mut self) -> Result<&mut Segment, IoFailure> {
-        let full = self.segment.take_if(|segment| segment.is_full(self.segment_bytes)).is_some();
+    /// The segment for a batch of so many bytes. If it has no zeros left for it, the next one begins,
+    /// or it grows if that is not ready.
+    fn segment_for(&mut self, batch_bytes: u64) -> Result<&mut Segment, IoFailure> {
+        let spare_is_ready = self.spare.as_ref().is_some_and(|spare| spare.has_room(batch_bytes));
+        let segment_bytes = self.segment_bytes;
+        self.segment.take_if(|segment| {
+            segment.is_full(segment_bytes)
+                || (spare_is_ready && segment.has_batch() && !segment.has_room(batch_bytes))
+        });
         match &mut self.segment {
             Some(segment) => Ok(segment),
             empty => {
-                debug_assert!(full || self.last.batch.get() == 0, "only an empty journal has none");
                 let first = self.last.next_batch();
                 let header = SegmentHeader { first, previous_head: self.last.head };
-                let made = Segment::create(&*self.storage, &header, self.segment_bytes)?;
+                let spare = self.spare.take_if(|_| spare_is_ready);
+                let made = spare.map(|spare| spare.into_segment(&header)).transpose()?.flatten();
+                let made = match made {
+                    Some(made) => made,
+                    None => Segment::create(&*self.storage, &header, segment_bytes)?,
+                };
                 Ok(empty.insert(made))
             }
+        }
+    }
+
+    fn prepare_next_segment(&mut self) {
+        if let (Some(segment), None) = (&self.segment, &self.spare)
+            && segment.allocated >= SPARE_BEHIND_BYTES
+            && self.segment_bytes >= SPARE_BEHIND_BYTES
+        {
+            let len = self.segment_bytes.min(2 * segment.allocated);
+            self.spare = Some(Spare::begin(&self.storage, len));
         }
     }
 }

@@ -14,6 +14,7 @@ use super::segment::{
     read, segment_name,
 };
 use super::snapshot::{self, Loaded, parse_snapshot_name};
+use super::spare::SPARE_NAME;
 use super::storage::{Storage, StorageFile};
 use crate::ledger::state::State;
 
@@ -62,7 +63,7 @@ struct Listing {
     segments: Vec<BatchNumber>,
     /// By their batches, newest first.
     snapshots: Vec<BatchNumber>,
-    /// Snapshots that were being written.
+    /// Snapshots that were being written, and a segment that was not needed yet.
     temporaries: Vec<String>,
 }
 
@@ -74,7 +75,7 @@ impl Listing {
         let mut snapshots: Vec<_> = names.iter().filter_map(|n| parse_snapshot_name(n)).collect();
         snapshots.sort_unstable_by(|a, b| b.cmp(a));
         let mut temporaries = names;
-        temporaries.retain(|name| snapshot::is_temporary(name));
+        temporaries.retain(|name| snapshot::is_temporary(name) || name == SPARE_NAME);
         Ok(Self { segments, snapshots, temporaries })
     }
 

@@ -172,7 +172,17 @@ impl Segment {
     /// Whether the next batch goes to another segment. One without a batch is never full: the other
     /// one would have its name.
     pub(super) fn is_full(&self, segment_bytes: u64) -> bool {
-        self.used > SEGMENT_HEADER_BYTES as u64 && self.used >= segment_bytes
+        self.has_batch() && self.used >= segment_bytes
+    }
+
+    /// Whether it holds a batch.
+    pub(super) const fn has_batch(&self) -> bool {
+        self.used > SEGMENT_HEADER_BYTES as u64
+    }
+
+    /// Whether so many bytes go into its zeros.
+    pub(super) const fn has_room(&self, batch_bytes: u64) -> bool {
+        self.used + batch_bytes <= self.allocated
     }
 
     /// Adds the bytes of a batch, durably.
@@ -181,10 +191,8 @@ impl Segment {
         if end > self.allocated {
             self.grow(length_for(end, self.allocated, segment_bytes))?;
         }
-        self.file
-            .write_all_at(batch, self.used)
-            .map_err(IoFailure::of(Operation::Write, &self.name))?;
-        self.file.sync_data().map_err(IoFailure::of(Operation::Sync, &self.name))?;
+        let appended = self.file.append(batch, self.used);
+        appended.map_err(IoFailure::of(Operation::Append, &self.name))?;
         self.used = end;
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! Where a journal is kept: a directory of files, on disk or in memory.
 
+use std::cell::RefCell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::direct::DirectAppender;
 use super::error::DataDirError;
 
 /// A directory of files, without directories in it.
@@ -83,6 +85,15 @@ pub trait StorageFile: Send {
     /// What the system says; then any part of it may be written.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Writes all of `bytes` at `offset`, durably, where only zeros stand from there on.
+    ///
+    /// # Errors
+    /// As [`StorageFile::sync_data`]; any part of it may be written.
+    fn append(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)?;
+        self.sync_data()
+    }
+
     /// Makes its content durable, and of its metadata what it takes to read it again.
     ///
     /// # Errors
@@ -143,13 +154,15 @@ impl Storage for DiskStorage {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.path.join(name))?;
-        Ok(Box::new(file))
+        let path = self.path.join(name);
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        Ok(Box::new(DiskFile::new(file, path)))
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        let file = new_file_options().create_new(true).open(self.path.join(name))?;
-        Ok(Box::new(file))
+        let path = self.path.join(name);
+        let file = new_file_options().create_new(true).open(&path)?;
+        Ok(Box::new(DiskFile::new(file, path)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -193,7 +206,8 @@ impl Storage for ReadOnlyDirectory {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(File::open(self.path.join(name))?))
+        let path = self.path.join(name);
+        Ok(Box::new(DiskFile::new(File::open(&path)?, path)))
     }
 
     fn create(&self, _: &str) -> io::Result<Box<dyn StorageFile>> {
@@ -213,29 +227,78 @@ impl Storage for ReadOnlyDirectory {
     }
 }
 
-impl StorageFile for File {
+/// A file of a directory on disk.
+struct DiskFile {
+    file: File,
+    path: PathBuf,
+    appending: RefCell<Appending>,
+}
+
+/// How a file is appended to.
+enum Appending {
+    /// As the first append finds out.
+    Unknown,
+    /// Past the page cache.
+    Direct(DirectAppender),
+    /// Through it, where the file system or the disk want it so.
+    Cached,
+}
+
+impl DiskFile {
+    /// The file that is open and has this name.
+    const fn new(file: File, path: PathBuf) -> Self {
+        Self { file, path, appending: RefCell::new(Appending::Unknown) }
+    }
+
+    fn append_cached(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)?;
+        self.file.sync_data()
+    }
+}
+
+impl StorageFile for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        File::set_len(self, len)
+        self.file.set_len(len)
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        FileExt::read_exact_at(self, bytes, offset)
+        self.file.read_exact_at(bytes, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        FileExt::write_all_at(self, bytes, offset)
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn append(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut appending = self.appending.borrow_mut();
+        if let Appending::Unknown = *appending {
+            let direct = DirectAppender::open(&self.path);
+            *appending = direct.map_or(Appending::Cached, Appending::Direct);
+        }
+        let Appending::Direct(direct) = &mut *appending else {
+            return self.append_cached(bytes, offset);
+        };
+        let is_first = direct.is_new();
+        match direct.append(&self.file, bytes, offset) {
+            // A disk with larger sectors: it has refused, and has written nothing.
+            Err(error) if is_first && error.kind() == io::ErrorKind::InvalidInput => {
+                *appending = Appending::Cached;
+                self.append_cached(bytes, offset)
+            }
+            appended => appended,
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
+        self.file.sync_data()
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        File::sync_all(self)
+        self.file.sync_all()
     }
 }
 

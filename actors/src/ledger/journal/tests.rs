@@ -21,6 +21,7 @@ mod disk;
 mod golden;
 mod opening;
 mod seal;
+mod spare;
 mod torn;
 mod writing;
 

@@ -114,8 +114,8 @@ fn after_a_failure_nothing_is_taken() {
         (3, Operation::Write, FIRST_SEGMENT),
         (4, Operation::Sync, FIRST_SEGMENT),
         (5, Operation::Sync, "."),
-        (6, Operation::Write, FIRST_SEGMENT),
-        (7, Operation::Sync, FIRST_SEGMENT),
+        (6, Operation::Append, FIRST_SEGMENT),
+        (7, Operation::Append, FIRST_SEGMENT),
     ];
     for (at, expected_operation, expected_file) in expected {
         let storage = Faulty::new(MemoryStorage::new(), Fault::Nothing, at);
@@ -273,7 +273,7 @@ fn a_failure_or_a_panic_is_reported_and_final() {
         let report = reports.recv_timeout(PATIENCE).expect("a report");
         match (fault, report) {
             (Fault::Nothing, Report::Failed(JournalError::Io(failure))) => {
-                assert_eq!(failure.operation, Operation::Sync);
+                assert_eq!(failure.operation, Operation::Append);
             }
             (Fault::Panic, Report::Failed(JournalError::Panicked(message))) => {
                 assert_eq!(message, "the storage panics");

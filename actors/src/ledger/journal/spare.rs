@@ -1,0 +1,109 @@
+//! The next segment, made while the present one is being filled, so that no commit waits for it.
+//!
+//! To fill a file with zeros takes as long as some hundred commits, and while a file grows, each sync of
+//! it has its metadata to write, too. So the zeros go to another file, bit by bit, on a thread of its own;
+//! what is left for the moment when it is needed are a header and a name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::SECTOR_BYTES;
+use super::error::{IoFailure, Operation};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name};
+use super::storage::Storage;
+
+/// What the next segment is called before it is one. Left behind by a crash, it is removed.
+pub(super) const SPARE_NAME: &str = "journal-next.tmp";
+
+/// How many zeros are written and synced at once: what a disk takes in the time of a few commits, which
+/// may have to wait for it.
+const CHUNK_BYTES: u64 = 256 << 10;
+
+/// How long the disk is left to the commits in between. 64 MiB take a second then, which is half the time
+/// in which a million payments a second fill as much.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A file of zeros that becomes the next segment, or is being made. Dropped, it is removed.
+pub(super) struct Spare {
+    storage: Arc<dyn Storage>,
+    /// How long it is to be.
+    len: u64,
+    /// Makes it; `None` if the system could not start a thread.
+    thread: Option<JoinHandle<Result<(), IoFailure>>>,
+    /// Tells the thread that nobody wants it any more.
+    unwanted: Arc<AtomicBool>,
+}
+
+impl Spare {
+    /// Begins to make a file of this length, rounded up to sectors.
+    pub(super) fn begin(storage: &Arc<dyn Storage>, len: u64) -> Self {
+        let len = len.next_multiple_of(SECTOR_BYTES as u64);
+        let (storage, unwanted) = (Arc::clone(storage), Arc::new(AtomicBool::new(false)));
+        let make = {
+            let (storage, unwanted) = (Arc::clone(&storage), Arc::clone(&unwanted));
+            move || make(&*storage, len, &unwanted)
+        };
+        let thread = thread::Builder::new().name("mite-segment".to_owned()).spawn(make).ok();
+        Self { storage, len, thread, unwanted }
+    }
+
+    /// Whether it is there, and takes a first batch of so many bytes.
+    pub(super) fn has_room(&self, batch_bytes: u64) -> bool {
+        let made = self.thread.as_ref().is_some_and(JoinHandle::is_finished);
+        made && SEGMENT_HEADER_BYTES as u64 + batch_bytes <= self.len
+    }
+
+    /// Makes it the segment with this header, durably. `None` if it could not be made: whoever makes the
+    /// segment in another way learns why.
+    ///
+    /// # Errors
+    /// [`IoFailure`] if the disk fails now.
+    pub(super) fn into_segment(
+        mut self,
+        header: &SegmentHeader,
+    ) -> Result<Option<Segment>, IoFailure> {
+        let made = self.thread.take().and_then(|thread| thread.join().ok());
+        if !matches!(made, Some(Ok(()))) {
+            return Ok(None);
+        }
+        let name = segment_name(header.first);
+        let storage = &*self.storage;
+        // Without its header, a segment of zeros is one that was being made.
+        storage.rename(SPARE_NAME, &name).map_err(IoFailure::of(Operation::Rename, SPARE_NAME))?;
+        let file = storage.open(&name).map_err(IoFailure::of(Operation::Open, &name))?;
+        file.append(&header.encode(), 0).map_err(IoFailure::of(Operation::Append, &name))?;
+        storage.sync().map_err(IoFailure::of(Operation::Sync, "."))?;
+        let used = SEGMENT_HEADER_BYTES as u64;
+        Ok(Some(Segment { name, file, used, allocated: self.len }))
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        self.unwanted.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, the panic hook has said why.
+            let _ = thread.join();
+            // It may not even be there. What stays, opening the journal removes.
+            let _ = self.storage.remove(SPARE_NAME);
+        }
+    }
+}
+
+fn make(storage: &dyn Storage, len: u64, unwanted: &AtomicBool) -> Result<(), IoFailure> {
+    // A failed attempt may have left one behind.
+    let _ = storage.remove(SPARE_NAME);
+    let file = storage.create(SPARE_NAME).map_err(IoFailure::of(Operation::Create, SPARE_NAME))?;
+    let zeros = vec![0; usize::try_from(CHUNK_BYTES).expect("a quarter of a mebibyte")];
+    let mut made = 0;
+    while made < len && !unwanted.load(Ordering::Relaxed) {
+        let chunk = usize::try_from(CHUNK_BYTES.min(len - made)).expect("a chunk at most");
+        let appended = file.append(&zeros[..chunk], made);
+        appended.map_err(IoFailure::of(Operation::Append, SPARE_NAME))?;
+        made += CHUNK_BYTES;
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
