@@ -14,8 +14,8 @@ mod signed;
 mod text_transfer;
 
 use wire::{
-    Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, PublicKey, Refusal,
-    Timestamp, Username,
+    Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, OrderHash, PublicKey,
+    Refusal, Timestamp, Username,
 };
 
 pub use self::command::{Command, KeyHolder, Outcome, Terms};
@@ -107,6 +107,8 @@ impl State {
         payer: Option<AccountId>,
         terms: &Terms,
     ) -> (Outcome, Option<Entry>) {
+        // Known since the signature was checked.
+        let mut hash = None;
         let decided = match command {
             Command::OpenAccount { name, access, grant } => {
                 self.decide_opening(name.into(), access, grant)
@@ -114,7 +116,10 @@ impl State {
             Command::TextTransfer { sender, payment } => {
                 self.decide_text_transfer(sender, payer, &payment)
             }
-            Command::Order { submitter, order } => self.decide_order(submitter, *order, terms),
+            Command::Order { submitter, order } => {
+                hash = Some(*order.hash());
+                self.decide_order(submitter, *order, terms)
+            }
             Command::ChangeKey { account, change } => {
                 self.decide_key_change(account, *change, terms)
             }
@@ -125,7 +130,7 @@ impl State {
             Err(outcome) => return (outcome, None),
         };
         let number = self.next_entry;
-        self.replay(&entry).expect("what the rules decided, the rules allow");
+        self.change(&entry, hash).expect("what the rules decided, the rules allow");
         let outcome = match &entry {
             Entry::AccountOpened { account, .. } => Outcome::Opened(*account),
             Entry::Transferred { authority: Authority::Text, .. } => Outcome::Settled,
@@ -151,15 +156,20 @@ impl State {
     /// # Errors
     /// [`ReplayError`] if the rules forbid the entry; nothing has changed then.
     pub fn replay(&mut self, entry: &Entry) -> Result<(), ReplayError> {
+        self.change(entry, None)
+    }
+
+    /// The same, with the hash of the order in it, if it is known.
+    fn change(&mut self, entry: &Entry, hash: Option<OrderHash>) -> Result<(), ReplayError> {
         match entry {
             Entry::AccountOpened { account, name, access, grant } => {
                 self.open(*account, name, *access, *grant)?;
             }
             Entry::Transferred { payer, payee, amount, authority } => {
-                self.transfer(*payer, *payee, *amount, authority)?;
+                self.transfer(*payer, *payee, *amount, authority, hash)?;
             }
             Entry::OrderRefused { payer, order, refusal } => {
-                self.refuse(*payer, order, *refusal)?;
+                self.refuse(*payer, order, *refusal, hash)?;
             }
             Entry::KeyChanged { account, change } => self.change_key(*account, change)?,
         }
@@ -315,6 +325,7 @@ impl State {
         payee: AccountId,
         amount: Amount,
         authority: &Authority,
+        hash: Option<OrderHash>,
     ) -> Result<(), ReplayError> {
         let debited = self.account(payer).ok_or(ReplayError::UnknownAccount(payer))?;
         let credited = self.account(payee).ok_or(ReplayError::UnknownAccount(payee))?;
@@ -347,7 +358,7 @@ impl State {
         self.existing_mut(payer).balance = payer_left;
         self.existing_mut(payee).balance = payee_has;
         if let Authority::Order(signed) = authority {
-            self.remember(payer, signed);
+            self.remember(payer, signed, hash);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The orders that are decided and whose time is not over: what keeps one from being settled twice.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use wire::{AccountId, EntryNumber, OrderHash, OrderId, Timestamp};
 
@@ -47,8 +47,9 @@ pub(super) struct RecentOrder {
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecentOrders {
     orders: HashMap<(AccountId, OrderId), RecentOrder>,
-    /// Ids begin with the time up to which they are valid, so they are in its order.
-    by_expiry: BTreeSet<(OrderId, AccountId)>,
+    /// By the second in which their time is over: of 86,400, since none is valid for longer than a day. A
+    /// set in the order of ids takes twice the time of all the rest.
+    by_expiry: BTreeMap<u64, Vec<(AccountId, OrderId)>>,
     /// How many of them are a payer's; none is 0.
     by_payer: HashMap<AccountId, u32>,
     /// Orders whose time was over before this are hidden.
@@ -77,7 +78,7 @@ impl RecentOrders {
         let DecidedOrder { payer, id, hash, decided } = order;
         self.forget_some(FORGET_FOR_EACH);
         if self.orders.insert((payer, id), RecentOrder { hash, decided }).is_none() {
-            self.by_expiry.insert((id, payer));
+            self.by_expiry.entry(id.not_after().get() / 1000).or_default().push((payer, id));
             *self.by_payer.entry(payer).or_default() += 1;
         }
     }
@@ -101,11 +102,16 @@ impl RecentOrders {
 
     fn forget_some(&mut self, most: usize) {
         for _ in 0..most {
-            let Some(&(id, payer)) = self.by_expiry.first() else { return };
-            if id.not_after() >= self.since {
+            let Some(mut first) = self.by_expiry.first_entry() else { return };
+            // The whole second is over.
+            if *first.key() >= self.since.get() / 1000 {
                 return;
             }
-            self.by_expiry.pop_first();
+            let order = first.get_mut().pop();
+            if first.get().is_empty() {
+                first.remove();
+            }
+            let Some((payer, id)) = order else { continue };
             self.orders.remove(&(payer, id));
             if let Entry::Occupied(mut count) = self.by_payer.entry(payer) {
                 *count.get_mut() -= 1;

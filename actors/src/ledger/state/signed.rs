@@ -4,8 +4,8 @@ use wire::key_change::KEY_CHANGE_VERSION;
 use wire::order::{ORDER_VALIDITY_MS_MAX, ORDER_VERSION};
 use wire::secure::OrderProblem;
 use wire::{
-    Access, AccountId, Authority, Entry, Order, Refusal, SignedKeyChange, SignedOrder, Timestamp,
-    VerifiedKeyChange, VerifiedOrder,
+    Access, AccountId, Authority, Entry, Order, OrderHash, Refusal, SignedKeyChange, SignedOrder,
+    Timestamp, VerifiedKeyChange, VerifiedOrder,
 };
 
 use super::orders::DecidedOrder;
@@ -137,20 +137,25 @@ impl State {
         payer: AccountId,
         signed: &SignedOrder,
         refusal: Refusal,
+        hash: Option<OrderHash>,
     ) -> Result<(), ReplayError> {
         self.check_order(payer, signed)?;
         if self.creditor_of(payer, &signed.order) != Err(refusal) {
             return Err(ReplayError::WrongRefusal(payer));
         }
-        self.remember(payer, signed);
+        self.remember(payer, signed, hash);
         Ok(())
     }
 
-    /// Remembers that the entry that comes now has decided an order.
-    pub(super) fn remember(&mut self, payer: AccountId, signed: &SignedOrder) {
-        let SignedOrder { order, .. } = signed;
-        let decided = self.next_entry;
-        self.orders.insert(DecidedOrder { payer, id: order.id, hash: order.hash(), decided });
+    /// Remembers that the entry that comes now has decided an order, with its hash if it is known.
+    pub(super) fn remember(
+        &mut self,
+        payer: AccountId,
+        SignedOrder { order, .. }: &SignedOrder,
+        hash: Option<OrderHash>,
+    ) {
+        let (hash, decided) = (hash.unwrap_or_else(|| order.hash()), self.next_entry);
+        self.orders.insert(DecidedOrder { payer, id: order.id, hash, decided });
     }
 
     fn check_key_change(&self, id: AccountId, signed: &SignedKeyChange) -> Result<(), ReplayError> {

@@ -29,6 +29,8 @@ fn with_orders(state: &State, orders: impl Iterator<Item = DecidedOrder>) -> Sta
 fn a_payer_with_too_many_orders_waits_and_others_do_not() {
     let not_after = ten().not_after.get();
     let most = u64::from(ORDERS_PER_PAYER_MAX);
+    // They are forgotten when the whole second is over.
+    let over = not_after + 1000;
     let last = verified(ten(), 1);
     let alices = |count| (0..count).map(|nonce| decided(ALICE, nonce, not_after));
     let mut full = with_orders(&signers(), alices(most - 1));
@@ -36,7 +38,7 @@ fn a_payer_with_too_many_orders_waits_and_others_do_not() {
     // As many as before, counted again.
     for mut full in [full.clone(), State::restore(parts(&full)).expect("whole")] {
         let before = full.clone();
-        let more = verified(Order { memo_hash: [1; 32], ..valid_up_to(ten(), not_after + 1) }, 1);
+        let more = verified(Order { memo_hash: [1; 32], ..valid_up_to(ten(), over) }, 1);
         let command =
             Command::Order { submitter: AccountId::new(BOB), order: Box::new(more.clone()) };
         let busy = Outcome::NotTaken(OrderProblem::Busy);
@@ -47,8 +49,8 @@ fn a_payer_with_too_many_orders_waits_and_others_do_not() {
         assert_eq!(again, Outcome::DecidedBefore(number(4)));
         let eves = verified(order(("eve", 4), ("bob", keyed(2)), 1, 1), 4);
         assert_eq!(submit(&mut full, BOB, eves, &TERMS), Outcome::Decided(number(5)));
-        full.forget_expired_orders(Timestamp::new(not_after + 1));
-        let later = at(not_after + 1);
+        full.forget_expired_orders(Timestamp::new(over));
+        let later = at(over);
         assert_eq!(submit(&mut full, BOB, more, &later), Outcome::Decided(number(6)));
     }
 }
