@@ -10,7 +10,7 @@ use wire::{Access, AccountId, Entry, EntryNumber, Timestamp, Username, codec};
 use super::error::corrupted;
 use super::index::Mark;
 use super::record::{KeyedAccounts, Record};
-use super::rows::{self, HISTORY_ITEM_BYTES_MAX, ITEMS_PER_ROW_MAX, IndexedOrder};
+use super::rows::{self, HISTORY_ITEM_BYTES_MAX, ITEMS_PER_ROW_MAX, IndexedOrder, id_of};
 use crate::ledger::journal::{BatchEntries, BatchPosition};
 
 /// Whether it has a key, the entry that opened it, its name; by account.
@@ -119,7 +119,7 @@ impl<'t> Tables<'t> {
         orders.sort_unstable();
         for orders in orders.chunk_by(|(payer, _), (next, _)| payer == next) {
             let payer = orders[0].0;
-            let orders: Vec<IndexedOrder> = orders.iter().map(|(_, order)| *order).collect();
+            let orders: Vec<_> = orders.iter().map(|(_, order)| *order).collect();
             self.write_orders(payer, &orders)?;
         }
         items.sort_unstable();
@@ -138,17 +138,21 @@ impl<'t> Tables<'t> {
     fn write_orders(&mut self, payer: u64, mut orders: &[IndexedOrder]) -> Result<(), redb::Error> {
         while let Some(first) = orders.first() {
             let (begin, end) = ((payer, &[0; 16]), (payer, &[u8::MAX; 16]));
-            let at = (payer, first.id());
-            let row = self.orders.range(begin..=at)?.next_back().transpose()?;
-            let row = row.map(|(key, row)| (*key.value().1, rows::orders(row.value())));
+            let at = (payer, id_of(first));
+            let (mut key, mut row) = (*at.1, Vec::new());
+            if let Some(found) = self.orders.range(begin..=at)?.next_back() {
+                let (begins, orders) = found?;
+                key = *begins.value().1;
+                row.extend(rows::orders(orders.value())?);
+            }
             let next = self.orders.range((Excluded(at), Included(end)))?.next().transpose()?;
-            let next = next.map(|(key, _)| *key.value().1);
-            let count = orders.partition_point(|order| next.is_none_or(|next| *order.id() < next));
-            let (here, rest) = orders.split_at(count);
-            let (key, row) = row.unwrap_or((*first.id(), Ok(Vec::new())));
-            for (place, row) in rows::merged(row?, here).iter().enumerate() {
-                let key = if place == 0 { &key } else { row[0].id() };
-                self.orders.insert((payer, key), rows::encode_orders(row).as_slice())?;
+            let next = next.map(|(begins, _)| *begins.value().1);
+            let is_here = |order: &IndexedOrder| next.is_none_or(|next| *id_of(order) < next);
+            let (here, rest) = orders.split_at(orders.partition_point(is_here));
+            rows::merge(&mut row, here);
+            for (place, row) in rows::split(&row).enumerate() {
+                let key = if place == 0 { &key } else { id_of(&row[0]) };
+                self.orders.insert((payer, key), row.as_flattened())?;
             }
             orders = rest;
         }
@@ -159,7 +163,7 @@ impl<'t> Tables<'t> {
 impl News {
     fn add(&mut self, record: Record, entry: EntryNumber, time: Timestamp) {
         let Record { order, history } = record;
-        self.orders.extend(order.map(|(payer, id)| (payer.get(), IndexedOrder::new(id, entry))));
+        self.orders.extend(order.map(|(payer, id)| (payer.get(), rows::indexed(id, entry))));
         for (account, event) in history {
             let begin = self.item_bytes.len();
             codec::encode_into(&HistoryItem { number: entry, time, event }, &mut self.item_bytes);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::super::rows::{IndexedOrder, encode_orders};
+use super::super::rows::indexed;
 use super::super::tables::{HISTORY, ORDERS};
 use super::*;
 
@@ -286,9 +286,9 @@ async fn the_index_is_not_believed_about_orders() {
     archive.stop().await;
     let order = order(ALICE, BOB, 1, 1);
     change_index(&dir, |transaction| {
-        let lie = IndexedOrder::new(order.order.id, EntryNumber::new(5));
+        let lie = indexed(order.order.id, EntryNumber::new(5));
         let key = (ALICE.get(), order.order.id.as_bytes());
-        transaction.open_table(ORDERS)?.insert(key, &*encode_orders(&[lie]))?;
+        transaction.open_table(ORDERS)?.insert(key, &lie[..])?;
         Ok(())
     });
     let archive = dir.start(&book);
