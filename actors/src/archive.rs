@@ -89,13 +89,17 @@ const SHORT_QUERIES_AT_ONCE: usize = 16;
 /// takes less than 1 KiB.
 const KEEPS_WAITING_MAX: usize = 1024;
 
+/// How long orders that are to be kept wait for others: a sync takes the disk from the payments, and nobody
+/// waits for the answer. So it is fifty times a second at most, and not once a payment.
+const KEEP_PAUSE: Duration = Duration::from_millis(20);
+
 /// While more entries are not indexed yet, questions are [`ArchiveUnavailable::Busy`]: those who ask must
 /// not wait for longer than some seconds' work.
 const ENTRIES_BEHIND_MAX: u64 = 1 << 20;
 
 /// How long the index may rest while the journal grows and nobody asks. Many batches together cost a tenth of
-/// what they cost one by one, and in a second the index gets no further behind than a question waits for.
-const INDEX_PAUSE: Duration = Duration::from_millis(200);
+/// what they cost one by one, and what comes in a second is indexed in a fifth of one when somebody asks.
+const INDEX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Messages in the mailbox before senders wait. Copies of the address each may add one more: what bounds
 /// the mailbox is that a session has one question under way.
@@ -116,6 +120,8 @@ pub struct Archive {
     resting: bool,
     queries: Turns,
     keeps: Vec<(KeepOrder, Reply<()>)>,
+    /// They have waited long enough.
+    keeps_due: bool,
     turn_scheduled: bool,
     log: Logger,
 }
@@ -144,6 +150,7 @@ impl Archive {
             resting: false,
             queries: Turns::default(),
             keeps: Vec::new(),
+            keeps_due: false,
             turn_scheduled: false,
             log,
         })
@@ -193,14 +200,16 @@ impl Archive {
     }
 
     fn has_work(&self) -> bool {
-        !self.keeps.is_empty()
+        self.keeps_due
             || !self.queries.is_empty()
             || self.indexed().is_some_and(|indexed| indexed < self.goal)
     }
 
     /// Does one piece of each kind of work.
     fn turn(&mut self) {
-        self.keep_orders();
+        if std::mem::take(&mut self.keeps_due) {
+            self.keep_orders();
+        }
         if let Some(reading) = &mut self.reading {
             match reading.catch_up(self.goal) {
                 Ok(()) => self.work_at_queries(),
@@ -357,8 +366,13 @@ impl Handler<KeepOrder> for Archive {
         } else if self.keeps.len() >= KEEPS_WAITING_MAX {
             let _ = reply.send(Err(ArchiveUnavailable::Busy));
         } else {
+            if self.keeps.is_empty() {
+                ctx.run_later(KEEP_PAUSE, |archive, ctx| {
+                    archive.keeps_due = true;
+                    archive.schedule_turn(ctx);
+                });
+            }
             self.keeps.push((keep, reply));
-            self.schedule_turn(ctx);
         }
         answered(answer)
     }

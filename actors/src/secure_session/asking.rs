@@ -124,8 +124,15 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         for (ticket, result) in answered.answers {
             self.respond(&ticket, result);
         }
-        let (archive, registry) = answered
+        let (keeps, others) = answered
             .follow_ups
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|(_, follow_up)| matches!(follow_up, FollowUp::Keep(_)));
+        // All with one sync, for which they wait.
+        for keep in keeps {
+            self.follow_up(VecDeque::from([keep]), ctx);
+        }
+        let (archive, registry) = others
             .into_iter()
             .partition::<VecDeque<_>, _>(|(_, follow_up)| follow_up.asks_archive());
         self.follow_up(registry, ctx);
