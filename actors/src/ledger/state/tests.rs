@@ -77,7 +77,7 @@ fn together_commands_come_to_what_they_do_one_by_one() {
     let expected: Vec<_> =
         commands.iter().map(|command| one_by_one.apply(command.clone(), &TERMS)).collect();
     let mut results = Vec::new();
-    together.apply_all(commands, &TERMS, |outcome, entry| results.push((outcome, entry)));
+    together.apply_all(commands, &TERMS, |_, outcome, entry| results.push((outcome, entry)));
     assert_eq!(results, expected);
     assert_eq!(together, one_by_one);
     let settled = results.iter().filter(|(outcome, _)| *outcome == Outcome::Settled).count();
