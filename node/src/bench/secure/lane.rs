@@ -117,12 +117,13 @@ impl SecureLane {
             ServerFrame::Event(_) => return Ok(0),
             ServerFrame::Closing(problem) => return Err(refused("an answer", problem)),
         };
-        let Some((correlation, count)) = self.under_way.pop_front() else {
+        // Answers come in any order, mostly in that of the calls.
+        let is_asked =
+            |(correlation, _): &(Correlation, usize)| *correlation == response.correlation;
+        let asked = self.under_way.iter().position(is_asked);
+        let Some((_, count)) = asked.and_then(|place| self.under_way.remove(place)) else {
             return Err(BenchError::Unasked(1));
         };
-        if response.correlation != correlation {
-            return Err(wrong("the answers in the order of the calls", &response.correlation));
-        }
         match response.result {
             Ok(Answer::TextSettled) => Ok(1),
             Ok(Answer::Orders(answers)) if answers.len() == count => {
