@@ -73,7 +73,8 @@ impl Spare {
         // Without its header, a segment of zeros is one that was being made.
         storage.rename(SPARE_NAME, &name).map_err(IoFailure::of(Operation::Rename, SPARE_NAME))?;
         let file = storage.open(&name).map_err(IoFailure::of(Operation::Open, &name))?;
-        file.append(&header.encode(), 0).map_err(IoFailure::of(Operation::Append, &name))?;
+        file.write_all_at(&header.encode(), 0).map_err(IoFailure::of(Operation::Write, &name))?;
+        file.sync_all().map_err(IoFailure::of(Operation::Sync, &name))?;
         storage.sync().map_err(IoFailure::of(Operation::Sync, "."))?;
         let used = SEGMENT_HEADER_BYTES as u64;
         Ok(Some(Segment { name, file, used, allocated: self.len }))
@@ -100,8 +101,9 @@ fn make(storage: &dyn Storage, len: u64, unwanted: &AtomicBool) -> Result<(), Io
     let mut made = 0;
     while made < len && !unwanted.load(Ordering::Relaxed) {
         let chunk = usize::try_from(CHUNK_BYTES.min(len - made)).expect("a chunk at most");
-        let appended = file.append(&zeros[..chunk], made);
-        appended.map_err(IoFailure::of(Operation::Append, SPARE_NAME))?;
+        let written = file.write_all_at(&zeros[..chunk], made);
+        written.map_err(IoFailure::of(Operation::Write, SPARE_NAME))?;
+        file.sync_all().map_err(IoFailure::of(Operation::Sync, SPARE_NAME))?;
         made += CHUNK_BYTES;
         thread::sleep(PAUSE);
     }
