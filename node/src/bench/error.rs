@@ -75,6 +75,14 @@ pub(crate) enum BenchError {
         /// How many there may be.
         possible: u32,
     },
+    /// A picture cannot be drawn.
+    #[error("cannot draw {}: {reason}", path.display())]
+    Picture {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// Something on another thread has panicked.
     #[error("internal error: {0}")]
     Panic(String),

@@ -133,10 +133,12 @@ impl<C: Connection> Load<C> {
         self.ask_due(&mut clock, Duration::ZERO)?;
         loop {
             let now = recorder.now();
-            let asking = now < recorder.duration();
-            if asking && self.lanes.iter().all(|lane| lane.connection.is_exhausted()) {
+            let exhausted = self.lanes.iter().all(|lane| lane.connection.is_exhausted());
+            if exhausted {
                 recorder.end_early(now);
             }
+            let end = recorder.duration();
+            let asking = !exhausted && (now < end || clock.is_late(end));
             if !asking && self.lanes.iter().all(|lane| lane.under_way.is_empty()) {
                 return Ok(recorder.finish());
             }
@@ -147,7 +149,7 @@ impl<C: Connection> Load<C> {
                 return Err(BenchError::Silent(SILENCE_MAX));
             }
             if asking {
-                self.ask_due(&mut clock, now)?;
+                self.ask_due(&mut clock, now.min(end))?;
             }
             self.wait(&mut events, if asking { clock.wait_max() } else { WAIT_MAX })?;
             for event in events.drain(..) {

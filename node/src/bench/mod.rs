@@ -22,6 +22,7 @@
 //! | `process_stats` | what a process takes: CPU time and memory |
 //! | `workplace` | the directories of a run |
 //! | `report` | what a scenario has found, as tables or JSON |
+//! | `plot` | the same as pictures |
 //! | `machine` | what it ran on |
 //! | `progress` | how far it is, at a terminal |
 //! | `random` | numbers that are the same in every run |
@@ -47,6 +48,7 @@ mod machine;
 mod names;
 mod online;
 mod pipeline;
+mod plot;
 mod prepare;
 mod process_stats;
 mod progress;
@@ -90,6 +92,9 @@ pub(crate) fn run(config: BenchConfig) -> Result<(), Error> {
             report = measure(&bench) => report,
         }?;
         bench.progress.end();
+        if let Some(path) = &bench.config.plot {
+            plot::draw(&report.panels(), path)?;
+        }
         report.print(&bench.config);
         Ok(())
     })

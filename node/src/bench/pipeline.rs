@@ -5,48 +5,102 @@ use super::Bench;
 use super::crew::Crew;
 use super::error::BenchError;
 use super::load::Pace;
-use super::report::{Report, Unit, float};
+use super::report::{RatePoint, Report, Unit, float};
 use super::round::{self, Round};
 use super::server::Server;
 use super::{journal, limits, prepare};
 use crate::config::Rate;
 
+/// Rates of a sweep, in percent of the maximum.
+const SWEPT: [u8; 10] = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
+
 /// Measures it.
 pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
-    let window = bench.config.window as u64;
     let mut report = Report::default();
     prepare::payers(bench).await?;
     let server = Server::start(bench, &[]).await?;
-    let mut crew = Crew::open(bench, &server).await?;
-    let pace = match bench.config.rate {
-        None => Pace::Window(window),
-        Some(Rate::PerSecond(per_second)) => Pace::Rate { per_second, window },
-        Some(Rate::Percent(percent)) => {
-            let round;
-            let maximum = Pace::Window(window);
-            (crew, round) = crew.round(bench, &server, maximum, "the maximum").await?;
-            let maximum = round.measured.per_second();
-            report.figure("maximum per second", Unit::PerSecond, maximum);
-            let per_second = round.measured.percent_per_second(percent);
-            Pace::Rate { per_second, window }
-        }
+    let crew = Crew::open(bench, &server).await?;
+    let rounds = if bench.config.sweep {
+        sweep(bench, &server, crew, &mut report).await?
+    } else {
+        at_one_pace(bench, &server, crew, &mut report).await?
     };
-    if let Pace::Rate { per_second, .. } = pace {
-        report.figure("offered per second", Unit::PerSecond, float(per_second));
-    }
-    let mut rounds = Vec::new();
-    for number in 1..=bench.config.rounds {
-        let (round, phase);
-        phase = format!("payments, round {number}");
-        (crew, round) = crew.round(bench, &server, pace, &phase).await?;
-        rounds.push(round);
-    }
-    drop(crew);
     round::report(&rounds, &server, &mut report)?;
     let is_own = server.is_own();
     server.stop().await?;
     report_limits(bench, &rounds, is_own, &mut report).await?;
     Ok(report)
+}
+
+/// All rounds at the pace that was asked for.
+async fn at_one_pace(
+    bench: &Bench,
+    server: &Server,
+    mut crew: Crew,
+    report: &mut Report,
+) -> Result<Vec<Round>, BenchError> {
+    let window = bench.config.window as u64;
+    let pace = match bench.config.rate {
+        None => Pace::Window(window),
+        Some(Rate::PerSecond(per_second)) => Pace::Rate { per_second, window },
+        Some(Rate::Percent(percent)) => {
+            let maximum;
+            let pace = Pace::Window(window);
+            (crew, maximum) = crew.round(bench, server, pace, "the maximum").await?;
+            let maximum = maximum.measured;
+            report.figure("maximum per second", Unit::PerSecond, maximum.per_second());
+            Pace::Rate { per_second: maximum.percent_per_second(percent), window }
+        }
+    };
+    if let Pace::Rate { per_second, .. } = pace {
+        report.figure("offered per second", Unit::PerSecond, float(per_second));
+    }
+    let (_, rounds) = rounds(bench, server, crew, pace, "payments").await?;
+    Ok(rounds)
+}
+
+/// The maximum, whose rounds are returned, and then parts of it.
+async fn sweep(
+    bench: &Bench,
+    server: &Server,
+    crew: Crew,
+    report: &mut Report,
+) -> Result<Vec<Round>, BenchError> {
+    let window = bench.config.window as u64;
+    let (mut crew, fastest) = rounds(bench, server, crew, Pace::Window(window), "maximum").await?;
+    let mut by_rate: Vec<&Round> = fastest.iter().collect();
+    by_rate.sort_by(|one, other| one.measured.per_second().total_cmp(&other.measured.per_second()));
+    let median = &by_rate[by_rate.len() / 2].measured;
+    for percent in SWEPT {
+        let per_second = median.percent_per_second(percent);
+        let (pace, phase) = (Pace::Rate { per_second, window }, format!("{percent} %"));
+        let at_rate;
+        (crew, at_rate) = rounds(bench, server, crew, pace, &phase).await?;
+        let measured = || at_rate.iter().map(|round| &round.measured);
+        report.rate(RatePoint {
+            offered: float(per_second),
+            answered: round::per_second(measured()).median,
+            latency: round::latency(measured()),
+        });
+    }
+    Ok(fastest)
+}
+
+async fn rounds(
+    bench: &Bench,
+    server: &Server,
+    mut crew: Crew,
+    pace: Pace,
+    phase: &str,
+) -> Result<(Crew, Vec<Round>), BenchError> {
+    let mut rounds = Vec::new();
+    for number in 1..=bench.config.rounds {
+        let phase = format!("{phase}, round {number}");
+        let round;
+        (crew, round) = crew.round(bench, server, pace, &phase).await?;
+        rounds.push(round);
+    }
+    Ok((crew, rounds))
 }
 
 /// What the machine could have done.

@@ -1,15 +1,19 @@
 //! What a scenario has found: figures with their units, for people as a table, for machines as JSON.
 
+mod course;
 mod latency;
 mod unit;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use self::course::Course;
+pub(crate) use self::course::RatePoint;
 pub(crate) use self::latency::Latency;
 pub(crate) use self::unit::{Unit, float};
 use super::load::Moment;
 use super::machine::Machine;
+use super::plot::Panel;
 use crate::announce;
 use crate::config::{BenchConfig, Protocol, Target};
 
@@ -20,7 +24,8 @@ const NANOS_PER_MICRO: f64 = 1000.0;
 pub(crate) struct Report {
     figures: Vec<Figure>,
     latencies: Vec<(&'static str, Latency)>,
-    courses: Vec<(&'static str, Vec<Moment>)>,
+    courses: Vec<Course>,
+    sweep: Vec<RatePoint>,
     notes: Vec<String>,
 }
 
@@ -88,7 +93,21 @@ impl Report {
 
     /// Adds how a round went.
     pub(crate) fn course(&mut self, name: &'static str, moments: &[Moment]) {
-        self.courses.push((name, moments.to_vec()));
+        self.courses.push(Course { name, moments: moments.to_vec() });
+    }
+
+    /// Adds what came of a rate; they rise.
+    pub(crate) fn rate(&mut self, point: RatePoint) {
+        self.sweep.push(point);
+    }
+
+    /// What there is to draw.
+    pub(super) fn panels(&self) -> Vec<Panel> {
+        let mut panels: Vec<_> = self.courses.iter().flat_map(Course::panels).collect();
+        if !self.sweep.is_empty() {
+            panels.extend(RatePoint::panels(&self.sweep));
+        }
+        panels
     }
 
     /// Adds something that whoever reads the numbers must know.
@@ -118,6 +137,10 @@ impl Report {
         for (name, latency) in &self.latencies {
             lines.push(format!("{name:width$}  {}", latency.columns()));
         }
+        if !self.sweep.is_empty() {
+            lines.push(format!("\n{}", RatePoint::HEADINGS));
+            lines.extend(self.sweep.iter().map(RatePoint::columns));
+        }
         lines.extend(self.notes.iter().map(|note| format!("\nnote: {note}")));
         lines.join("\n")
     }
@@ -136,7 +159,8 @@ impl Report {
         let latencies: Map<_, _> =
             self.latencies.iter().map(|(name, latency)| (key(name), latency.json())).collect();
         let courses: Map<_, _> =
-            self.courses.iter().map(|(name, moments)| (key(name), course(moments))).collect();
+            self.courses.iter().map(|course| (key(course.name), course.json())).collect();
+        let sweep: Vec<_> = self.sweep.iter().map(RatePoint::json).collect();
         json!({
             "scenario": config.scenario.name(),
             "machine": machine,
@@ -144,16 +168,10 @@ impl Report {
             "figures": figures,
             "latencies": latencies,
             "courses": courses,
+            "sweep": sweep,
             "notes": self.notes,
         })
     }
-}
-
-/// Each moment: its end in seconds, answers, and latencies in microseconds.
-fn course(moments: &[Moment]) -> Value {
-    let micros = |nanos: u64| float(nanos) / NANOS_PER_MICRO;
-    let moment = |Moment { end, answered, p50, p99 }: &Moment| json!({ "end": end.as_secs_f64(), "answered": answered, "p50": micros(*p50), "p99": micros(*p99) });
-    moments.iter().map(moment).collect()
 }
 
 /// The settings that matter in every scenario, in words.

@@ -17,6 +17,7 @@ const CONNECTIONS_DEFAULT: usize = 8;
 const CONNECTIONS_CLOSED_DEFAULT: usize = 32;
 const WINDOW_DEFAULT: usize = 1000;
 const PAYERS_DEFAULT: u32 = 1000;
+const ACCOUNTS_DEFAULT: u32 = 1000;
 const SESSIONS_DEFAULT: u32 = 10_000;
 const ENTRIES_DEFAULT: u64 = 10_000_000;
 
@@ -181,6 +182,9 @@ pub(super) fn config(
             "leave --protocol or --signed out",
         ));
     }
+    if bench.sweep && bench.rate.is_some() {
+        return Err(refusal("a sweep goes through all rates", "leave --rate or --sweep out"));
+    }
     Ok(BenchConfig {
         scenario,
         target: target(scenario, flags, &bench, is_typed)?,
@@ -193,7 +197,7 @@ pub(super) fn config(
         sweep: bench.sweep,
         signed: bench.signed,
         payers: bench.payers.map_or(PAYERS_DEFAULT, Into::into),
-        accounts: bench.accounts.map_or(PAYERS_DEFAULT, Into::into),
+        accounts: bench.accounts.map_or(ACCOUNTS_DEFAULT, Into::into),
         sessions: bench.sessions.map_or(SESSIONS_DEFAULT, Into::into),
         entries: bench.entries.map_or(ENTRIES_DEFAULT, Into::into),
         line_end,
@@ -246,3 +250,6 @@ fn target(
 fn refusal(message: &str, hint: &str) -> Error {
     Error::Usage { message: message.into(), hint: hint.into() }
 }
+
+#[cfg(test)]
+mod tests;

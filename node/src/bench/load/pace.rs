@@ -76,6 +76,14 @@ impl Clock {
         self.taken -= count;
     }
 
+    /// Whether requests that were due before the end are not asked yet: late, but asked they are.
+    pub(super) fn is_late(&self, end: Duration) -> bool {
+        match self.pace {
+            Pace::Window(_) => false,
+            Pace::Rate { per_second, .. } => due_by(per_second, end) > self.taken,
+        }
+    }
+
     pub(super) const fn wait_max(&self) -> Duration {
         match self.pace {
             Pace::Window(_) => WAIT_MAX,
@@ -172,6 +180,7 @@ mod tests {
         // The two that had no room are still due when they were.
         let late = clock.take(at(20), 0, 2).expect("12 are left");
         assert_eq!((late.due, late.count), (at(8), 6));
+        assert!(clock.is_late(at(20)) && !clock.is_late(at(14)));
     }
 
     #[test]

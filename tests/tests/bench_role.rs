@@ -1,0 +1,180 @@
+//! The load generator: short runs of each scenario that pays, and the ledger behind them.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, test_kill_process};
+use serde_json::Value;
+use tests::process::{PATIENCE, Program, Server};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mite-under-test");
+/// Few accounts and short rounds: what is measured means nothing here.
+const SHORT: &[&str] = &["--rounds", "2", "--duration", "100ms", "--accounts", "20"];
+
+fn node(args: &[&str]) -> Output {
+    Command::new(BINARY).args(args).stdin(Stdio::null()).output().expect("the program runs")
+}
+
+fn bench(args: &[&str]) -> Value {
+    let output = node(&[&["--role", "bench", "--json"], args, SHORT].concat());
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+/// The median of a figure.
+#[track_caller]
+fn figure(report: &Value, name: &str) -> f64 {
+    let median = &report["figures"][name]["median"];
+    median.as_f64().unwrap_or_else(|| panic!("no {name} in {report:#}"))
+}
+
+/// What the audit says of a ledger, which it has found sound.
+fn audited(ledger: &Path) -> String {
+    let output = node(&["--role", "audit", "ledger", "--data", ledger.to_str().expect("text")]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn payments_are_counted_and_the_ledger_is_sound() {
+    for (args, ratio, accounts, orders) in [
+        (&["closed", "--connections", "2"][..], "payments_to_echo", 22, false),
+        (
+            &["pipeline", "--window", "40", "--connections", "2"],
+            "payments_to_journal_alone",
+            22,
+            false,
+        ),
+        (
+            &["pipeline", "--window", "40", "--connections", "2", "--protocol", "secure"],
+            "payments_to_journal_alone",
+            22,
+            false,
+        ),
+        (
+            &["pipeline", "--window", "40", "--connections", "2", "--signed", "--payers", "3"],
+            "server_CPU_to_verification",
+            5,
+            true,
+        ),
+    ] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let data = dir.path().join("bench");
+        let report = bench(&[args, &["--data", data.to_str().expect("text")]].concat());
+        assert_eq!(report["scenario"], args[0]);
+        assert!(figure(&report, "payments_per_second") > 0.0);
+        assert!(figure(&report, "server_memory_at_its_peak") > 1e6);
+        assert!(figure(&report, ratio) > 0.0);
+        assert!(figure(&report, "fdatasync") > 0.0);
+        let counted = report["latencies"]["payments"]["count"].as_u64().expect("a count");
+        assert!(report["courses"]["payments"].as_array().expect("moments").len() > 9);
+
+        // Every answer was a payment: none is missing in the ledger.
+        let audit = audited(&data.join("ledger"));
+        let line = |name: &str| {
+            let line = audit.lines().find(|line| line.trim_start().starts_with(name));
+            let words = line.map(|line| line.trim_start().trim_start_matches(name).trim_start());
+            let number =
+                words.and_then(|words| words.split([',', ' ']).next()?.parse::<u64>().ok());
+            number.unwrap_or_else(|| panic!("no {name} in {audit}"))
+        };
+        assert_eq!(line("accounts"), accounts, "{audit}");
+        let paid = if orders { line("orders") } else { line("by text") };
+        // The first look at how many orders are needed is no round.
+        assert!(if orders { paid > counted } else { paid == counted }, "{paid} {counted}");
+    }
+}
+
+#[test]
+fn a_fixed_rate_is_kept() {
+    let report = bench(&["pipeline", "--window", "40", "--connections", "2", "--rate", "2000"]);
+    assert_eq!(report["figures"]["offered_per_second"]["median"], 2000.0);
+    // Two rounds of 100 ms. What the server could not take at once was asked late, not left out.
+    assert_eq!(report["latencies"]["payments"]["count"], 400);
+    assert!(report["latencies"]["payments"]["p99"].as_f64().expect("a number") > 0.0);
+}
+
+#[test]
+fn a_sweep_is_drawn() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let picture = dir.path().join("sweep.svg");
+    let picture_arg = picture.to_str().expect("text");
+    let report = bench(&[
+        "pipeline",
+        "--window",
+        "40",
+        "--connections",
+        "1",
+        "--sweep",
+        "--plot",
+        picture_arg,
+    ]);
+    let sweep = report["sweep"].as_array().expect("rates");
+    assert_eq!(sweep.len(), 10);
+    assert!(sweep.iter().all(|rate| rate["answered"].as_f64().expect("a number") > 0.0));
+    let svg = std::fs::read_to_string(&picture).expect("a picture");
+    assert!(svg.starts_with("<svg") && svg.contains("latency over the offered rate"));
+}
+
+#[test]
+fn a_server_that_runs_already_is_measured_twice() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(BINARY, data.path(), &["--opening-balance", "1000000"]);
+    let (address, pid) = (server.address.to_string(), server.program.id().to_string());
+    let running = ["--server", &address, "--server-pid", &pid, "--connections", "2"];
+    for end in ["lf", "nul", "none"] {
+        let report = bench(&[&["closed", "--line-end", end], &running[..]].concat());
+        assert!(figure(&report, "payments_per_second") > 0.0);
+        assert!(figure(&report, "server_CPU_per_payment") >= 0.0);
+    }
+    server.stop();
+}
+
+/// Accounts that cannot pay are found out by the first answer that is no `100 OK`.
+#[test]
+fn a_refusal_fails_the_measurement() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(BINARY, data.path(), &["--opening-balance", "0"]);
+    let address = server.address.to_string();
+    let args = ["--role", "bench", "pipeline", "--server", &address];
+    let output = node(&[&args[..], SHORT].concat());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{text}");
+    assert!(text.contains("insufficient balance"), "{text}");
+    server.stop();
+}
+
+#[test]
+fn somebodys_ledger_is_not_measured_with() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(data.path().join("mine"), "mine").expect("written");
+    let data = data.path().to_str().expect("text");
+    let output = node(&["--role", "bench", "closed", "--data", data]);
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+}
+
+/// The server of a run that was stopped must not stay behind.
+#[test]
+fn the_server_ends_with_the_measurement() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let data = dir.path().join("bench");
+    let data_arg = data.to_str().expect("text");
+    let program =
+        Program::start(BINARY, ["--role", "bench", "pipeline", "--data", data_arg, "--json"]);
+    let children = format!("/proc/{0}/task/{0}/children", program.id());
+    let read = || -> Vec<Pid> {
+        let children = std::fs::read_to_string(&children).expect("the program runs");
+        children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+    };
+    let began = Instant::now();
+    while read().is_empty() {
+        assert!(began.elapsed() < PATIENCE, "no server");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let children = read();
+    program.signal(Signal::TERM);
+    let ended = program.wait();
+    assert_eq!(ended.status.code(), Some(9), "{ended:?}");
+    assert!(children.iter().all(|child| test_kill_process(*child).is_err()));
+}
