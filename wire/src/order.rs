@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::signature::{Domain, InvalidSignature, Signature};
+use crate::signature::{Domain, InvalidSignature, Signature, public_key};
 use crate::{Amount, PublicKey, Timestamp, Username, codec};
 
 /// How long an order may be valid when the server first sees it, by the server's clock: 24 hours.
@@ -145,7 +145,7 @@ pub struct SignedOrder {
 /// SHA-256 of an order's bytes: two orders with one hash are one order.
 pub type OrderHash = [u8; 32];
 
-/// An order whose signature was found valid. Nothing else is known of it.
+/// An order whose signature is valid: it was checked, or made just now. Nothing else is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedOrder {
     signed: SignedOrder,
@@ -169,6 +169,14 @@ impl Order {
     pub fn sign(self, key: &SigningKey) -> SignedOrder {
         let signature = Signature::sign(key, Domain::Order, &self.to_bytes());
         SignedOrder { order: self, signature }
+    }
+
+    /// Signs it with the key of its payer, which it gets as [`Order::payer_key`].
+    pub fn sign_as_payer(mut self, key: &SigningKey) -> VerifiedOrder {
+        self.payer_key = public_key(key);
+        let bytes = self.to_bytes();
+        let signature = Signature::sign(key, Domain::Order, &bytes);
+        VerifiedOrder { hash: hash(&bytes), signed: SignedOrder { order: self, signature } }
     }
 }
 

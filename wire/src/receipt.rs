@@ -3,14 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{BATCH_HEADER_BYTES, BatchHeader, Hash};
-use crate::order::SignedOrder;
+use crate::order::{SignedOrder, VerifiedOrder};
 use crate::signature::InvalidSignature;
 use crate::{
     Authority, BatchNumber, Entry, EntryNumber, PublicKey, Refusal, Timestamp, codec, merkle,
 };
 
+mod headers;
 mod text;
 
+pub use headers::VerifiedHeaders;
 pub use text::{RECEIPT_TEXT_BYTES_MAX, ReceiptTextError};
 
 /// The most bytes that an encoded receipt takes: a header, an entry with an order in it (640), a path of
@@ -98,6 +100,35 @@ impl Receipt {
     pub fn verify(&self, server: &PublicKey) -> Result<Proven<'_>, ReceiptError> {
         let header = BatchHeader::decode(&self.header.0).map_err(|_| ReceiptError::Header)?;
         header.verify(server).map_err(|InvalidSignature| ReceiptError::NotSigned)?;
+        let proven = self.prove(&header, server)?;
+        if let Some(signed) = self.order() {
+            signed.clone().verify().map_err(|InvalidSignature| ReceiptError::Order)?;
+        }
+        Ok(proven)
+    }
+
+    /// The same verdict about a receipt for exactly `order`, by the server that it names, for whoever has
+    /// verified the order: its signature is not checked again, nor that of a header in `headers`.
+    ///
+    /// # Errors
+    /// [`ReceiptError`]; then nothing in it is to be believed. [`ReceiptError::Mismatch`] also if it is about
+    /// another order.
+    pub fn verify_for(
+        &self,
+        order: &VerifiedOrder,
+        headers: &mut VerifiedHeaders,
+    ) -> Result<Proven<'_>, ReceiptError> {
+        if self.order() != Some(order.signed()) {
+            return Err(ReceiptError::Mismatch);
+        }
+        let server = &order.order().server;
+        let header = BatchHeader::decode(&self.header.0).map_err(|_| ReceiptError::Header)?;
+        headers.verify(server, &self.header.0, &header)?;
+        self.prove(&header, server)
+    }
+
+    /// What it proves if the server has signed the header, and the payer the order, if there is one.
+    fn prove(&self, header: &BatchHeader, server: &PublicKey) -> Result<Proven<'_>, ReceiptError> {
         let seal = header.seal.as_ref().ok_or(ReceiptError::NotSigned)?;
         let mut entry = Vec::new();
         codec::encode_into(&self.entry, &mut entry);
@@ -116,10 +147,10 @@ impl Receipt {
         })
     }
 
-    /// Checks what account holders have signed: the server's word does not stand for theirs.
+    /// Checks that the entry does what account holders have signed: the server's word does not stand for
+    /// theirs.
     fn check_signed(&self, server: &PublicKey) -> Result<(), ReceiptError> {
         if let Some(signed) = self.order() {
-            signed.clone().verify().map_err(|InvalidSignature| ReceiptError::Order)?;
             let amount_fits = match &self.entry {
                 Entry::Transferred { amount, .. } => *amount == signed.order.amount,
                 _ => true,

@@ -212,7 +212,7 @@ impl SecureWallet {
     fn load(&mut self, server: PublicKey) -> Result<(), super::store::StoreError> {
         self.store.write(&[Change::Server(server)])?;
         for record in self.store.outbox(&server)? {
-            self.payments.insert(record.order.order.id, record.into());
+            self.payments.insert(record.order.order.id, record.try_into()?);
         }
         self.server = Some(server);
         Ok(())

@@ -8,11 +8,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use wire::secure::call::ORDERS_PER_CALL_MAX;
 use wire::secure::{Answer, Call, OrderRef};
-use wire::{Memo, OrderId, PublicKey};
+use wire::signature::InvalidSignature;
+use wire::{Memo, OrderId, PublicKey, VerifiedOrder};
 
 use super::connection::ServerClock;
 use super::payment::{Action, Asked, Happened, PaymentMachine};
-use super::store::{Change, ClosedRecord, OutboxRecord, Outcome};
+use super::store::{Change, ClosedRecord, OutboxRecord, Outcome, StoreError};
 use super::{PATIENCE, Reply, SecureWallet, ask};
 use crate::messages::{CallError, Deliver, DeliverError, MemoFate, Payment, WalletNews};
 
@@ -66,11 +67,23 @@ pub(super) async fn outcomes(waiting: Vec<Waiting>) -> Vec<Payment> {
     payments
 }
 
-impl From<OutboxRecord> for Paying {
-    fn from(OutboxRecord { order, memo }: OutboxRecord) -> Self {
-        let machine = PaymentMachine::new(order);
+impl TryFrom<OutboxRecord> for Paying {
+    type Error = StoreError;
+
+    fn try_from(OutboxRecord { order, memo }: OutboxRecord) -> Result<Self, StoreError> {
+        let id = order.order.id;
+        let order = order.verify().map_err(|InvalidSignature| {
+            StoreError::Unreadable(format!("order {id} in the outbox is not signed by its payer"))
+        })?;
+        Ok(Self::new(order, memo))
+    }
+}
+
+impl Paying {
+    /// Nobody waits for it yet.
+    pub(super) fn new(order: VerifiedOrder, memo: Option<String>) -> Self {
         Self {
-            machine,
+            machine: PaymentMachine::new(order),
             memo,
             hand_over: None,
             waiting: Vec::new(),
@@ -78,9 +91,7 @@ impl From<OutboxRecord> for Paying {
             memo_fate: MemoFate::Unremarkable,
         }
     }
-}
 
-impl Paying {
     /// The payment as it is told.
     pub(super) fn payment(&self) -> Payment {
         Payment { memo_fate: self.memo_fate, ..self.record().payment() }
@@ -116,7 +127,7 @@ impl Paying {
         heard
     }
 
-    fn record(&self) -> OutboxRecord {
+    pub(super) fn record(&self) -> OutboxRecord {
         OutboxRecord { order: self.machine.order().clone(), memo: self.memo.clone() }
     }
 }
@@ -147,7 +158,7 @@ impl SecureWallet {
         for (id, happened) in happened {
             // A payment that is closed hears nothing more.
             let Some(paying) = self.payments.get_mut(&id) else { continue };
-            for action in paying.machine.handle(happened) {
+            for action in paying.machine.handle(happened, &mut self.headers) {
                 match action {
                     Action::AskStatus => to_ask.push(id),
                     action => self.perform(id, action, ctx),

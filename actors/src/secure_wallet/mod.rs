@@ -34,6 +34,7 @@ use actix::prelude::*;
 use slog::{Logger, info, o};
 use tokio::sync::oneshot;
 use wire::order::OrderHash;
+use wire::receipt::VerifiedHeaders;
 use wire::secure::{Answer, Call, Event, OwnAccount, PayeeAnswer};
 use wire::{EntryNumber, OrderId, P2pPort, PublicKey};
 
@@ -108,6 +109,7 @@ pub struct SecureWallet {
     /// What the wallet logs in with again after a new connection: `None` if it is not to.
     online: Option<Listening>,
     payments: BTreeMap<OrderId, Paying>,
+    headers: VerifiedHeaders,
     /// While the wallet starts: what was closed meanwhile, for [`Started`] to tell.
     starting: Option<Vec<Payment>>,
     /// Who waits for the answer to an offer, by what is offered.
@@ -145,6 +147,7 @@ impl SecureWallet {
             reconnecting: Reconnecting::default(),
             online: None,
             payments: BTreeMap::new(),
+            headers: VerifiedHeaders::default(),
             starting: None,
             offers: HashMap::new(),
             offered: 0,

@@ -4,13 +4,15 @@ use actix::prelude::*;
 use slog::{info, warn};
 use wire::order::{MEMO_BYTES_MAX, NO_MEMO, ORDER_VERSION};
 use wire::secure::{AccountInfo, Answer, Call};
-use wire::{Amount, Memo, Order, OrderId, PublicKey, SignedOrder, Timestamp, Username};
+use wire::{
+    Amount, Memo, Order, OrderId, PublicKey, SignedOrder, Timestamp, Username, VerifiedOrder,
+};
 
 use super::asking::expect;
 use super::connection::{self, ServerClock};
 use super::driving::{HandOver, Paying, Waiting, outcomes};
 use super::payment::{Happened, NONSENSE};
-use super::store::{Change, KnownPeer, OutboxRecord, StoreError};
+use super::store::{Change, KnownPeer, StoreError};
 use super::{OPEN_PAYMENTS_MAX, ORDER_VALIDITY, Reply, SecureWallet, ask};
 use crate::messages::{
     CallError, MemoFate, PayError, PayQuote, Payment, Quote, QuotePayment, Trust,
@@ -136,7 +138,8 @@ impl SecureWallet {
         let now = self.clock.ok_or_else(connection::lost)?.now();
         let memo = memo.map(|text| Memo { salt: rand::random(), text });
         let order = self.sign(server, now, &payee, amount, memo.as_ref())?;
-        let record = OutboxRecord { order, memo: memo.as_ref().map(|memo| memo.text.clone()) };
+        let mut paying = Paying::new(order, memo.as_ref().map(|memo| memo.text.clone()));
+        let record = paying.record();
         let mut changes = vec![Change::Open(record.clone())];
         if let (Trust::New, Some(key)) = (trust, payee.key) {
             let peer = KnownPeer { key, since: now };
@@ -146,13 +149,12 @@ impl SecureWallet {
             StoreError::Unsure(reason) => PayError::StoreUnsure(reason),
             error => PayError::Store(error.to_string()),
         })?;
-        let signed = record.order.clone();
+        let signed = record.order;
         let id = signed.order.id;
         info!(self.log, "paying"; "order" => %id, "payee" => %payee.name, "amount" => %amount);
         let hand_over = payee.key.zip(payee.address);
         let hand_over = hand_over.map(|(payee_key, address)| HandOver { address, payee_key, memo });
         let deliver = hand_over.is_some();
-        let mut paying = Paying::from(record);
         paying.hand_over = hand_over;
         if !deliver {
             paying.miss_memo(MemoFate::Lost);
@@ -171,7 +173,7 @@ impl SecureWallet {
         payee: &AccountInfo,
         amount: Amount,
         memo: Option<&Memo>,
-    ) -> Result<SignedOrder, PayError> {
+    ) -> Result<VerifiedOrder, PayError> {
         let validity = ORDER_VALIDITY.min(self.order_validity_max).as_millis();
         let validity = u64::try_from(validity).unwrap_or(u64::MAX);
         let not_after = Timestamp::new(now.get().saturating_add(validity));
@@ -187,7 +189,7 @@ impl SecureWallet {
             not_after,
             memo_hash: memo.map_or(NO_MEMO, Memo::hash),
         };
-        Ok(order.sign(self.signer.key()))
+        Ok(order.sign_as_payer(self.signer.key()))
     }
 
     /// Has the server keep the order, so that whoever loses this machine finds it. Nobody waits for it.
@@ -220,33 +222,33 @@ impl SecureWallet {
         let room = OPEN_PAYMENTS_MAX.saturating_sub(self.payments.len());
         let mut adopted = Vec::new();
         for order in orders.into_iter().take(room) {
-            if self.is_new_own_order(&order)? {
-                adopted.push(OutboxRecord { order, memo: None });
+            if let Some(order) = self.new_own_order(order)? {
+                adopted.push(Paying::new(order, None));
             }
         }
-        let changes: Vec<_> = adopted.iter().cloned().map(Change::Open).collect();
+        let changes: Vec<_> = adopted.iter().map(|paying| Change::Open(paying.record())).collect();
         if !changes.is_empty() {
             self.store.write(&changes)?;
         }
-        let ids: Vec<_> = adopted.iter().map(|record| record.order.order.id).collect();
-        for (id, record) in ids.iter().zip(adopted) {
+        let ids: Vec<_> = adopted.iter().map(|paying| paying.record().order.order.id).collect();
+        for (id, paying) in ids.iter().zip(adopted) {
             info!(self.log, "an order of ours was kept at the server"; "order" => %id);
-            self.payments.insert(*id, record.into());
+            self.payments.insert(*id, paying);
         }
         self.feed_all(ids.into_iter().map(|id| (id, Happened::Connected)).collect(), ctx);
         Ok(())
     }
 
-    fn is_new_own_order(&self, signed: &SignedOrder) -> Result<bool, PayError> {
+    /// This order, if this wallet's key has signed it and the store does not know it.
+    fn new_own_order(&self, signed: SignedOrder) -> Result<Option<VerifiedOrder>, PayError> {
         let order = &signed.order;
         let own = Some(order.server) == self.server
             && order.payer_key == self.signer.public_key()
             && self.account.as_ref().is_some_and(|account| account.name == order.payer)
             && !self.payments.contains_key(&order.id);
-        if !own || signed.clone().verify().is_err() {
-            return Ok(false);
+        if !own || self.store.find_closed(&order.server, order.id)?.is_some() {
+            return Ok(None);
         }
-        let closed = self.store.find_closed(&order.server, order.id)?;
-        Ok(closed.is_none())
+        Ok(signed.verify().ok())
     }
 }

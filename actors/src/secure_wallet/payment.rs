@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use wire::receipt::ReceiptError;
+use wire::receipt::{ReceiptError, VerifiedHeaders};
 use wire::secure::{OrderAnswer, OrderProblem, OrderStatus, PayeeAnswer, Problem, Retry};
-use wire::{Entry, EntryNumber, PublicKey, Receipt, SignedOrder, Timestamp, Verdict};
+use wire::{EntryNumber, PublicKey, Receipt, SignedOrder, Timestamp, Verdict, VerifiedOrder};
 
 use super::store::Outcome;
 use crate::messages::{CallError, DeliverError};
@@ -23,7 +23,7 @@ pub(super) const RETRY_MAX: Duration = Duration::from_mins(1);
 /// One payment that is not decided.
 #[derive(Debug)]
 pub(super) struct PaymentMachine {
-    order: SignedOrder,
+    order: VerifiedOrder,
     /// The payee has the order, or is being given it.
     delivering: bool,
     server: Server,
@@ -110,31 +110,25 @@ pub(super) enum FalseReceipt {
     Receipt(#[from] ReceiptError),
     #[error("the receipt is for another order")]
     OtherOrder,
-    #[error("the receipt moves another amount than the order says")]
-    OtherAmount,
 }
 
 /// What a receipt proves of exactly this order, by the key of the server that the order names.
 pub(super) fn judge(
     receipt: &Receipt,
-    order: &SignedOrder,
+    order: &VerifiedOrder,
+    headers: &mut VerifiedHeaders,
 ) -> Result<(Verdict, EntryNumber), FalseReceipt> {
-    // The cheap comparison first: a stranger may have sent this.
-    if receipt.order() != Some(order) {
+    // Said by its own name: a stranger may have sent this.
+    if receipt.order() != Some(order.signed()) {
         return Err(FalseReceipt::OtherOrder);
     }
-    let proven = receipt.verify(&order.order.server)?;
-    match proven.entry {
-        Entry::Transferred { amount, .. } if *amount != order.order.amount => {
-            Err(FalseReceipt::OtherAmount)
-        }
-        _ => Ok((receipt.verdict().ok_or(FalseReceipt::OtherOrder)?, proven.number)),
-    }
+    let proven = receipt.verify_for(order, headers)?;
+    Ok((receipt.verdict().ok_or(FalseReceipt::OtherOrder)?, proven.number))
 }
 
 impl PaymentMachine {
     /// For an order that stands in the outbox.
-    pub(super) const fn new(order: SignedOrder) -> Self {
+    pub(super) const fn new(order: VerifiedOrder) -> Self {
         Self {
             order,
             delivering: false,
@@ -147,11 +141,16 @@ impl PaymentMachine {
 
     /// The order.
     pub(super) const fn order(&self) -> &SignedOrder {
-        &self.order
+        self.order.signed()
     }
 
-    /// What is to be done now that this has happened, in this order.
-    pub(super) fn handle(&mut self, happened: Happened) -> Vec<Action> {
+    /// What is to be done now that this has happened, in this order. `headers` spares it what was verified
+    /// for other payments.
+    pub(super) fn handle(
+        &mut self,
+        happened: Happened,
+        headers: &mut VerifiedHeaders,
+    ) -> Vec<Action> {
         match happened {
             Happened::Begun { deliver: true } => {
                 self.server = Server::Idle;
@@ -170,17 +169,21 @@ impl PaymentMachine {
                 self.delivering = false;
                 self.look()
             }
-            Happened::Payee(answer) => self.hear_payee(answer),
-            Happened::Submitted(asked) => self.hear_of_submission(asked),
-            Happened::Status(asked) => self.hear_of_status(asked),
+            Happened::Payee(answer) => self.hear_payee(answer, headers),
+            Happened::Submitted(asked) => self.hear_of_submission(asked, headers),
+            Happened::Status(asked) => self.hear_of_status(asked, headers),
             Happened::NotKept(reason) => self.wait(Some(reason)),
         }
     }
 
-    fn hear_payee(&mut self, answer: Result<PayeeAnswer, DeliverError>) -> Vec<Action> {
+    fn hear_payee(
+        &mut self,
+        answer: Result<PayeeAnswer, DeliverError>,
+        headers: &mut VerifiedHeaders,
+    ) -> Vec<Action> {
         self.delivering = false;
         match answer {
-            Ok(PayeeAnswer::Decided(receipt)) => match judge(&receipt, &self.order) {
+            Ok(PayeeAnswer::Decided(receipt)) => match judge(&receipt, &self.order, headers) {
                 Ok(_) => vec![Action::Close(Outcome::Decided(receipt))],
                 Err(lie) => self.go_alone(Some(Action::Warn(format!("the payee: {lie}")))),
             },
@@ -206,9 +209,15 @@ impl PaymentMachine {
         said.into_iter().chain(next).collect()
     }
 
-    fn hear_of_submission(&mut self, asked: Asked<OrderAnswer>) -> Vec<Action> {
+    fn hear_of_submission(
+        &mut self,
+        asked: Asked<OrderAnswer>,
+        headers: &mut VerifiedHeaders,
+    ) -> Vec<Action> {
         match asked {
-            Asked::Answer(OrderAnswer::Decided { receipt, .. }) => self.close_with(receipt),
+            Asked::Answer(OrderAnswer::Decided { receipt, .. }) => {
+                self.close_with(receipt, headers)
+            }
             Asked::Answer(OrderAnswer::NotTaken(problem)) if is_final(problem) => {
                 vec![Action::Close(Outcome::Dead(problem))]
             }
@@ -217,12 +226,16 @@ impl PaymentMachine {
         }
     }
 
-    fn hear_of_status(&mut self, asked: Asked<(OrderStatus, Timestamp)>) -> Vec<Action> {
+    fn hear_of_status(
+        &mut self,
+        asked: Asked<(OrderStatus, Timestamp)>,
+        headers: &mut VerifiedHeaders,
+    ) -> Vec<Action> {
         let look_again = std::mem::take(&mut self.look_again);
         match asked {
-            Asked::Answer((OrderStatus::Decided(receipt), _)) => self.close_with(receipt),
+            Asked::Answer((OrderStatus::Decided(receipt), _)) => self.close_with(receipt, headers),
             Asked::Answer((OrderStatus::Unknown, now)) => {
-                if self.order.order.not_after < now {
+                if self.order.order().not_after < now {
                     vec![Action::Close(Outcome::Dead(OrderProblem::Expired))]
                 } else if look_again {
                     self.ask_status()
@@ -238,8 +251,8 @@ impl PaymentMachine {
     }
 
     /// The server says that it is decided: its own receipt must prove it.
-    fn close_with(&mut self, receipt: Box<Receipt>) -> Vec<Action> {
-        match judge(&receipt, &self.order) {
+    fn close_with(&mut self, receipt: Box<Receipt>, headers: &mut VerifiedHeaders) -> Vec<Action> {
+        match judge(&receipt, &self.order, headers) {
             Ok(_) => vec![Action::Close(Outcome::Decided(receipt))],
             Err(lie) => {
                 let lie = format!("the server's receipt is no proof: {lie}");

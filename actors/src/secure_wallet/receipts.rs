@@ -50,7 +50,7 @@ impl SecureWallet {
 
     /// Whether this proves what became of the order that is sought. It is kept then, so that it can be shown
     /// without the server the next time.
-    fn takes_found(&self, id: OrderId, receipt: &Receipt) -> bool {
+    fn takes_found(&mut self, id: OrderId, receipt: &Receipt) -> bool {
         let Some((signed, verdict)) = self.proven(id, receipt) else {
             warn!(self.log, "the server's receipt is no proof"; "order" => %id);
             return false;
@@ -77,14 +77,19 @@ impl SecureWallet {
         true
     }
 
-    fn proven<'r>(&self, id: OrderId, receipt: &'r Receipt) -> Option<(&'r SignedOrder, Verdict)> {
+    fn proven<'r>(
+        &mut self,
+        id: OrderId,
+        receipt: &'r Receipt,
+    ) -> Option<(&'r SignedOrder, Verdict)> {
         let signed = receipt.order()?;
         let order = &signed.order;
         let own = &self.account.as_ref()?.name;
         let is_sought = order.id == id
             && Some(order.server) == self.server
             && (order.payer == *own || order.payee == *own);
-        let (verdict, _) = judge(receipt, signed).ok()?;
+        let (verdict, _) =
+            judge(receipt, &signed.clone().verify().ok()?, &mut self.headers).ok()?;
         is_sought.then_some((signed, verdict))
     }
 }

@@ -165,7 +165,7 @@ impl SecureWallet {
     /// Keeps and tells what a receipt proves of an order to this wallet.
     fn take_receipt(&mut self, incoming: &Incoming, receipt: &Receipt) -> Result<(), FalseReceipt> {
         let signed = incoming.order.signed();
-        match judge(receipt, signed)? {
+        match judge(receipt, &incoming.order, &mut self.headers)? {
             (Verdict::Settled, number) => {
                 self.receive(signed, incoming.memo.clone(), receipt, number);
             }
@@ -290,7 +290,8 @@ impl SecureWallet {
             let mine = self.account.as_ref().is_some_and(|account| account.name == order.payee)
                 && Some(order.server) == self.server
                 && Some(order.id) == told.order;
-            let verdict = judge(receipt, signed).ok()?;
+            let verified = signed.clone().verify().ok()?;
+            let verdict = judge(receipt, &verified, &mut self.headers).ok()?;
             let proves = mine && verdict == (Verdict::Settled, told.number);
             proves.then(|| (signed.clone(), receipt))
         });

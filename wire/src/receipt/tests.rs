@@ -134,6 +134,35 @@ fn no_bit_of_a_receipt_can_be_changed() {
     }
 }
 
+/// What was verified before must not make anything else pass: neither what nobody signed nor what another
+/// server did.
+#[test]
+fn headers_that_are_remembered_vouch_for_nothing_else() {
+    let order = order().sign_as_payer(&key(1));
+    let genuine = receipt(settled(order.signed().clone(), 10));
+    let mut headers = VerifiedHeaders::default();
+    for _ in 0..2 {
+        let proven = genuine.verify_for(&order, &mut headers).expect("it proves it");
+        assert_eq!(Ok(proven), genuine.verify(&server()));
+    }
+    let bytes = encoded(&genuine);
+    for bit in 0..8 * bytes.len() {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let decoded = codec::decode_exact::<RECEIPT_BYTES_MAX, Receipt>(&changed);
+        let passes = |receipt: Receipt| receipt.verify_for(&order, &mut headers).is_ok();
+        assert!(!decoded.is_ok_and(passes), "bit {bit}");
+    }
+    let elsewhere = Order { server: public_key(&key(9)), ..order.order().clone() };
+    let elsewhere = elsewhere.sign_as_payer(&key(1));
+    let entry = settled(elsewhere.signed().clone(), 10);
+    let tree = tree(std::slice::from_ref(&entry));
+    let path = tree.path(0).expect("a leaf");
+    let receipt = Receipt::new(&header(&tree, 1, 0x5E), 0, path, entry);
+    assert_eq!(receipt.verify_for(&order, &mut headers), Err(ReceiptError::Mismatch));
+    assert_eq!(receipt.verify_for(&elsewhere, &mut headers), Err(ReceiptError::NotSigned));
+}
+
 #[test]
 fn each_part_is_checked_and_named() {
     let entry = settled(order().sign(&key(1)), 10);

@@ -1,26 +1,30 @@
 use proptest::prelude::*;
-use wire::{AccountId, Amount, Authority, Refusal};
+use wire::{AccountId, Amount, Authority, Entry, Refusal};
 
 use super::*;
 use crate::secure_wallet::tests::world::{DAWN, alice, key, seal, server_key, ten_for_bob};
 
 const NOT_AFTER: u64 = DAWN + 60_000;
 
-fn order() -> SignedOrder {
-    ten_for_bob(Timestamp::new(NOT_AFTER)).sign(alice().key())
+fn order() -> VerifiedOrder {
+    ten_for_bob(Timestamp::new(NOT_AFTER)).sign_as_payer(alice().key())
+}
+
+fn signed() -> Box<SignedOrder> {
+    Box::new(order().into_signed())
 }
 
 /// By this server: settled.
 fn receipt(server: &ed25519_zebra::SigningKey) -> Box<Receipt> {
     let (payer, payee) = (AccountId::new(0), AccountId::new(1));
-    let authority = Authority::Order(Box::new(order()));
+    let authority = Authority::Order(signed());
     let entry = Entry::Transferred { payer, payee, amount: Amount::new(10), authority };
     Box::new(seal(server, EntryNumber::new(9), DAWN, entry))
 }
 
 fn refusal() -> Box<Receipt> {
     let refusal = Refusal::InsufficientBalance;
-    let entry = Entry::OrderRefused { payer: AccountId::new(0), order: Box::new(order()), refusal };
+    let entry = Entry::OrderRefused { payer: AccountId::new(0), order: signed(), refusal };
     Box::new(seal(&server_key(), EntryNumber::new(9), DAWN, entry))
 }
 
@@ -90,16 +94,21 @@ fn words(actions: &[Action]) -> String {
     actions.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
+/// Lets it hear this, with nothing verified before.
+fn handle(machine: &mut PaymentMachine, happened: Happened) -> Vec<Action> {
+    machine.handle(happened, &mut VerifiedHeaders::default())
+}
+
 /// From the outbox; being delivered; the same while the server is asked; submitted; asked about; waiting
 /// after a silence.
 fn machines() -> [PaymentMachine; 6] {
     let begun = |deliver| {
         let mut machine = PaymentMachine::new(order());
-        machine.handle(Happened::Begun { deliver });
+        handle(&mut machine, Happened::Begun { deliver });
         machine
     };
     let then = |mut machine: PaymentMachine, what| {
-        machine.handle(happened(what));
+        handle(&mut machine, happened(what));
         machine
     };
     [
@@ -151,7 +160,7 @@ fn one_event_a_row() {
         ("retry due", ["ask", "", "", "", "", "ask"]),
         ("not kept", waits("wait 2")),
     ] {
-        let found = machines().map(|mut machine| words(&machine.handle(happened(what))));
+        let found = machines().map(|mut machine| words(&handle(&mut machine, happened(what))));
         assert_eq!(found, expected, "{what}");
     }
 }
@@ -159,24 +168,24 @@ fn one_event_a_row() {
 /// The server says "decided" while an older answer is on its way: it is asked once more.
 #[test]
 fn an_answer_that_may_be_too_old_is_asked_for_again() {
-    let [_, _, mut delivering, _, mut asking, _] = machines();
+    let [_, _, mut delivering, _, mut asking, ..] = machines();
     for machine in [&mut delivering, &mut asking] {
-        assert_eq!(words(&machine.handle(happened("said decided"))), "");
-        assert_eq!(words(&machine.handle(happened("status: unknown"))), "ask");
+        assert_eq!(words(&handle(machine, happened("said decided"))), "");
+        assert_eq!(words(&handle(machine, happened("status: unknown"))), "ask");
     }
-    assert_eq!(words(&delivering.handle(happened("status: unknown"))), "");
-    assert_eq!(words(&asking.handle(happened("status: unknown"))), "submit");
+    assert_eq!(words(&handle(&mut delivering, happened("status: unknown"))), "");
+    assert_eq!(words(&handle(&mut asking, happened("status: unknown"))), "submit");
 }
 
 #[test]
 fn the_time_between_two_questions_grows_and_ends() {
     let mut machine = PaymentMachine::new(order());
     let waits: Vec<_> =
-        (0..9).map(|_| words(&machine.handle(happened("status: silence")))).collect();
+        (0..9).map(|_| words(&handle(&mut machine, happened("status: silence")))).collect();
     assert_eq!(waits[0], "tell, wait 1");
     assert_eq!(waits[1..], [2, 4, 8, 16, 32, 60, 60, 60].map(|wait| format!("wait {wait}")));
-    machine.handle(Happened::Connected);
-    assert_eq!(words(&machine.handle(happened("status: silence"))), "wait 1");
+    handle(&mut machine, Happened::Connected);
+    assert_eq!(words(&handle(&mut machine, happened("status: silence"))), "wait 1");
 }
 
 /// What happens when nobody can prove anything.
@@ -212,10 +221,10 @@ proptest! {
         story in prop::collection::vec(0..PROOFLESS.len(), 0..40),
     ) {
         let mut machine = PaymentMachine::new(order());
-        machine.handle(Happened::Begun { deliver });
+        handle(&mut machine, Happened::Begun { deliver });
         for what in story {
             let was_waiting = machine.server == Server::Waiting;
-            let actions = machine.handle(happened(PROOFLESS[what]));
+            let actions = handle(&mut machine, happened(PROOFLESS[what]));
             let closes = actions.iter().any(|action| matches!(action, Action::Close(_)));
             prop_assert!(!closes, "{}", PROOFLESS[what]);
             prop_assert!(machine.delivering || machine.server != Server::Idle);
@@ -223,7 +232,7 @@ proptest! {
             let is_waiting = machine.server == Server::Waiting;
             prop_assert!(!is_waiting || is_timed || was_waiting);
         }
-        let actions = machine.handle(happened("status: paid"));
+        let actions = handle(&mut machine, happened("status: paid"));
         prop_assert!(matches!(actions.as_slice(), [Action::Close(_)]));
     }
 }

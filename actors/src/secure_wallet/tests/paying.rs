@@ -1,6 +1,7 @@
 //! Payments of alice's: who is believed, and what is told.
 
 use ed25519_zebra::SigningKey;
+use wire::receipt::VerifiedHeaders;
 use wire::secure::{Answer, Event, OrderAnswer, OrderProblem, OrderStatus, PayeeAnswer, Problem};
 use wire::{
     AccountId, Amount, Authority, Entry, EntryNumber, Receipt, Refusal, SignedOrder, Timestamp,
@@ -250,7 +251,9 @@ async fn a_false_receipt_of_the_server_pays_nothing() {
 fn only_the_own_orders_receipt_is_a_proof() {
     use super::super::payment::judge;
     let order = order_of("bob", 10);
-    assert!(judge(&forged(&server_key(), order.clone()), &order).is_ok());
+    let own = order.clone().verify().expect("alice has signed it");
+    let mut headers = VerifiedHeaders::default();
+    assert!(judge(&forged(&server_key(), order.clone()), &own, &mut headers).is_ok());
     let mut resigned = order.clone();
     resigned.order.amount = Amount::new(11);
     let resigned = resigned.order.sign(alice().key());
@@ -260,14 +263,14 @@ fn only_the_own_orders_receipt_is_a_proof() {
         ("another payee", forged(&server_key(), order_of("olga", 10))),
         ("less moved", forged_with(&server_key(), order.clone(), Amount::new(9))),
     ] {
-        assert!(judge(&receipt, &order).is_err(), "{story}");
+        assert!(judge(&receipt, &own, &mut headers).is_err(), "{story}");
     }
     // A refusal is no payment, though it is a proof.
     let refusal = Refusal::InsufficientBalance;
     let refused =
         Entry::OrderRefused { payer: AccountId::new(0), order: Box::new(order.clone()), refusal };
     let receipt = seal(&server_key(), EntryNumber::new(1), DAWN, refused);
-    let verdict = judge(&receipt, &order).expect("a proof").0;
+    let verdict = judge(&receipt, &own, &mut headers).expect("a proof").0;
     assert_eq!(verdict, wire::Verdict::Refused(refusal));
 }
 
