@@ -20,6 +20,11 @@ pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// nobody hears of is decided within eleven.
 pub(super) const RETRY_MAX: Duration = Duration::from_mins(1);
 
+/// How long the payee has to hand over the receipt of what the server says is decided, before the server is
+/// asked for it: long enough to write it down and send it over a slow network. What a server has to look up
+/// for the question costs it more than the payment did.
+pub(super) const PAYEE_LEAD: Duration = Duration::from_secs(1);
+
 /// One payment that is not decided.
 #[derive(Debug)]
 pub(super) struct PaymentMachine {
@@ -264,11 +269,18 @@ impl PaymentMachine {
     }
 
     fn look(&mut self) -> Vec<Action> {
-        if self.server == Server::Asked {
-            self.look_again = true;
-            return Vec::new();
+        match self.server {
+            Server::Asked => {
+                self.look_again = true;
+                Vec::new()
+            }
+            // The payee was told the same, with the proof, and its answer is on its way.
+            Server::Idle if self.delivering => {
+                self.server = Server::Waiting;
+                vec![Action::RetryIn(PAYEE_LEAD)]
+            }
+            Server::Idle | Server::Waiting => self.ask_status(),
         }
-        self.ask_status()
     }
 
     fn ask_status(&mut self) -> Vec<Action> {

@@ -100,8 +100,8 @@ fn handle(machine: &mut PaymentMachine, happened: Happened) -> Vec<Action> {
 }
 
 /// From the outbox; being delivered; the same while the server is asked; submitted; asked about; waiting
-/// after a silence.
-fn machines() -> [PaymentMachine; 6] {
+/// after a silence; being delivered when the server says that it is decided.
+fn machines() -> [PaymentMachine; 7] {
     let begun = |deliver| {
         let mut machine = PaymentMachine::new(order());
         handle(&mut machine, Happened::Begun { deliver });
@@ -114,55 +114,66 @@ fn machines() -> [PaymentMachine; 6] {
     [
         PaymentMachine::new(order()),
         begun(true),
-        then(begun(true), "said decided"),
+        then(then(begun(true), "said decided"), "retry due"),
         begun(false),
         then(PaymentMachine::new(order()), "connected"),
         then(begun(false), "submitted: silence"),
+        then(begun(true), "said decided"),
     ]
 }
 
 /// Every event in every state, in the order of [`machines`].
 #[test]
 fn one_event_a_row() {
-    let waits = ["tell, wait 1", "tell, wait 1", "tell, wait 1", "tell, wait 1", "tell, wait 1"];
-    let waits = |sixth| [waits[0], waits[1], waits[2], waits[3], waits[4], sixth];
-    let lies = ["log, tell, wait 1"; 5];
-    let lies = |sixth| [lies[0], lies[1], lies[2], lies[3], lies[4], sixth];
-    let alone = ["ask", "submit", "", "", "", "ask"];
+    let but_sixth = |all, sixth| [all, all, all, all, all, sixth, all];
+    let waits = |sixth| but_sixth("tell, wait 1", sixth);
+    let lies = |sixth| but_sixth("log, tell, wait 1", sixth);
+    let alone = ["ask", "submit", "", "", "", "ask", "ask"];
     for (what, expected) in [
-        ("connected", ["ask", "", "", "", "", "ask"]),
-        ("payee: paid", ["PAID"; 6]),
-        ("payee: refused", ["REFUSED"; 6]),
-        ("payee lies", ["log, ask", "log, submit", "log", "log", "log", "log, ask"]),
+        ("connected", ["ask", "", "", "", "", "ask", "ask"]),
+        ("payee: paid", ["PAID"; 7]),
+        ("payee: refused", ["REFUSED"; 7]),
+        ("payee lies", ["log, ask", "log, submit", "log", "log", "log", "log, ask", "log, ask"]),
         ("payee declines", alone),
         ("payee knows not", alone),
         ("payee unreachable", alone),
         ("payee silent", alone),
         ("dialer full", alone),
-        ("wrong key", ["warn!, ask", "warn!, submit", "warn!", "warn!", "warn!", "warn!, ask"]),
-        ("submitted: paid", ["PAID"; 6]),
-        ("submitted: refused", ["REFUSED"; 6]),
+        (
+            "wrong key",
+            ["warn!, ask", "warn!, submit", "warn!", "warn!", "warn!", "warn!, ask", "warn!, ask"],
+        ),
+        ("submitted: paid", ["PAID"; 7]),
+        ("submitted: refused", ["REFUSED"; 7]),
         ("submitted: lie", lies("log, wait 2")),
         ("submitted: busy", waits("wait 2")),
         ("submitted: not party", waits("wait 2")),
-        ("submitted: conflict", ["DEAD"; 6]),
-        ("submitted: expired", ["DEAD"; 6]),
+        ("submitted: conflict", ["DEAD"; 7]),
+        ("submitted: expired", ["DEAD"; 7]),
         ("submitted: problem", waits("wait 2")),
         ("submitted: silence", waits("wait 2")),
         ("submitted: unsent", waits("wait 2")),
-        ("status: paid", ["PAID"; 6]),
+        ("status: paid", ["PAID"; 7]),
         ("status: lie", lies("log, wait 2")),
-        ("status: unknown", ["submit", "", "", "submit", "submit", "submit"]),
-        ("status: expired", ["DEAD"; 6]),
+        ("status: unknown", ["submit", "", "", "submit", "submit", "submit", ""]),
+        ("status: expired", ["DEAD"; 7]),
         ("status: silence", waits("wait 2")),
-        ("said decided", ["ask", "ask", "", "", "", "ask"]),
-        ("key retired", ["ask", "ask", "", "", "", "ask"]),
-        ("retry due", ["ask", "", "", "", "", "ask"]),
+        ("said decided", ["ask", "wait 1", "", "", "", "ask", "ask"]),
+        ("key retired", ["ask", "ask", "", "", "", "ask", "ask"]),
+        ("retry due", ["ask", "", "", "", "", "ask", "ask"]),
         ("not kept", waits("wait 2")),
     ] {
         let found = machines().map(|mut machine| words(&handle(&mut machine, happened(what))));
         assert_eq!(found, expected, "{what}");
     }
+}
+
+/// The server says "decided", and the payee, who has the proof, says nothing: the server is asked for it.
+#[test]
+fn a_payee_who_keeps_the_proof_is_not_waited_for_long() {
+    let [.., mut waiting] = machines();
+    assert_eq!(words(&handle(&mut waiting, happened("retry due"))), "ask");
+    assert_eq!(words(&handle(&mut waiting, happened("status: paid"))), "PAID");
 }
 
 /// The server says "decided" while an older answer is on its way: it is asked once more.
