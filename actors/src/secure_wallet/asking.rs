@@ -194,7 +194,9 @@ impl SecureWallet {
         }
         if let Some(server) = self.last_server()? {
             let closed = self.store.closed(&server, limit)?;
-            payments.extend(closed.iter().map(ClosedRecord::payment));
+            // What is being closed this moment is not told yet.
+            let told = closed.iter().filter(|closed| !self.payments.contains_key(&closed.id()));
+            payments.extend(told.map(ClosedRecord::payment));
         }
         payments.sort_by_key(|payment| Reverse(payment.id));
         Ok(payments)

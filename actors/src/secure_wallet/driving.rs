@@ -27,6 +27,8 @@ pub(super) struct Paying {
     /// Who waits for the outcome.
     waiting: Vec<oneshot::Sender<Payment>>,
     retry: Option<SpawnHandle>,
+    /// Its outcome is being written down.
+    closing: bool,
     /// What is known of whether the payee was told the memo.
     memo_fate: MemoFate,
 }
@@ -88,6 +90,7 @@ impl Paying {
             hand_over: None,
             waiting: Vec::new(),
             retry: None,
+            closing: false,
             memo_fate: MemoFate::Unremarkable,
         }
     }
@@ -156,8 +159,10 @@ impl SecureWallet {
     pub(super) fn feed_all(&mut self, happened: Vec<(OrderId, Happened)>, ctx: &mut Context<Self>) {
         let mut to_ask = Vec::new();
         for (id, happened) in happened {
-            // A payment that is closed hears nothing more.
-            let Some(paying) = self.payments.get_mut(&id) else { continue };
+            // A payment that is closed, or about to be, hears nothing more.
+            let Some(paying) = self.payments.get_mut(&id).filter(|paying| !paying.closing) else {
+                continue;
+            };
             for action in paying.machine.handle(happened, &mut self.headers) {
                 match action {
                     Action::AskStatus => to_ask.push(id),
@@ -275,22 +280,35 @@ impl SecureWallet {
 
     /// Writes the outcome down; then, and only then, tells it.
     fn close(&mut self, id: OrderId, outcome: Outcome, ctx: &mut Context<Self>) {
-        let Some(paying) = self.payments.get(&id) else { return };
+        let Some(paying) = self.payments.get_mut(&id) else { return };
+        paying.closing = true;
         let OutboxRecord { order, memo } = paying.record();
         let record = ClosedRecord { order, memo, outcome };
-        if let Err(error) = self.store.write(&[Change::Close(record.clone())]) {
-            let reason = format!("the wallet cannot be written: {error}");
-            return self.feed(id, Happened::NotKept(reason), ctx);
-        }
+        let written = self.commits.write(vec![Change::Close(record.clone())]);
+        ctx.spawn(written.into_actor(self).map(move |written, wallet, ctx| match written {
+            Ok(()) => wallet.tell_outcome(id, &record, ctx),
+            Err(error) => wallet.reopen(id, &error, ctx),
+        }));
+    }
+
+    fn tell_outcome(&mut self, id: OrderId, record: &ClosedRecord, ctx: &mut Context<Self>) {
+        let Some(mut paying) = self.payments.remove(&id) else { return };
         let payment = Payment { memo_fate: paying.memo_fate, ..record.payment() };
         info!(self.log, "decided"; "order" => %id, "payee" => %payment.payee,
             "amount" => %payment.amount, "outcome" => ?payment.state);
-        let Some(mut paying) = self.payments.remove(&id) else { return };
         let heard = paying.give_up(&payment, ctx);
         if let (false, Some(closed)) = (heard, self.starting.as_mut()) {
             closed.push(payment);
         } else if !heard {
             self.tell(WalletNews::Decided(payment));
         }
+    }
+
+    /// The outcome could not be written down, so nobody has heard it.
+    fn reopen(&mut self, id: OrderId, error: &StoreError, ctx: &mut Context<Self>) {
+        let Some(paying) = self.payments.get_mut(&id) else { return };
+        paying.closing = false;
+        let reason = format!("the wallet cannot be written: {error}");
+        self.feed(id, Happened::NotKept(reason), ctx);
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`store`] | what must not be forgotten: outbox, closed payments, known peers, receipts |
 //! | `payment` | one payment, decided without I/O: what happened in, what to do out |
+//! | `commits` | writing to the store, many steps at once |
 //! | `paying`, `driving` | quotes and new orders; doing what `payment` says |
 //! | `offer` | what must hold of an order that a peer hands over |
 //! | `receiving` | such orders, and payments that come through the server |
@@ -16,6 +17,7 @@
 //! stands in the store, whoever brought it. Until then it is open, and the wallet finds out.
 
 mod asking;
+mod commits;
 mod connection;
 mod driving;
 mod offer;
@@ -28,6 +30,7 @@ pub mod store;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -38,6 +41,7 @@ use wire::receipt::VerifiedHeaders;
 use wire::secure::{Answer, Call, Event, OwnAccount, PayeeAnswer};
 use wire::{EntryNumber, OrderId, P2pPort, PublicKey};
 
+use self::commits::Commits;
 use self::connection::{Connection, Reconnecting, ServerClock};
 use self::driving::{Paying, Waiting};
 use self::store::WalletStore;
@@ -97,7 +101,10 @@ pub struct SecureWallet {
     /// by itself any more.
     replaced: bool,
     neighbours: Neighbours,
-    store: Box<dyn WalletStore>,
+    /// For reading, and for writing what is rare and what a person waits for.
+    store: Arc<dyn WalletStore>,
+    /// The same, for the steps of payments.
+    commits: Commits,
     /// The server of this run; set by the first connection.
     server: Option<PublicKey>,
     account: Option<OwnAccount>,
@@ -109,6 +116,8 @@ pub struct SecureWallet {
     /// What the wallet logs in with again after a new connection: `None` if it is not to.
     online: Option<Listening>,
     payments: BTreeMap<OrderId, Paying>,
+    /// Payments whose orders are being written to the outbox.
+    beginning: usize,
     headers: VerifiedHeaders,
     /// While the wallet starts: what was closed meanwhile, for [`Started`] to tell.
     starting: Option<Vec<Payment>>,
@@ -132,12 +141,14 @@ impl SecureWallet {
         store: Box<dyn WalletStore>,
         log: &Logger,
     ) -> Self {
+        let store: Arc<dyn WalletStore> = store.into();
         Self {
             signer,
             next,
             rotating: false,
             replaced: false,
             neighbours,
+            commits: Commits::new(Arc::clone(&store)),
             store,
             server: None,
             account: None,
@@ -147,6 +158,7 @@ impl SecureWallet {
             reconnecting: Reconnecting::default(),
             online: None,
             payments: BTreeMap::new(),
+            beginning: 0,
             headers: VerifiedHeaders::default(),
             starting: None,
             offers: HashMap::new(),

@@ -47,8 +47,19 @@ impl Handler<PayQuote> for SecureWallet {
     type Result = Reply<Result<Payment, PayError>>;
 
     fn handle(&mut self, PayQuote(quote): PayQuote, ctx: &mut Self::Context) -> Self::Result {
-        let connected = self.connected(ctx);
-        let begun = connected.map(|link, wallet, ctx| link.and_then(|_| wallet.begin(quote, ctx)));
+        let drafted = self.connected(ctx).then(|link, wallet, _| {
+            let drafted = link.and_then(|_| wallet.draft(quote));
+            let drafted = drafted.map(|paying| (wallet.write_order(&paying), paying));
+            async {
+                let (written, paying) = drafted?;
+                Ok((written.await, paying))
+            }
+            .into_actor(wallet)
+        });
+        let begun = drafted.map(|drafted: Result<_, PayError>, wallet, ctx| {
+            let (written, paying) = drafted?;
+            wallet.begin(written, paying, ctx)
+        });
         Box::pin(begun.then(|begun, wallet, _| {
             async {
                 let open = begun?;
@@ -124,38 +135,58 @@ impl SecureWallet {
         if self.account()?.name == *payee { Err(PayError::PayingOneself) } else { Ok(()) }
     }
 
-    /// Signs the order, writes it down, and only then lets it out.
-    fn begin(&mut self, quote: Quote, ctx: &mut Context<Self>) -> Result<Waiting, PayError> {
+    /// Signs the order. It is to be written down before anybody else sees it.
+    fn draft(&mut self, quote: Quote) -> Result<Paying, PayError> {
         let Quote { payee, amount, memo, .. } = quote;
         // Whoever pays has thought about it for a while, and may have made the quote up.
         self.check_terms(amount, memo.as_deref())?;
         self.check_payee(&payee.name)?;
         let trust = self.trust(&payee)?;
-        if self.payments.len() >= OPEN_PAYMENTS_MAX {
+        if self.payments.len() + self.beginning >= OPEN_PAYMENTS_MAX {
             return Err(PayError::TooManyOpen);
         }
         let server = self.server.ok_or_else(connection::lost)?;
         let now = self.clock.ok_or_else(connection::lost)?.now();
         let memo = memo.map(|text| Memo { salt: rand::random(), text });
         let order = self.sign(server, now, &payee, amount, memo.as_ref())?;
-        let mut paying = Paying::new(order, memo.as_ref().map(|memo| memo.text.clone()));
-        let record = paying.record();
-        let mut changes = vec![Change::Open(record.clone())];
         if let (Trust::New, Some(key)) = (trust, payee.key) {
+            // At once: another quote, with another key, may be the next to be paid.
             let peer = KnownPeer { key, since: now };
-            changes.push(Change::Trust { server, name: payee.name.clone(), peer });
+            let change = Change::Trust { server, name: payee.name.clone(), peer };
+            self.store.write(&[change]).map_err(not_written)?;
         }
-        self.store.write(&changes).map_err(|error| match error {
-            StoreError::Unsure(reason) => PayError::StoreUnsure(reason),
-            error => PayError::Store(error.to_string()),
-        })?;
-        let signed = record.order;
-        let id = signed.order.id;
-        info!(self.log, "paying"; "order" => %id, "payee" => %payee.name, "amount" => %amount);
+        let mut paying = Paying::new(order, memo.as_ref().map(|memo| memo.text.clone()));
         let hand_over = payee.key.zip(payee.address);
-        let hand_over = hand_over.map(|(payee_key, address)| HandOver { address, payee_key, memo });
-        let deliver = hand_over.is_some();
-        paying.hand_over = hand_over;
+        paying.hand_over =
+            hand_over.map(|(payee_key, address)| HandOver { address, payee_key, memo });
+        Ok(paying)
+    }
+
+    /// Writes the order to the outbox. [`SecureWallet::begin`] is to hear what came of it.
+    fn write_order(
+        &mut self,
+        paying: &Paying,
+    ) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        self.beginning += 1;
+        self.commits.write(vec![Change::Open(paying.record())])
+    }
+
+    /// Lets the order out, if it stands in the outbox.
+    fn begin(
+        &mut self,
+        written: Result<(), StoreError>,
+        mut paying: Paying,
+        ctx: &mut Context<Self>,
+    ) -> Result<Waiting, PayError> {
+        self.beginning -= 1;
+        written.map_err(not_written)?;
+        let signed = paying.record().order;
+        let order = &signed.order;
+        let id = order.id;
+        info!(self.log, "paying"; "order" => %id, "payee" => %order.payee,
+            "amount" => %order.amount);
+        // An order by a key that was changed meanwhile is the server's to refuse.
+        let deliver = paying.hand_over.is_some() && paying.is_signed_by(&self.signer.public_key());
         if !deliver {
             paying.miss_memo(MemoFate::Lost);
         }
@@ -250,5 +281,12 @@ impl SecureWallet {
             return Ok(None);
         }
         Ok(signed.verify().ok())
+    }
+}
+
+fn not_written(error: StoreError) -> PayError {
+    match error {
+        StoreError::Unsure(reason) => PayError::StoreUnsure(reason),
+        error => PayError::Store(error.to_string()),
     }
 }

@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 use wire::secure::{Answer, Call, OrderAnswer, OrderRef, OrderStatus, PayeeAnswer, Problem};
 use wire::text::{Dialect, Reply as TextReply, TextPayment};
 use wire::{
-    Amount, EntryNumber, OrderId, Receipt, Refusal, SignedOrder, Username, Verdict, VerifiedOrder,
+    Amount, EntryNumber, Order, OrderId, Receipt, Refusal, SignedOrder, Username, Verdict,
+    VerifiedOrder,
 };
 
 use super::offer::{Decline, Payee, check};
 use super::payment::{Asked, FalseReceipt, RETRY_FIRST, judge};
-use super::store::{Change, KnownPeer};
+use super::store::{Change, KnownPeer, StoreError};
 use super::{OFFERS_MAX, Reply, SecureWallet};
 use crate::messages::{Offer, OfferAnswer, OfferOrder, OfferUnanswered, Proof, WalletNews};
 
@@ -90,9 +91,11 @@ impl SecureWallet {
     fn submit_offer(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
         let call = Call::SubmitOrders { orders: vec![incoming.order.signed().clone()] };
         let asked = self.ask_in_background(call, ctx);
-        ctx.spawn(asked.map(|asked, wallet, ctx| {
-            let hash = *incoming.order.hash();
-            let answer = wallet.conclude(incoming, Asked::from_link(asked, only_order), ctx);
+        let hash = *incoming.order.hash();
+        let answered = asked.then(|asked, wallet, ctx| {
+            wallet.conclude(incoming, Asked::from_link(asked, only_order), ctx)
+        });
+        ctx.spawn(answered.map(move |answer, wallet, _| {
             for waiting in wallet.offers.remove(&hash).unwrap_or_default() {
                 // The peer may have hung up meanwhile.
                 let _ = waiting.send(Ok(answer.clone()));
@@ -106,26 +109,30 @@ impl SecureWallet {
         incoming: Incoming,
         asked: Asked<OrderAnswer>,
         ctx: &mut Context<Self>,
-    ) -> PayeeAnswer {
-        let reason = match asked {
+    ) -> Reply<PayeeAnswer> {
+        let answer = match asked {
             Asked::Answer(OrderAnswer::Decided { receipt, .. }) => {
-                return match self.take_receipt(&incoming, &receipt) {
+                let taken = self.take_receipt(incoming, &receipt);
+                return Box::pin(taken.map(|taken, _, _| match taken {
                     Ok(()) => PayeeAnswer::Decided(receipt),
-                    Err(lie) => {
-                        self.distrust(incoming.order.signed(), lie);
-                        PayeeAnswer::Unknown
-                    }
-                };
+                    Err(_) => PayeeAnswer::Unknown,
+                }));
             }
             Asked::Unanswered(reason) => {
                 debug!(self.log, "a payment to me is not answered"; "why" => reason);
                 self.look_later(incoming, 0, ctx);
-                return PayeeAnswer::Unknown;
+                PayeeAnswer::Unknown
             }
-            Asked::Answer(OrderAnswer::NotTaken(problem)) => problem.to_string(),
-            Asked::Problem(problem) => problem.to_string(),
-            Asked::Unsent(reason) => reason,
+            Asked::Answer(OrderAnswer::NotTaken(problem)) => {
+                self.decline(&incoming, problem.to_string())
+            }
+            Asked::Problem(problem) => self.decline(&incoming, problem.to_string()),
+            Asked::Unsent(reason) => self.decline(&incoming, reason),
         };
+        Box::pin(async { answer }.into_actor(self))
+    }
+
+    fn decline(&self, incoming: &Incoming, reason: String) -> PayeeAnswer {
         ignore(&self.log, incoming.order.signed(), &reason);
         PayeeAnswer::Declined(reason)
     }
@@ -149,75 +156,84 @@ impl SecureWallet {
                     Answer::Statuses { statuses, .. } => statuses.into_iter().next(),
                     _ => None,
                 });
-                let lie = match status {
+                match status {
                     Asked::Answer(OrderStatus::Decided(receipt)) => {
-                        wallet.take_receipt(&incoming, &receipt).err()
+                        let taken = wallet.take_receipt(incoming, &receipt);
+                        ctx.spawn(taken.map(|_, _, _| ()));
                     }
-                    _ => return wallet.look_later(incoming, looks + 1, ctx),
-                };
-                if let Some(lie) = lie {
-                    wallet.distrust(incoming.order.signed(), lie);
+                    _ => wallet.look_later(incoming, looks + 1, ctx),
                 }
             }));
         });
     }
 
     /// Keeps and tells what a receipt proves of an order to this wallet.
-    fn take_receipt(&mut self, incoming: &Incoming, receipt: &Receipt) -> Result<(), FalseReceipt> {
-        let signed = incoming.order.signed();
-        match judge(receipt, &incoming.order, &mut self.headers)? {
-            (Verdict::Settled, number) => {
-                self.receive(signed, incoming.memo.clone(), receipt, number);
+    fn take_receipt(
+        &mut self,
+        incoming: Incoming,
+        receipt: &Receipt,
+    ) -> Reply<Result<(), FalseReceipt>> {
+        let judged = judge(receipt, &incoming.order, &mut self.headers);
+        let signed = incoming.order.into_signed();
+        match judged {
+            Ok((Verdict::Settled, number)) => {
+                let received = self.receive(signed, incoming.memo, receipt, number);
+                return Box::pin(received.map(|(), _, _| Ok(())));
             }
-            (Verdict::Refused(refusal), _) => self.not_received(signed, refusal.to_string()),
+            Ok((Verdict::Refused(refusal), _)) => self.not_received(&signed, refusal.to_string()),
+            Err(lie) => self.distrust(&signed, lie),
         }
-        Ok(())
+        Box::pin(async move { judged.map(|_| ()) }.into_actor(self))
     }
 
+    /// Keeps a receipt that was judged to prove a payment to this account, and then tells of it.
     fn receive(
         &mut self,
-        signed: &SignedOrder,
+        signed: SignedOrder,
         memo: Option<String>,
         receipt: &Receipt,
         number: EntryNumber,
-    ) {
-        let Some(proof) = self.keep_received(signed, receipt) else { return };
-        if !self.is_news(number) {
-            return;
-        }
-        let order = &signed.order;
-        info!(self.log, "payment received"; "payer" => %order.payer, "amount" => %order.amount,
-            "order" => %order.id);
-        self.tell(WalletNews::Received {
-            payer: order.payer.clone(),
-            amount: order.amount,
-            memo,
-            order: Some(order.id),
-            proof,
-        });
-    }
-
-    /// Keeps a receipt that was judged to prove a payment to this account; `None` if it is kept already.
-    fn keep_received(&mut self, signed: &SignedOrder, receipt: &Receipt) -> Option<Proof> {
+    ) -> Reply<()> {
         let order = &signed.order;
         let kept = self.store.received(&order.server, order.id).unwrap_or_default();
-        if kept.iter().any(|receipt| receipt.order() == Some(signed)) {
-            return None;
+        if kept.iter().any(|receipt| receipt.order() == Some(&signed)) {
+            return Box::pin(async {}.into_actor(self));
         }
         let mut changes = vec![Change::Received(Box::new(receipt.clone()))];
         // Only the ledger shows that this key has this name; a key that is known already stays.
-        if let (Ok(None), Some(clock)) = (self.store.peer(&order.server, &order.payer), self.clock)
-        {
+        if let Some(clock) = self.clock {
             let peer = KnownPeer { key: order.payer_key, since: clock.now() };
             let (server, name) = (order.server, order.payer.clone());
-            changes.push(Change::Trust { server, name, peer });
+            changes.push(Change::Meet { server, name, peer });
         }
-        if let Err(error) = self.store.write(&changes) {
+        let written = self.commits.write(changes);
+        Box::pin(written.into_actor(self).map(move |written, wallet, _| {
+            wallet.tell_received(signed.order, memo, number, written);
+        }))
+    }
+
+    fn tell_received(
+        &mut self,
+        order: Order,
+        memo: Option<String>,
+        number: EntryNumber,
+        written: Result<(), StoreError>,
+    ) {
+        let proof = match written {
+            Ok(()) => Proof::Kept,
             // The money has come all the same.
-            error!(self.log, "a receipt cannot be kept"; "order" => %order.id, "why" => %error);
-            return Some(Proof::NotKept);
+            Err(error) => {
+                error!(self.log, "a receipt cannot be kept"; "order" => %order.id, "why" => %error);
+                Proof::NotKept
+            }
+        };
+        if !self.is_news(number) {
+            return;
         }
-        Some(Proof::Kept)
+        let Order { id, payer, amount, .. } = order;
+        info!(self.log, "payment received"; "payer" => %payer, "amount" => %amount,
+            "order" => %id);
+        self.tell(WalletNews::Received { payer, amount, memo, order: Some(id), proof });
     }
 
     /// The server's receipt for an order proves nothing. Who has made the order up is not known either.
@@ -255,7 +271,7 @@ impl SecureWallet {
                 _ => None,
             });
             match receipt {
-                Asked::Answer(receipt) => wallet.receive_by_receipt(told, receipt.as_ref()),
+                Asked::Answer(receipt) => wallet.receive_by_receipt(told, receipt.as_ref(), ctx),
                 _ if looks < LOOKS_MAX && wallet.looking < OFFERS_MAX => {
                     wallet.looking += 1;
                     ctx.run_later(RETRY_FIRST * (1 << looks), move |wallet, ctx| {
@@ -283,7 +299,12 @@ impl SecureWallet {
         }
     }
 
-    fn receive_by_receipt(&mut self, told: Told, receipt: Option<&Receipt>) {
+    fn receive_by_receipt(
+        &mut self,
+        told: Told,
+        receipt: Option<&Receipt>,
+        ctx: &mut Context<Self>,
+    ) {
         let proof = receipt.and_then(|receipt| {
             let signed = receipt.order()?;
             let order = &signed.order;
@@ -296,7 +317,9 @@ impl SecureWallet {
             proves.then(|| (signed.clone(), receipt))
         });
         if let Some((signed, receipt)) = proof {
-            return self.receive(&signed, None, receipt, told.number);
+            let received = self.receive(signed, None, receipt, told.number);
+            ctx.spawn(received);
+            return;
         }
         let Told { payer, amount, .. } = told;
         warn!(self.log, "the server has no proof of a payment"; "payer" => %payer);

@@ -19,7 +19,7 @@ pub(super) const RECORD_BYTES_MAX: usize =
 
 /// Where a wallet keeps what it must not forget. Everything belongs to one server, by its key: one
 /// profile may speak to several.
-pub trait WalletStore: fmt::Debug {
+pub trait WalletStore: fmt::Debug + Send + Sync {
     /// Writes all of this or nothing, durably.
     ///
     /// # Errors
@@ -76,6 +76,15 @@ pub enum Change {
     Server(PublicKey),
     /// From now on this is a peer's key.
     Trust {
+        /// At which server.
+        server: PublicKey,
+        /// Who.
+        name: Username,
+        /// The key, and since when it is known.
+        peer: KnownPeer,
+    },
+    /// The same, unless another key of theirs is known.
+    Meet {
         /// At which server.
         server: PublicKey,
         /// Who.
@@ -157,6 +166,11 @@ impl OutboxRecord {
 }
 
 impl ClosedRecord {
+    /// The id of its order.
+    pub(super) const fn id(&self) -> OrderId {
+        self.order.order.id
+    }
+
     /// The payment as it is told.
     pub fn payment(&self) -> Payment {
         payment(&self.order, self.memo.as_ref(), self.outcome.state())

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
-    Builder, Database, ReadOnlyTable, ReadableDatabase as _, StorageBackend, TableDefinition,
-    TableError, WriteTransaction,
+    Builder, Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, StorageBackend,
+    TableDefinition, TableError, WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -176,6 +176,13 @@ impl WalletStore for RedbStore {
                 Change::Server(server) => put(transaction, META, LAST_SERVER, server),
                 Change::Trust { server, name, peer } => {
                     put(transaction, PEERS, &peer_key(server, name), peer)
+                }
+                Change::Meet { server, name, peer } => {
+                    let key = peer_key(server, name);
+                    let peers = transaction.open_table(PEERS).map_err(not_written)?;
+                    let known = peers.get(key.as_slice()).map_err(not_written)?.is_some();
+                    drop(peers);
+                    if known { Ok(()) } else { put(transaction, PEERS, &key, peer) }
                 }
                 Change::Open(record) => {
                     let order = &record.order.order;
