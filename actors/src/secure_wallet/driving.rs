@@ -29,6 +29,8 @@ pub(super) struct Paying {
     retry: Option<SpawnHandle>,
     /// Its outcome is being written down.
     closing: bool,
+    /// Whether the server is asked to keep the order.
+    pub(super) keeping: Keeping,
     /// What is known of whether the payee was told the memo.
     memo_fate: MemoFate,
 }
@@ -38,6 +40,17 @@ pub(super) struct HandOver {
     pub(super) address: SocketAddr,
     pub(super) payee_key: PublicKey,
     pub(super) memo: Option<Memo>,
+}
+
+/// Whether the server is asked to keep an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// Not yet: it has begun since the wallet looked last.
+    Begun,
+    /// Not yet, but if it is open when the wallet looks again.
+    Open,
+    /// It was asked, or had it already.
+    Asked,
 }
 
 /// Somebody waits for what becomes of a payment.
@@ -91,6 +104,7 @@ impl Paying {
             waiting: Vec::new(),
             retry: None,
             closing: false,
+            keeping: Keeping::Asked,
             memo_fate: MemoFate::Unremarkable,
         }
     }

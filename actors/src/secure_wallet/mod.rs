@@ -62,6 +62,11 @@ pub const ORDER_VALIDITY: Duration = Duration::from_mins(10);
 /// all of them takes two calls.
 pub const OPEN_PAYMENTS_MAX: usize = 1024;
 
+/// How often the wallet looks for payments that do not end. The server is asked to keep an order that two looks
+/// have found open, half a second to a second after it has begun: most are decided in milliseconds, and to
+/// keep one costs the server more than to settle it.
+const KEEP_LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Offers of peers that may be under way at once: one call each, so that they never take more than a small
 /// part of what the server answers one client.
 pub const OFFERS_MAX: usize = 64;
@@ -118,6 +123,8 @@ pub struct SecureWallet {
     payments: BTreeMap<OrderId, Paying>,
     /// Payments whose orders are being written to the outbox.
     beginning: usize,
+    /// A look at what is open is due.
+    watching_open: bool,
     headers: VerifiedHeaders,
     /// While the wallet starts: what was closed meanwhile, for [`Started`] to tell.
     starting: Option<Vec<Payment>>,
@@ -159,6 +166,7 @@ impl SecureWallet {
             online: None,
             payments: BTreeMap::new(),
             beginning: 0,
+            watching_open: false,
             headers: VerifiedHeaders::default(),
             starting: None,
             offers: HashMap::new(),

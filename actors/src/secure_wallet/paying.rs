@@ -10,10 +10,10 @@ use wire::{
 
 use super::asking::expect;
 use super::connection::{self, ServerClock};
-use super::driving::{HandOver, Paying, Waiting, outcomes};
+use super::driving::{HandOver, Keeping, Paying, Waiting, outcomes};
 use super::payment::{Happened, NONSENSE};
 use super::store::{Change, KnownPeer, StoreError};
-use super::{OPEN_PAYMENTS_MAX, ORDER_VALIDITY, Reply, SecureWallet, ask};
+use super::{KEEP_LOOK_EVERY, OPEN_PAYMENTS_MAX, ORDER_VALIDITY, Reply, SecureWallet, ask};
 use crate::messages::{
     CallError, MemoFate, PayError, PayQuote, Payment, Quote, QuotePayment, Trust,
 };
@@ -190,9 +190,10 @@ impl SecureWallet {
         if !deliver {
             paying.miss_memo(MemoFate::Lost);
         }
+        paying.keeping = Keeping::Begun;
         let waiting = paying.wait();
         self.payments.insert(id, paying);
-        self.keep_at_server(signed, ctx);
+        self.watch_open(ctx);
         self.feed(id, Happened::Begun { deliver }, ctx);
         Ok(waiting)
     }
@@ -223,7 +224,43 @@ impl SecureWallet {
         Ok(order.sign_as_payer(self.signer.key()))
     }
 
-    /// Has the server keep the order, so that whoever loses this machine finds it. Nobody waits for it.
+    /// Looks at what is open soon, if nobody does yet.
+    fn watch_open(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.watching_open, true) {
+            ctx.run_later(KEEP_LOOK_EVERY, |wallet, ctx| {
+                wallet.watching_open = false;
+                wallet.keep_open(ctx);
+            });
+        }
+    }
+
+    /// Has the server keep the orders that were open the last time already, so that whoever loses this machine
+    /// finds them.
+    fn keep_open(&mut self, ctx: &mut Context<Self>) {
+        let mut to_keep = Vec::new();
+        let mut again = false;
+        for paying in self.payments.values_mut() {
+            match paying.keeping {
+                Keeping::Begun => {
+                    paying.keeping = Keeping::Open;
+                    again = true;
+                }
+                Keeping::Open => {
+                    paying.keeping = Keeping::Asked;
+                    to_keep.push(paying.record().order);
+                }
+                Keeping::Asked => {}
+            }
+        }
+        for order in to_keep {
+            self.keep_at_server(order, ctx);
+        }
+        if again {
+            self.watch_open(ctx);
+        }
+    }
+
+    /// Nobody waits for it.
     fn keep_at_server(&mut self, order: SignedOrder, ctx: &mut Context<Self>) {
         let link = self.background_link(ctx);
         ctx.spawn(link.then(|link, wallet, _| {
