@@ -7,7 +7,7 @@ use slog::{info, warn};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use wire::secure::call::ORDERS_PER_CALL_MAX;
-use wire::secure::{Answer, Call, OrderRef};
+use wire::secure::{Answer, Call, OrderAnswer, OrderRef};
 use wire::signature::InvalidSignature;
 use wire::{Memo, OrderId, PublicKey, VerifiedOrder};
 
@@ -252,7 +252,12 @@ impl SecureWallet {
         let call = Call::SubmitOrders { orders: vec![paying.machine.order().clone()] };
         let asked = self.ask_in_background(call, ctx);
         ctx.spawn(asked.map(move |asked, wallet, ctx| {
-            let answer = Asked::from_link(asked, super::receiving::only_order);
+            let answer = Asked::from_link(asked, |answer| match answer {
+                Answer::Orders(orders) => {
+                    <[OrderAnswer; 1]>::try_from(orders).ok().map(|[only]| only)
+                }
+                _ => None,
+            });
             wallet.feed(id, Happened::Submitted(answer), ctx);
         }));
     }
@@ -268,13 +273,11 @@ impl SecureWallet {
         ctx.spawn(asked.map(move |asked, wallet, ctx| {
             let asked = Asked::from_link(asked, |answer| match answer {
                 Answer::Statuses { statuses, now } if statuses.len() == ids.len() => {
-                    Some((statuses, now))
+                    wallet.clock = Some(ServerClock::heard(now));
+                    Some(statuses.into_iter().map(|status| (status, now)).collect::<Vec<_>>())
                 }
                 _ => None,
             });
-            if let Asked::Answer((_, now)) = asked {
-                wallet.clock = Some(ServerClock::heard(now));
-            }
             let each = asked.each(ids.len()).into_iter().map(Happened::Status);
             wallet.feed_all(ids.into_iter().zip(each).collect(), ctx);
         }));

@@ -7,7 +7,8 @@
 //! | `commits` | writing to the store, many steps at once |
 //! | `paying`, `driving` | quotes and new orders; doing what `payment` says |
 //! | `offer` | what must hold of an order that a peer hands over |
-//! | `receiving` | such orders, and payments that come through the server |
+//! | `taking` | such orders: verified together, taken to the server |
+//! | `receiving` | what receipts prove of payments to me, and those that come through the server |
 //! | `receipts` | receipts that are kept, and those that only the server has |
 //! | `rotation` | the change of the account's key |
 //! | `connection` | the connection to the server, made again when something is to be done |
@@ -27,6 +28,7 @@ mod receipts;
 mod receiving;
 mod rotation;
 pub mod store;
+mod taking;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,19 +37,19 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use slog::{Logger, info, o};
-use tokio::sync::oneshot;
 use wire::order::OrderHash;
 use wire::receipt::VerifiedHeaders;
-use wire::secure::{Answer, Call, Event, OwnAccount, PayeeAnswer};
+use wire::secure::{Answer, Call, Event, OwnAccount};
 use wire::{EntryNumber, OrderId, P2pPort, PublicKey};
 
 use self::commits::Commits;
 use self::connection::{Connection, Reconnecting, ServerClock};
 use self::driving::{Paying, Waiting};
 use self::store::WalletStore;
+use self::taking::Offered;
 use crate::messages::{
-    AskServer, CallError, ConnectSecure, Deliver, OfferUnanswered, PayError, Payment, ServerNews,
-    Signer, Start, Started, WalletNews,
+    AskServer, CallError, ConnectSecure, Deliver, PayError, Payment, ServerNews, Signer, Start,
+    Started, WalletNews,
 };
 
 /// How long whoever asked for a payment waits for its outcome before it is told that it is open: a payee
@@ -129,7 +131,9 @@ pub struct SecureWallet {
     /// While the wallet starts: what was closed meanwhile, for [`Started`] to tell.
     starting: Option<Vec<Payment>>,
     /// Who waits for the answer to an offer, by what is offered.
-    offers: HashMap<OrderHash, Vec<oneshot::Sender<Result<PayeeAnswer, OfferUnanswered>>>>,
+    offers: HashMap<OrderHash, Vec<taking::Waiting>>,
+    /// Offers that came just now, whose signatures are to be checked.
+    unverified: Vec<Offered>,
     /// How many offers are under way, of either protocol.
     offered: usize,
     /// Orders to this wallet that the server did not answer and is asked about again.
@@ -170,6 +174,7 @@ impl SecureWallet {
             headers: VerifiedHeaders::default(),
             starting: None,
             offers: HashMap::new(),
+            unverified: Vec::new(),
             offered: 0,
             looking: 0,
             told: BTreeSet::new(),

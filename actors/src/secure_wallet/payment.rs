@@ -340,13 +340,11 @@ impl<T> Asked<T> {
     }
 }
 
-impl Asked<(Vec<OrderStatus>, Timestamp)> {
+impl<T: Clone> Asked<Vec<T>> {
     /// What it says of each of `count` orders that were asked about together.
-    pub(super) fn each(self, count: usize) -> Vec<Asked<(OrderStatus, Timestamp)>> {
+    pub(super) fn each(self, count: usize) -> Vec<Asked<T>> {
         match self {
-            Self::Answer((statuses, now)) => {
-                statuses.into_iter().map(|status| Asked::Answer((status, now))).collect()
-            }
+            Self::Answer(each) => each.into_iter().map(Asked::Answer).collect(),
             Self::Problem(problem) => vec![Asked::Problem(problem); count],
             Self::Unanswered(reason) => vec![Asked::Unanswered(reason); count],
             Self::Unsent(reason) => vec![Asked::Unsent(reason); count],

@@ -1,40 +1,30 @@
-//! Payments to this wallet: orders that peers hand over, and what the server says was paid.
+//! Payments to this wallet: what receipts prove of them, and what the server says was paid.
 
 use std::time::Duration;
 
 use actix::prelude::*;
 use slog::{Logger, debug, error, info, warn};
-use tokio::sync::oneshot;
-use wire::secure::{Answer, Call, OrderAnswer, OrderRef, OrderStatus, PayeeAnswer, Problem};
+use wire::secure::{Answer, Call, OrderRef, OrderStatus, Problem};
 use wire::text::{Dialect, Reply as TextReply, TextPayment};
 use wire::{
     Amount, EntryNumber, Order, OrderId, Receipt, Refusal, SignedOrder, Username, Verdict,
     VerifiedOrder,
 };
 
-use super::offer::{Decline, Payee, check};
 use super::payment::{Asked, FalseReceipt, RETRY_FIRST, judge};
 use super::store::{Change, KnownPeer, StoreError};
 use super::{OFFERS_MAX, Reply, SecureWallet};
-use crate::messages::{Offer, OfferAnswer, OfferOrder, OfferUnanswered, Proof, WalletNews};
+use crate::messages::{Offer, OfferAnswer, Proof, WalletNews};
 
 /// How often the server is asked what became of an order that it did not answer, after 1, 2, 4 … seconds:
 /// two minutes in all.
 const LOOKS_MAX: u32 = 7;
 
-/// The answer to a call with one order.
-pub(super) fn only_order(answer: Answer) -> Option<OrderAnswer> {
-    match answer {
-        Answer::Orders(orders) => <[OrderAnswer; 1]>::try_from(orders).ok().map(|[only]| only),
-        _ => None,
-    }
-}
-
 /// An order that passed the checks.
 #[derive(Clone, Debug)]
-struct Incoming {
-    order: VerifiedOrder,
-    memo: Option<String>,
+pub(super) struct Incoming {
+    pub(super) order: VerifiedOrder,
+    pub(super) memo: Option<String>,
 }
 
 /// What the server says was paid, unasked.
@@ -46,100 +36,10 @@ pub(super) struct Told {
     pub(super) order: Option<OrderId>,
 }
 
-impl Handler<OfferOrder> for SecureWallet {
-    type Result = Reply<Result<PayeeAnswer, OfferUnanswered>>;
-
-    fn handle(&mut self, offer: OfferOrder, ctx: &mut Self::Context) -> Self::Result {
-        if self.offered >= OFFERS_MAX {
-            return Box::pin(async { Err(OfferUnanswered) }.into_actor(self));
-        }
-        let memo = offer.memo.as_ref().map(|memo| memo.text.clone());
-        let order = match self.payee().and_then(|me| check(offer, &me)) {
-            Ok(order) => order,
-            // Who it is from is not shown: nobody has proved it.
-            Err(decline) => {
-                debug!(self.log, "an order is turned away"; "why" => %decline);
-                let declined = PayeeAnswer::Declined(decline.to_string());
-                return Box::pin(async { Ok(declined) }.into_actor(self));
-            }
-        };
-        self.offered += 1;
-        let (tell, told) = oneshot::channel();
-        let waiting = self.offers.entry(*order.hash()).or_default();
-        waiting.push(tell);
-        if waiting.len() == 1 {
-            self.submit_offer(Incoming { order, memo }, ctx);
-        }
-        let told = async { told.await.unwrap_or(Err(OfferUnanswered)) }.into_actor(self);
-        Box::pin(told.map(|answer, wallet, _| {
-            wallet.offered -= 1;
-            answer
-        }))
-    }
-}
-
 impl SecureWallet {
-    fn payee(&self) -> Result<Payee<'_>, Decline> {
-        let (Some(account), Some(server), Some(clock)) = (&self.account, self.server, self.clock)
-        else {
-            return Err(Decline::NoAccount);
-        };
-        let key = self.signer.public_key();
-        Ok(Payee { name: &account.name, key, server, now: clock.now() })
-    }
-
-    fn submit_offer(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
-        let call = Call::SubmitOrders { orders: vec![incoming.order.signed().clone()] };
-        let asked = self.ask_in_background(call, ctx);
-        let hash = *incoming.order.hash();
-        let answered = asked.then(|asked, wallet, ctx| {
-            wallet.conclude(incoming, Asked::from_link(asked, only_order), ctx)
-        });
-        ctx.spawn(answered.map(move |answer, wallet, _| {
-            for waiting in wallet.offers.remove(&hash).unwrap_or_default() {
-                // The peer may have hung up meanwhile.
-                let _ = waiting.send(Ok(answer.clone()));
-            }
-        }));
-    }
-
-    /// What the payer is told of what the server said.
-    fn conclude(
-        &mut self,
-        incoming: Incoming,
-        asked: Asked<OrderAnswer>,
-        ctx: &mut Context<Self>,
-    ) -> Reply<PayeeAnswer> {
-        let answer = match asked {
-            Asked::Answer(OrderAnswer::Decided { receipt, .. }) => {
-                let taken = self.take_receipt(incoming, &receipt);
-                return Box::pin(taken.map(|taken, _, _| match taken {
-                    Ok(()) => PayeeAnswer::Decided(receipt),
-                    Err(_) => PayeeAnswer::Unknown,
-                }));
-            }
-            Asked::Unanswered(reason) => {
-                debug!(self.log, "a payment to me is not answered"; "why" => reason);
-                self.look_later(incoming, 0, ctx);
-                PayeeAnswer::Unknown
-            }
-            Asked::Answer(OrderAnswer::NotTaken(problem)) => {
-                self.decline(&incoming, problem.to_string())
-            }
-            Asked::Problem(problem) => self.decline(&incoming, problem.to_string()),
-            Asked::Unsent(reason) => self.decline(&incoming, reason),
-        };
-        Box::pin(async { answer }.into_actor(self))
-    }
-
-    fn decline(&self, incoming: &Incoming, reason: String) -> PayeeAnswer {
-        ignore(&self.log, incoming.order.signed(), &reason);
-        PayeeAnswer::Declined(reason)
-    }
-
     /// The server was asked to settle a payment to me and did not answer: finds out, as long as it takes to
     /// be told something.
-    fn look_later(&mut self, incoming: Incoming, looks: u32, ctx: &mut Context<Self>) {
+    pub(super) fn look_later(&mut self, incoming: Incoming, looks: u32, ctx: &mut Context<Self>) {
         if looks >= LOOKS_MAX || self.looking >= OFFERS_MAX {
             let reason = "the server does not say what became of it";
             return ignore(&self.log, incoming.order.signed(), reason);
@@ -168,7 +68,7 @@ impl SecureWallet {
     }
 
     /// Keeps and tells what a receipt proves of an order to this wallet.
-    fn take_receipt(
+    pub(super) fn take_receipt(
         &mut self,
         incoming: Incoming,
         receipt: &Receipt,
@@ -384,7 +284,7 @@ impl SecureWallet {
 
 /// Nobody has shown that the payer has anything to do with this order: the key that has signed it
 /// may be a stranger's, so that a person who is told of it could be told anything.
-fn ignore(log: &Logger, signed: &SignedOrder, reason: &str) {
+pub(super) fn ignore(log: &Logger, signed: &SignedOrder, reason: &str) {
     let order = &signed.order;
     debug!(log, "an order to me came to nothing"; "payer" => %order.payer, "order" => %order.id,
         "amount" => %order.amount, "why" => reason);

@@ -10,8 +10,8 @@ use wire::{Amount, EntryNumber, Order, OrderId, Refusal, SignedOrder, Timestamp}
 
 use super::super::OFFERS_MAX;
 use super::super::store::{RedbStore, WalletStore as _};
-use super::store;
 use super::world::{Client, DAWN, Fault, GRANT, World, alice, bob, key, name, server_key};
+use super::{calls, store};
 use crate::messages::{
     CallError, ComeOnline, Offer, OfferAnswer, OfferOrder, OfferUnanswered, Proof, QuotePayment,
     ReadReceipt, ServerNews, Trust, WalletNews,
@@ -185,6 +185,26 @@ async fn an_order_that_is_offered_twice_at_once_is_submitted_once() {
     assert_eq!(world.lock().submitted.len(), 1);
     assert_eq!(client.news.next().await, received(10, Some(order.order.id)));
     client.news.nothing();
+}
+
+/// Whoever comes at the same moment as a forger must not pay for it, nor be paid less.
+#[actix::test]
+async fn orders_that_come_together_are_taken_together_but_for_the_forged() {
+    let world = World::new();
+    let client = bob_online(&world, &store()).await;
+    let mut orders: Vec<_> = (1..=5).map(|random| order(1, random)).collect();
+    orders[2].order.amount = Amount::new(500);
+    let offers = orders.iter().map(|order| client.wallet.send(offer(order)));
+    let answers = futures_util::future::join_all(offers).await;
+    for (order, answer) in orders.iter().zip(answers) {
+        match answer.expect("the wallet answers").expect("there is room") {
+            PayeeAnswer::Decided(receipt) => assert_eq!(receipt.order(), Some(order)),
+            PayeeAnswer::Declined(_) => assert_eq!(order.order.amount, Amount::new(500)),
+            PayeeAnswer::Unknown => panic!("the server has answered"),
+        }
+    }
+    assert_eq!(calls(&world, "SubmitOrders"), 1);
+    assert_eq!(world.balance("bob"), GRANT + 4);
 }
 
 #[actix::test]
