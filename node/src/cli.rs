@@ -19,7 +19,7 @@ use wire::text::Dialect;
 use wire::{Amount, PublicKey, Username};
 
 pub(crate) use self::bench::{BenchFlags, RoundTime};
-pub use self::bench::{LineEnd, Rate};
+pub use self::bench::{ClientStores, LineEnd, Rate};
 
 const ABOUT: &str = "Mite: payments from person to person.";
 

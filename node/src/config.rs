@@ -20,7 +20,9 @@ use wire::{Amount, PublicKey, Username};
 pub use self::audit::AuditConfig;
 pub use self::bench::{BenchConfig, Scenario, Target};
 use crate::cli::{Cli, Flags, QuietTime};
-pub use crate::cli::{HostPort, LineEnd, LogFormat, LogLevel, Protocol, Rate, Role, TextAccess};
+pub use crate::cli::{
+    ClientStores, HostPort, LineEnd, LogFormat, LogLevel, Protocol, Rate, Role, TextAccess,
+};
 use crate::error::Error;
 use crate::profile::directory::default_config_dir;
 use crate::profile::keyring::ProfileError;
@@ -85,6 +87,7 @@ const BENCH_FLAGS: &[&str] = &[
     "accounts",
     "sessions",
     "entries",
+    "client_stores",
     "line_end",
     "server_pid",
     "json",

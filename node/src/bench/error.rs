@@ -75,24 +75,9 @@ pub(crate) enum BenchError {
         /// How many there may be.
         possible: u32,
     },
-    /// A picture cannot be drawn.
-    #[error("cannot draw {}: {reason}", path.display())]
-    Picture {
-        /// Its file.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
-    /// Something on another thread has panicked.
-    #[error("internal error: {0}")]
-    Panic(String),
-    /// Somebody has pressed Ctrl-C.
-    #[error("it was stopped")]
-    Interrupted,
-}
-
-impl From<BenchError> for Error {
-    fn from(error: BenchError) -> Self {
-        Self::Bench { cause: error.into() }
-    }
-}
+    /// A client of the measurement's own could not do what it is for.
+    #[error("a client failed: {0}")]
+    Client(String),
+    /// A payment was not paid, or not between its two clients, or its receipt is missing.
+    #[error("not paid as it should be: {0}")]
+    Unpaid(String),

@@ -19,8 +19,7 @@ use rustix::io::Errno;
 
 pub(crate) use self::pace::Pace;
 use self::pace::{Clock, Run, UnderWay};
-use self::record::Recorder;
-pub(crate) use self::record::{Measured, Moment, histogram};
+pub(crate) use self::record::{Measured, Moment, Recorder, histogram};
 use super::error::BenchError;
 
 /// How long a server may say nothing while requests are under way.

@@ -7,6 +7,7 @@
 //! | `idle` | scenario: sessions that do nothing |
 //! | `list` | scenario: the list of who is online |
 //! | `recover` | scenario: the start of a server with a past |
+//! | `p2p` | scenario: whole payments between clients |
 //! | `limits` | scenario, and part of others: echo, disk, signatures |
 //! | `load` | the loop that sends and receives, on one thread |
 //! | `journal` | what the journal says of a run, and what a journal alone can do |
@@ -47,6 +48,7 @@ mod load;
 mod machine;
 mod names;
 mod online;
+mod p2p;
 mod pipeline;
 mod plot;
 mod prepare;
@@ -107,6 +109,7 @@ async fn measure(bench: &Bench) -> Result<Report, BenchError> {
         Scenario::Idle => idle::run(bench).await,
         Scenario::List => list::run(bench).await,
         Scenario::Recover => recover::run(bench).await,
+        Scenario::P2p => p2p::run(bench).await,
         Scenario::Limits => limits::run(bench).await,
         Scenario::EchoServer => Ok(Report::default()),
     }

@@ -12,10 +12,12 @@ use clap::{Args, ValueEnum};
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Bench")]
 pub(crate) struct BenchFlags {
-    /// How many connections carry the load [default: 8, closed: 32]
+    /// How many connections carry the load, or, of p2p, how many pairs of clients [default: 8, closed:
+    /// 32]
     #[arg(long, value_name = "COUNT")]
     pub(crate) connections: Option<NonZeroUsize>,
-    /// Pipeline: how many payments are under way on each connection [default: 1000]
+    /// How many payments are under way on each connection: those of a pipeline, or those of a pair
+    /// of clients, 64 at most [default: 1000, p2p: 32]
     #[arg(long, value_name = "COUNT")]
     pub(crate) window: Option<NonZeroUsize>,
     /// How long each round measures [default: 5s]
@@ -48,6 +50,10 @@ pub(crate) struct BenchFlags {
     /// Recover: how many entries the journal has [default: 10000000]
     #[arg(long, value_name = "COUNT")]
     pub(crate) entries: Option<NonZeroU64>,
+    /// P2p: where the clients keep their orders and receipts. Each would have a machine and a disk of
+    /// its own, and here they would share the server's [default: memory]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) client_stores: Option<ClientStores>,
     /// What ends a request of the text protocol; all but `lf` keep one under way per connection
     /// [default: lf]
     #[arg(long, value_enum, value_name = "END")]
@@ -73,6 +79,16 @@ pub enum LineEnd {
     Nul,
     /// Nothing, as in the original program
     None,
+}
+
+/// Where clients keep what they must not forget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClientStores {
+    /// In memory
+    #[default]
+    Memory,
+    /// In files, beside the ledger
+    Disk,
 }
 
 /// How many payments a second are offered.

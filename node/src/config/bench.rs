@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::cli::{BenchFlags, Flags, LineEnd, Protocol, Rate, RoundTime};
+use crate::cli::{BenchFlags, ClientStores, Flags, LineEnd, Protocol, Rate, RoundTime};
 use crate::error::Error;
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(5);
@@ -16,6 +16,10 @@ const CONNECTIONS_DEFAULT: usize = 8;
 /// So many wait for their answers at once on a server that is busy, but not overloaded.
 const CONNECTIONS_CLOSED_DEFAULT: usize = 32;
 const WINDOW_DEFAULT: usize = 1000;
+/// What two clients hand each other at once at most: more would go through the server.
+const WINDOW_P2P_MAX: usize = 64;
+/// So many keep both sides busy.
+const WINDOW_P2P_DEFAULT: usize = 32;
 const PAYERS_DEFAULT: u32 = 1000;
 const ACCOUNTS_DEFAULT: u32 = 1000;
 const SESSIONS_DEFAULT: u32 = 10_000;
@@ -52,6 +56,8 @@ pub struct BenchConfig {
     pub sessions: u32,
     /// How many entries the journal has.
     pub entries: u64,
+    /// Where clients keep what they must not forget.
+    pub client_stores: ClientStores,
     /// What ends a request of the text protocol.
     pub line_end: LineEnd,
     /// Whether to print JSON.
@@ -73,6 +79,8 @@ pub enum Scenario {
     List,
     /// The start of a server with a long journal.
     Recover,
+    /// Whole payments between clients.
+    P2p,
     /// What this machine can do: echo, disk and signatures.
     Limits,
     /// Nothing: this process is the echo server that others are compared with.
@@ -81,8 +89,15 @@ pub enum Scenario {
 
 impl Scenario {
     /// Those that people ask for.
-    const ALL: [Self; 6] =
-        [Self::Closed, Self::Pipeline, Self::Idle, Self::List, Self::Recover, Self::Limits];
+    const ALL: [Self; 7] = [
+        Self::Closed,
+        Self::Pipeline,
+        Self::Idle,
+        Self::List,
+        Self::Recover,
+        Self::P2p,
+        Self::Limits,
+    ];
 
     /// The word for it on the command line.
     pub const fn name(self) -> &'static str {
@@ -92,6 +107,7 @@ impl Scenario {
             Self::Idle => "idle",
             Self::List => "list",
             Self::Recover => "recover",
+            Self::P2p => "p2p",
             Self::Limits => "limits",
             Self::EchoServer => "echo-server",
         }
@@ -101,16 +117,26 @@ impl Scenario {
     const fn needs_own_server(self) -> bool {
         match self {
             Self::Idle | Self::List | Self::Recover => true,
-            Self::Closed | Self::Pipeline | Self::Limits | Self::EchoServer => false,
+            Self::Closed | Self::Pipeline | Self::P2p | Self::Limits | Self::EchoServer => false,
         }
     }
 
     const fn connections_default(self) -> usize {
         match self {
             Self::Closed | Self::Limits => CONNECTIONS_CLOSED_DEFAULT,
-            Self::Pipeline | Self::Idle | Self::List | Self::Recover | Self::EchoServer => {
-                CONNECTIONS_DEFAULT
-            }
+            Self::Pipeline
+            | Self::Idle
+            | Self::List
+            | Self::Recover
+            | Self::P2p
+            | Self::EchoServer => CONNECTIONS_DEFAULT,
+        }
+    }
+
+    const fn window_default(self) -> usize {
+        match self {
+            Self::P2p => WINDOW_P2P_DEFAULT,
+            _ => WINDOW_DEFAULT,
         }
     }
 }
@@ -164,11 +190,18 @@ pub(super) fn config(
             ));
         }
         None if one_by_one => 1,
-        window => window.unwrap_or(WINDOW_DEFAULT),
+        Some(window) if scenario == Scenario::P2p && window > WINDOW_P2P_MAX => {
+            return Err(refusal(
+                &format!("two clients hand each other {WINDOW_P2P_MAX} payments at once at most"),
+                "make --window smaller",
+            ));
+        }
+        window => window.unwrap_or(scenario.window_default()),
     };
     let is_typed = |id: &str| typed.iter().any(|typed| typed == id);
     let typed_protocol = flags.protocol.filter(|_| is_typed("protocol"));
-    let protocol_default = if bench.signed { Protocol::Secure } else { Protocol::Text };
+    let signed = bench.signed || scenario == Scenario::P2p;
+    let protocol_default = if signed { Protocol::Secure } else { Protocol::Text };
     let protocol = typed_protocol.unwrap_or(protocol_default);
     if scenario == Scenario::List && protocol == Protocol::Secure {
         return Err(refusal(
@@ -176,7 +209,7 @@ pub(super) fn config(
             "leave --protocol or --signed out",
         ));
     }
-    if bench.signed && protocol == Protocol::Text {
+    if signed && protocol == Protocol::Text {
         return Err(refusal(
             "the text protocol knows no signed orders",
             "leave --protocol or --signed out",
@@ -195,11 +228,12 @@ pub(super) fn config(
         rounds: bench.rounds.map_or(ROUNDS_DEFAULT, Into::into),
         rate: bench.rate,
         sweep: bench.sweep,
-        signed: bench.signed,
+        signed,
         payers: bench.payers.map_or(PAYERS_DEFAULT, Into::into),
         accounts: bench.accounts.map_or(ACCOUNTS_DEFAULT, Into::into),
         sessions: bench.sessions.map_or(SESSIONS_DEFAULT, Into::into),
         entries: bench.entries.map_or(ENTRIES_DEFAULT, Into::into),
+        client_stores: bench.client_stores.unwrap_or_default(),
         line_end,
         json: bench.json,
         plot: bench.plot,

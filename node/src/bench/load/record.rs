@@ -37,7 +37,7 @@ pub(crate) struct Moment {
 }
 
 /// Measures one round.
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     begin: Instant,
     duration: Duration,
     answered: u64,
@@ -49,7 +49,8 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn start(duration: Duration) -> Self {
+    /// A round of so long begins now.
+    pub(crate) fn start(duration: Duration) -> Self {
         Self {
             begin: Instant::now(),
             duration,
@@ -73,12 +74,12 @@ impl Recorder {
     }
 
     /// The time since the beginning.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.begin.elapsed()
     }
 
     /// So many were answered now, after so long.
-    pub(super) fn answered(&mut self, latency: Duration, now: Duration, count: u64) {
+    pub(crate) fn answered(&mut self, latency: Duration, now: Duration, count: u64) {
         while now >= self.moment_end && self.moment_end <= self.duration {
             self.end_moment();
         }
@@ -90,7 +91,8 @@ impl Recorder {
         self.moment_latency.saturating_record_n(nanos, count);
     }
 
-    pub(super) fn finish(mut self) -> Measured {
+    /// The round is over.
+    pub(crate) fn finish(mut self) -> Measured {
         while self.moment_end <= self.duration {
             self.end_moment();
         }
