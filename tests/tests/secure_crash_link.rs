@@ -182,7 +182,8 @@ fn kill_server_after_each_record(bob: Bob, on_the_way: OnTheWay) {
             bob.insist("balance", "balance: ");
         }
     }
-    // With a payee who brings the receipt, the server dies before the payer has begun or when it has been told.
+    // With a payee who brings the receipt, the server dies before the payer has begun or when it has
+    // been told.
     let may_be_told = bob == Bob::Online;
     assert!(!paid[0] && (was_unknown || may_be_told), "{bob:?} {on_the_way:?} {paid:?}");
 }

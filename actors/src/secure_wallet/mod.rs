@@ -64,8 +64,8 @@ pub const ORDER_VALIDITY: Duration = Duration::from_mins(10);
 /// all of them takes two calls.
 pub const OPEN_PAYMENTS_MAX: usize = 1024;
 
-/// How often the wallet looks for payments that do not end. The server is asked to keep an order that two looks
-/// have found open, half a second to a second after it has begun: most are decided in milliseconds, and to
+/// How often the wallet looks for payments that do not end. The server is asked to keep an order that two
+/// looks have found open, half a second to a second after it has begun: most are decided in milliseconds, and to
 /// keep one costs the server more than to settle it.
 const KEEP_LOOK_EVERY: Duration = Duration::from_millis(500);
 

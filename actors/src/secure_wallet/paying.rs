@@ -234,8 +234,8 @@ impl SecureWallet {
         }
     }
 
-    /// Has the server keep the orders that were open the last time already, so that whoever loses this machine
-    /// finds them.
+    /// Has the server keep the orders that were open the last time already, so that whoever loses this
+    /// machine finds them.
     fn keep_open(&mut self, ctx: &mut Context<Self>) {
         let mut to_keep = Vec::new();
         let mut again = false;
