@@ -81,3 +81,24 @@ pub(crate) enum BenchError {
     /// A payment was not paid, or not between its two clients, or its receipt is missing.
     #[error("not paid as it should be: {0}")]
     Unpaid(String),
+    /// A picture cannot be drawn.
+    #[error("cannot draw {}: {reason}", path.display())]
+    Picture {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Something on another thread has panicked.
+    #[error("internal error: {0}")]
+    Panic(String),
+    /// Somebody has pressed Ctrl-C.
+    #[error("it was stopped")]
+    Interrupted,
+}
+
+impl From<BenchError> for Error {
+    fn from(error: BenchError) -> Self {
+        Self::Bench { cause: error.into() }
+    }
+}
