@@ -26,7 +26,6 @@ use crate::error::{Error, exit};
 
 mod announce;
 mod audit;
-#[allow(dead_code, reason = "scenarios to come use the rest")]
 mod bench;
 mod cli;
 mod client;

@@ -67,7 +67,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
 
 /// What signatures alone would allow, and how much of it was reached.
 fn compare(paid: f64, signatures: SignatureCosts, report: &mut Report) {
-    let SignatureCosts { sign, verify, verify_in_batch } = signatures;
+    let SignatureCosts { sign, verify, verify_in_batch, .. } = signatures;
     let cores = available_parallelism().map_or(1, usize::from);
     let crypto = |each: Duration| float(cores as u64) / each.as_secs_f64();
     let alone = crypto(sign + 2 * verify);

@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use wire::PublicKey;
 
 use super::error::BenchError;
 use super::process_stats::{self, Memory};
@@ -24,7 +23,6 @@ pub(crate) const OPENING_BALANCE: u64 = 1_000_000_000;
 pub(crate) struct ServerProcess {
     child: ChildProcess,
     address: SocketAddr,
-    public_key: PublicKey,
 }
 
 impl ServerProcess {
@@ -34,12 +32,9 @@ impl ServerProcess {
         command.args(["--role", "server", "--listen", "127.0.0.1:0", "--log-level", "warning"]);
         command.args(["--opening-balance", &OPENING_BALANCE.to_string()]);
         command.arg("--data").arg(data_dir).args(more_args).stdin(Stdio::null());
-        let (child, [address, key]) = ChildProcess::start(command, "server").await?;
-        let said = (value(&address, "listening on "), value(&key, "server key "));
-        match said {
-            (Some(address), Some(public_key)) => Ok(Self { child, address, public_key }),
-            _ => Err(unexpected("server")),
-        }
+        let (child, [said]) = ChildProcess::start(command, "server").await?;
+        let address = value(&said, "listening on ").ok_or_else(|| unexpected("server"))?;
+        Ok(Self { child, address })
     }
 
     /// Where it listens.
@@ -47,19 +42,9 @@ impl ServerProcess {
         self.address
     }
 
-    /// What its clients know it by.
-    pub(crate) const fn public_key(&self) -> PublicKey {
-        self.public_key
-    }
-
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
-    }
-
-    /// The CPU time that it has taken so far.
-    pub(crate) fn cpu_time(&self) -> Result<Duration, BenchError> {
-        process_stats::cpu_time(self.pid())
     }
 
     /// The memory that it has.

@@ -12,8 +12,10 @@ use crate::bench::error::BenchError;
 use crate::bench::load::Watch;
 use crate::bench::report::{Report, Unit};
 
-/// As many as the server checks together at most.
+/// Where larger batches begin to bring little, unless payers come again in them.
 const BATCH: u32 = 1024;
+/// As many as the server checks together at most.
+const LARGEST_BATCH: u32 = 4096;
 /// Each cost is the least of so many measurements: whatever disturbs one makes it longer.
 const MEASUREMENTS: usize = 5;
 
@@ -26,6 +28,8 @@ pub(in crate::bench) struct SignatureCosts {
     pub(in crate::bench) verify: Duration,
     /// To check together with [`BATCH`] others of as many payers as pay.
     pub(in crate::bench) verify_in_batch: Duration,
+    /// The same for the largest batch that the server makes.
+    pub(in crate::bench) verify_in_largest: Duration,
 }
 
 impl SignatureCosts {
@@ -33,7 +37,8 @@ impl SignatureCosts {
         for (name, cost) in [
             ("sign", self.sign),
             ("verify one signature", self.verify),
-            ("verify a signature of a batch", self.verify_in_batch),
+            ("verify a signature of 1,024", self.verify_in_batch),
+            ("verify a signature of 4,096", self.verify_in_largest),
         ] {
             report.figure(name, Unit::Micros, cost.as_secs_f64() * 1e6);
         }
@@ -42,31 +47,35 @@ impl SignatureCosts {
 
 /// Signs orders of so many payers, and checks them.
 pub(super) fn measure(payers: u32, watch: &Watch) -> Result<SignatureCosts, BenchError> {
-    let keys: Vec<SigningKey> = (0..payers.min(BATCH)).map(key).collect();
+    let keys: Vec<SigningKey> = (0..payers.min(LARGEST_BATCH)).map(key).collect();
     let mut orders = Vec::new();
-    let sign = cost(watch, || {
+    let sign = cost(LARGEST_BATCH, watch, || {
         let sign = |(number, key)| order(number, key).sign(key);
-        orders = (0..BATCH).zip(keys.iter().cycle()).map(sign).collect();
+        orders = (0..LARGEST_BATCH).zip(keys.iter().cycle()).map(sign).collect();
     })?;
-    let verify = cost(watch, || {
-        let valid = orders.iter().all(|SignedOrder { order, signature }| {
+    let some = &orders[..BATCH as usize];
+    let verify = cost(BATCH, watch, || {
+        let valid = some.iter().all(|SignedOrder { order, signature }| {
             signature.verify(&order.payer_key, Domain::Order, &order.to_bytes()).is_ok()
         });
         assert!(valid, "they were signed here");
     })?;
-    let verify_in_batch = cost(watch, || {
-        let mut batch = batch::Verifier::new();
-        for SignedOrder { order, signature } in &orders {
-            let bytes = order.to_bytes();
-            batch.queue(signature.batch_item(&order.payer_key, Domain::Order, &bytes));
-        }
-        batch.verify(rand::rng()).expect("they were signed here");
-    })?;
-    Ok(SignatureCosts { sign, verify, verify_in_batch })
+    let verify_in_batch = cost(BATCH, watch, || verify_together(some))?;
+    let verify_in_largest = cost(LARGEST_BATCH, watch, || verify_together(&orders))?;
+    Ok(SignatureCosts { sign, verify, verify_in_batch, verify_in_largest })
 }
 
-/// The time of this thread for one of [`BATCH`] signatures.
-fn cost(watch: &Watch, mut work: impl FnMut()) -> Result<Duration, BenchError> {
+fn verify_together(orders: &[SignedOrder]) {
+    let mut batch = batch::Verifier::new();
+    for SignedOrder { order, signature } in orders {
+        let bytes = order.to_bytes();
+        batch.queue(signature.batch_item(&order.payer_key, Domain::Order, &bytes));
+    }
+    batch.verify(rand::rng()).expect("they were signed here");
+}
+
+/// The time of this thread for one of `count` signatures.
+fn cost(count: u32, watch: &Watch, mut work: impl FnMut()) -> Result<Duration, BenchError> {
     let mut least = Duration::MAX;
     for _ in 0..MEASUREMENTS {
         if watch.is_stopped() {
@@ -76,7 +85,7 @@ fn cost(watch: &Watch, mut work: impl FnMut()) -> Result<Duration, BenchError> {
         work();
         least = least.min(thread_time().saturating_sub(begin));
     }
-    Ok(least / BATCH)
+    Ok(least / count)
 }
 
 fn thread_time() -> Duration {

@@ -1,7 +1,7 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::config::{Config, Settings, from_args};
+use crate::config::{ClientStores, Config, Settings, from_args};
 
 fn settings(args: &[&str]) -> Result<Settings, Error> {
     let args = ["node", "--role", "bench"].iter().chain(args);
@@ -33,6 +33,7 @@ fn defaults() {
         sessions: 10_000,
         entries: 10_000_000,
         line_end: LineEnd::Lf,
+        client_stores: ClientStores::Memory,
         json: false,
         plot: None,
     };
@@ -57,6 +58,7 @@ fn every_flag_arrives() {
         "--accounts=8",
         "--sessions=9",
         "--entries=10",
+        "--client-stores=disk",
         "--json",
         "--plot=/p.svg",
         "pipeline",
@@ -77,6 +79,7 @@ fn every_flag_arrives() {
         sessions: 9,
         entries: 10,
         line_end: LineEnd::Lf,
+        client_stores: ClientStores::Disk,
         json: true,
         plot: Some("/p.svg".into()),
     };
