@@ -1,7 +1,10 @@
 //! The load generator: short runs of each scenario that pays, and the ledger behind them.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, test_kill_process};
@@ -170,11 +173,49 @@ fn the_server_ends_with_the_measurement() {
     let began = Instant::now();
     while read().is_empty() {
         assert!(began.elapsed() < PATIENCE, "no server");
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     let children = read();
     program.signal(Signal::TERM);
     let ended = program.wait();
     assert_eq!(ended.status.code(), Some(9), "{ended:?}");
     assert!(children.iter().all(|child| test_kill_process(*child).is_err()));
+}
+
+/// A server of another program: it ends its answers otherwise, fills them up with zeros, and leaves the
+/// key out of its list.
+#[test]
+fn servers_with_other_words_are_driven() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            thread::spawn(move || {
+                let requests = BufReader::new(stream.try_clone().expect("a second handle"));
+                for request in requests.lines().map_while(Result::ok) {
+                    let answer = match request.split('#').collect::<Vec<_>>()[..] {
+                        ["REGISTER", _] => "100 OK\r\n\0\0".to_owned(),
+                        [name, port] => format!("10000\r\n1\r\n{name}#127.0.0.1#{port}\r\n\0"),
+                        _ => "Transfer OK!\r\n\0\0\0".to_owned(),
+                    };
+                    if stream.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let report = bench(&["pipeline", "--window", "9", "--connections", "2", "--server", &address]);
+    assert!(figure(&report, "payments_per_second") > 0.0);
+}
+
+#[test]
+fn whole_payments_are_made() {
+    for stores in ["memory", "disk"] {
+        let report =
+            bench(&["p2p", "--connections", "2", "--window", "3", "--client-stores", stores]);
+        assert!(figure(&report, "payments_per_second") > 0.0);
+        assert!(figure(&report, "payments_to_crypto_alone") > 0.0);
+    }
 }

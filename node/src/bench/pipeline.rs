@@ -118,8 +118,8 @@ async fn report_limits(
         costs.report(report);
         if let Some(cpu) = round::cpu_micros(rounds) {
             for (name, verify) in [
-                ("server CPU to verification of 1,024", costs.verify_in_batch),
-                ("server CPU to verification of 4,096", costs.verify_in_largest),
+                ("server CPU to verification", costs.verify_in_batch),
+                ("server CPU to largest batches", costs.verify_in_largest),
             ] {
                 let ratio = cpu.median / (verify.as_secs_f64() * 1e6);
                 report.figure(name, Unit::Ratio, ratio);

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use wire::text::reader::{Expected, Heard, ReplyReader, ServerReply};
+
 use super::Bench;
 use super::error::BenchError;
 use super::load::{Connection, Watch};
@@ -12,12 +14,12 @@ use super::random::Random;
 use super::server::Server;
 use crate::config::LineEnd;
 
-/// What every request of a measurement is answered with.
-const OK: &str = "100 OK";
+/// What Mite answers a payment that is settled.
+const OK: &[u8] = b"100 OK\n";
 /// How long an answer may take while accounts are opened.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// Requests that are sent together while accounts are opened.
-const OPENED_TOGETHER: usize = 1000;
+/// How long nothing must come for an answer to be whole that does not show its end.
+const QUIET: Duration = Duration::from_millis(100);
 /// What one read takes at most.
 const READ_BYTES: usize = 64 << 10;
 /// Answers are compared with so many bytes of right ones at a time.
@@ -47,14 +49,16 @@ pub(super) async fn payees(bench: &Bench, server: &Server) -> Result<Vec<TextLan
             let lane = |number| {
                 let payee = names.payee(number);
                 let mut client = TextClient::connect(address, line_end)?;
-                client.log_in(&payee, P2P_PORT)?;
+                client.come_online(&payee)?;
+                let payment = format!("{}#1#{payee}", names.payer(0));
+                let answer = if prepared { OK.to_vec() } else { client.learn_answer(&payment)? };
                 let mut random = Random::new(number as u64);
                 let payment = |_| {
                     let payer = names.payer(random.below(accounts));
                     request(&format!("{payer}#1#{payee}"), line_end)
                 };
                 let payments: Vec<_> = (0..script_payments(accounts)).map(payment).collect();
-                TextLane::new(client.into_stream(), Script::payments(&payments))
+                TextLane::new(client.into_stream(), Script::payments(&payments, &answer))
             };
             (0..connections).map(lane).collect()
         })
@@ -86,21 +90,9 @@ impl TextClient {
         names: impl Iterator<Item = String>,
         watch: &Watch,
     ) -> Result<(), BenchError> {
-        let mut names = names.peekable();
-        let together = if self.line_end == LineEnd::Lf { OPENED_TOGETHER } else { 1 };
-        while names.peek().is_some() {
-            let mut requests = Vec::new();
-            let mut count = 0;
-            for name in names.by_ref().take(together) {
-                requests.extend(request(&format!("REGISTER#{name}"), self.line_end));
-                count += 1;
-            }
-            self.send(&requests)?;
-            for _ in 0..count {
-                let answer = self.line()?;
-                expect(OK, &answer)?;
-            }
-            watch.add(count);
+        for name in names {
+            self.ask(&format!("REGISTER#{name}"), Expected::Verdict)?;
+            watch.add(1);
             if watch.is_stopped() {
                 return Err(BenchError::Interrupted);
             }
@@ -108,7 +100,82 @@ impl TextClient {
         Ok(())
     }
 
-    /// Comes online; from then on the connection belongs to the account.
+    /// The same as [`Self::log_in`] at any server of the family, whose lists may have other forms.
+    fn come_online(&mut self, name: &str) -> Result<(), BenchError> {
+        self.ask(&format!("{name}#{P2P_PORT}"), Expected::List).map(drop)
+    }
+
+    /// Has a payment settled, and returns what the server says to that, byte for byte.
+    fn learn_answer(&mut self, payment: &str) -> Result<Vec<u8>, BenchError> {
+        self.rest()?;
+        let mut answer = self.ask(payment, Expected::Verdict)?;
+        answer.extend(self.rest()?);
+        Ok(answer)
+    }
+
+    /// What still comes: some servers fill their answers up with zeros.
+    fn rest(&mut self) -> Result<Vec<u8>, BenchError> {
+        let mut rest = Vec::new();
+        while let Some(bytes) = self.hear(true)? {
+            rest.extend(bytes);
+        }
+        Ok(rest)
+    }
+
+    /// Asks, and returns the bytes of the answer, which is no refusal.
+    fn ask(&mut self, words: &str, expected: Expected) -> Result<Vec<u8>, BenchError> {
+        let wanted = if expected == Expected::List { "a list" } else { "yes" };
+        self.send(&request(words, self.line_end))?;
+        let mut reader = ReplyReader::default();
+        reader.expect(expected);
+        let mut answer = Vec::new();
+        loop {
+            let (heard, is_whole) = match self.hear(reader.awaits_quiet())? {
+                Some(bytes) => {
+                    answer.extend_from_slice(&bytes);
+                    let heard = reader.feed(&bytes);
+                    (heard.map_err(|long| wrong(wanted, &long.to_string()))?, false)
+                }
+                None => (reader.quiet().into_iter().collect(), true),
+            };
+            for heard in heard {
+                match heard {
+                    Heard::Reply(ServerReply::Ok(_) | ServerReply::List(_))
+                    | Heard::TransferResult { settled: true, .. } => return Ok(answer),
+                    Heard::Reply(reply) => return Err(wrong(wanted, &format!("{reply:?}"))),
+                    // A greeting, say.
+                    Heard::Said(_) if !is_whole => answer.clear(),
+                    other => return Err(wrong(wanted, &format!("{other:?}"))),
+                }
+            }
+        }
+    }
+
+    /// What comes next; nothing if it is not waited for longer than [`QUIET`].
+    fn hear(&mut self, until_quiet: bool) -> Result<Option<Vec<u8>>, BenchError> {
+        let patience = if until_quiet { QUIET } else { ANSWER_TIME_MAX };
+        let stream = self.stream.get_ref();
+        stream.set_read_timeout(Some(patience)).map_err(BenchError::Connection)?;
+        let heard = self.stream.fill_buf().map(<[u8]>::to_vec);
+        let stream = self.stream.get_ref();
+        stream.set_read_timeout(Some(ANSWER_TIME_MAX)).map_err(BenchError::Connection)?;
+        match heard {
+            Ok(bytes) if bytes.is_empty() => {
+                Err(BenchError::Connection(io::ErrorKind::UnexpectedEof.into()))
+            }
+            Ok(bytes) => {
+                self.stream.consume(bytes.len());
+                Ok(Some(bytes))
+            }
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                Err(BenchError::Connection(error))
+            }
+            Err(_) if until_quiet => Ok(None),
+            Err(_) => Err(BenchError::Silent(ANSWER_TIME_MAX)),
+        }
+    }
+
+    /// Comes online at Mite's own server, however many are; from then on the connection belongs to the account.
     pub(super) fn log_in(&mut self, name: &str, port: u16) -> Result<(), BenchError> {
         self.send(&request(&format!("{name}#{port}"), self.line_end))?;
         // Balance, the server's key, and how many lines follow.
@@ -179,12 +246,12 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Payments, each of which is settled.
+    /// Payments, each of which is settled and answered so.
     ///
     /// # Panics
     /// If they are not of one length, or there are none.
-    pub(super) fn payments(requests: &[Vec<u8>]) -> Self {
-        Self::new(requests, format!("{OK}\n").as_bytes())
+    pub(super) fn payments(requests: &[Vec<u8>], answer: &[u8]) -> Self {
+        Self::new(requests, answer)
     }
 
     /// A request that is sent back as it is.
@@ -281,10 +348,6 @@ fn first_wrong<'a>(found: &'a [u8], expected: &[u8], begun: usize) -> &'a [u8] {
 /// The first line of it.
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
-}
-
-fn expect(expected: &str, found: &str) -> Result<(), BenchError> {
-    if found == expected { Ok(()) } else { Err(wrong(expected, found)) }
 }
 
 fn wrong(expected: &str, found: &str) -> BenchError {
