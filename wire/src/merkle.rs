@@ -117,6 +117,25 @@ impl MerkleTree {
     }
 }
 
+/// The root of the tree over these leaves, in order, where nobody needs the tree. The leaves
+/// are lost.
+///
+/// # Panics
+/// If there are none: a batch has an entry at least.
+pub fn root_in_place(leaves: &mut [Hash]) -> Hash {
+    let mut len = leaves.len();
+    while len > 1 {
+        for left in (0..len).step_by(2) {
+            leaves[left / 2] = match &leaves[left..len.min(left + 2)] {
+                [left, right] => node(left, right),
+                alone => alone[0],
+            };
+        }
+        len = len.div_ceil(2);
+    }
+    leaves[0]
+}
+
 /// The root of the tree of `leaves` leaves in which `leaf` stands at `index`, by its path. `None` if
 /// the path does not fit such a tree.
 pub fn root_of(leaf: Hash, mut index: u32, leaves: u32, path: &[Hash]) -> Option<Hash> {
@@ -173,6 +192,7 @@ mod tests {
             let leaves = leaves(count);
             let tree = MerkleTree::new(leaves.clone());
             assert_eq!(tree.root(), defined_root(&leaves), "{count} leaves");
+            assert_eq!(root_in_place(&mut leaves.clone()), tree.root(), "{count} leaves");
             for index in 0..count {
                 let path = tree.path(index).expect("a leaf");
                 assert!(path.len() <= PATH_HASHES_MAX);

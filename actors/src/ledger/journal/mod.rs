@@ -13,6 +13,7 @@
 //! | `spare` | the next segment, made ahead |
 //! | `scan` | tells a batch, a torn write and damage from each other |
 //! | `recovery` | opening: checks everything and repairs what a crash left |
+//! | `roots` | checks Merkle roots beside the replay |
 //! | [`cursor`] | [`BatchCursor`]: reads batches, beside whoever appends |
 //! | [`headers`] | reads the batches' headers alone, for measurements |
 //! | [`stored`] | [`StoredBatch`], [`BatchEntries`]: batches as they are read |
@@ -28,6 +29,7 @@ pub mod error;
 pub mod headers;
 pub mod memory;
 mod recovery;
+mod roots;
 mod scan;
 mod segment;
 pub mod snapshot;

@@ -2,12 +2,12 @@
 
 use slog::{Logger, info, warn};
 use wire::batch::BatchHeader;
-use wire::merkle::{self, MerkleTree};
 use wire::{BatchNumber, PublicKey};
 
 use super::Committed;
-use super::batch::{EncodedEntry, Entries, check_merkle_root};
+use super::batch::{EncodedEntry, Entries};
 use super::error::{Damage, IoFailure, OpenError, Operation, damaged};
+use super::roots::{Roots, WrongRoot, check_beside};
 use super::scan::{Fault, Found, batch_at};
 use super::segment::{
     SEGMENT_HEADER_BYTES, Segment, SegmentHeader, checked_len, is_unmade, open, parse_segment_name,
@@ -182,8 +182,12 @@ impl<'a> Replay<'a> {
         bytes.resize(checked_len(&name, first, len)?, 0);
         read(&*file, &name, &mut bytes)?;
         let entry_known = self.begin(&name, first, is_start, &bytes)?;
-        let tail = self.batches(first, &bytes, entry_known, may_be_torn);
-        let (used, last_batch_at, torn_end) = tail?;
+        let tail =
+            check_beside(|roots| self.batches(first, &bytes, entry_known, may_be_torn, roots));
+        let (used, last_batch_at, torn_end) = tail.map_err(|wrong| {
+            let WrongRoot { offset, header, damage } = *wrong;
+            damaged(&name, offset as u64, header.batch, damage)
+        })??;
         let header = bytes[..SEGMENT_HEADER_BYTES].to_vec();
         let last_batch = bytes[last_batch_at..used].to_vec();
         self.bytes = bytes;
@@ -221,12 +225,13 @@ impl<'a> Replay<'a> {
 
     /// Takes all batches of a segment. Returns where they end, where the last one begins, and where a
     /// torn one behind them ends.
-    fn batches(
+    fn batches<'b>(
         &mut self,
         segment: BatchNumber,
-        bytes: &[u8],
+        bytes: &'b [u8],
         mut entry_known: bool,
         may_be_torn: bool,
+        roots: &mut Roots<'b>,
     ) -> Result<(usize, usize, Option<usize>), OpenError> {
         let name = &segment_name(segment);
         let mut at = SEGMENT_HEADER_BYTES;
@@ -237,7 +242,9 @@ impl<'a> Replay<'a> {
             match batch_at(bytes, at) {
                 Ok(Found::Batch { header, entries, end }) => {
                     self.at.check_next(&header, entry_known).map_err(fail)?;
-                    self.take(&header, entries).map_err(fail)?;
+                    if self.take(&header, entries).map_err(fail)? {
+                        roots.check(at, &header, entries).map_err(fail)?;
+                    }
                     self.last = Some((segment, header));
                     entry_known = true;
                     last_batch_at = at;
@@ -259,33 +266,33 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn take(&mut self, header: &BatchHeader, entries: &[u8]) -> Result<(), Damage> {
+    /// Takes the next batch. Says whether its entries were replayed, and so its root is to be checked.
+    fn take(&mut self, header: &BatchHeader, entries: &[u8]) -> Result<bool, Damage> {
         let follows_sealed = self.last.as_ref().is_some_and(|(_, last)| last.seal.is_some());
         let behind_sealed_base = self.base_sealed && header.batch > self.base.batch;
         if header.seal.is_none() && (follows_sealed || behind_sealed_base) {
             return Err(Damage::SealMissing);
         }
-        if header.batch > self.base.batch {
+        let is_news = header.batch > self.base.batch;
+        if is_news {
             replay_entries(&mut self.state, header, entries)?;
         }
         self.at = Committed::behind(header);
         if self.at.batch == self.base.batch && self.at != self.base {
             return Err(Damage::NotOfSnapshot);
         }
-        Ok(())
+        Ok(is_news)
     }
 }
 
 fn replay_entries(state: &mut State, header: &BatchHeader, bytes: &[u8]) -> Result<(), Damage> {
-    let mut leaves = Vec::with_capacity(header.entry_count as usize);
     for encoded in Entries::of(header, bytes) {
-        let EncodedEntry { number, entry, bytes } = encoded?;
+        let EncodedEntry { number, entry, .. } = encoded?;
         state.replay(&entry).map_err(|source| Damage::Rules { entry: number, source })?;
-        leaves.push(merkle::leaf(bytes));
     }
     // So that no more orders are remembered than when these were decided.
     state.forget_expired_orders(header.time);
-    check_merkle_root(header, &MerkleTree::new(leaves))
+    Ok(())
 }
 
 /// The last segment, checked, with what is to be repaired in it.

@@ -102,6 +102,28 @@ fn a_seal_that_is_not_the_servers_is_refused() {
     assert_eq!(expect_other_server(open(&other_time, 4096)), (FIRST_SEGMENT.to_owned(), 5));
 }
 
+/// The story: the roots of large batches are looked at beside the replay, which meanwhile comes upon other
+/// damage behind them, or upon none. What is told is what stands first.
+#[test]
+fn a_large_batch_with_another_root_is_told_before_what_follows_it() {
+    let openings = (0..100).map(|n| opening(&format!("n{n}"), 5)).collect();
+    let large = journal_of(vec![vec![opening("alice", 1000)], openings], 1 << 14);
+    assert_eq!(open(&large.storage, 1 << 14).expect("intact").1, large.states[2]);
+    let lying = with_last_header(&large.storage, |header| {
+        header.seal = Some(sealed_by(header, 0x5E, [7; 32]));
+    });
+    let expect_root = |storage: &MemoryStorage| {
+        let (_, _, batch, what) = expect_damage(open(storage, 1 << 14));
+        assert!(batch == 2 && matches!(what, Damage::WrongMerkleRoot), "{batch}: {what}");
+    };
+    expect_root(&lying);
+    let mut bytes = lying.read(FIRST_SEGMENT).expect("the segment");
+    let end = *batch_ends(&bytes).last().expect("two batches");
+    bytes[end..].fill(0xFF);
+    lying.write(FIRST_SEGMENT, bytes);
+    expect_root(&lying);
+}
+
 #[test]
 fn a_root_of_other_entries_is_damage() {
     let small = small(4096);
