@@ -50,9 +50,9 @@ const BATCH_FILL_BYTES: usize = BATCH_BYTES_MAX - ENTRY_BYTES_MAX;
 const _: () = assert!(SUBMIT_COMMANDS_MAX <= BATCH_ENTRIES_MAX as usize);
 const _: () = assert!(SUBMIT_ENTRY_BYTES_MAX <= BATCH_FILL_BYTES);
 
-/// How many entries may follow a snapshot before the next one is due, by default: half a second of
-/// replay.
-pub const SNAPSHOT_ENTRIES: u64 = 1_000_000;
+/// How many entries may follow a snapshot before the next one is due, by default, in a ledger that does not
+/// have millions of accounts: at some 400 ns for a text payment, less than two seconds of replay.
+pub const SNAPSHOT_ENTRIES: u64 = 4_000_000;
 
 /// Why the ledger must take the whole process down.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +136,7 @@ impl Ledger {
         let last = *journal.last();
         let server = journal.server();
         let growth = Growth::new(settings.grew.clone(), last.next_entry);
-        let snapshots = Snapshots::new(&journal, settings.snapshot_entries, &state, log.clone());
+        let snapshots = Snapshots::new(&journal, settings.snapshot_entries, log.clone());
         Self {
             state,
             journal: Some(journal),

@@ -6,17 +6,23 @@ use std::thread::{self, JoinHandle};
 use slog::{Logger, error, info};
 use wire::{EntryNumber, PublicKey};
 
-use super::journal::{Captured, Committed, Journal, Snapshot, Storage};
+use super::journal::{Captured, Committed, Journal, JournalError, Snapshot, Storage};
 use super::state::State;
+
+/// How many accounts a ledger has before its snapshots become rarer, in proportion: half of
+/// [`SNAPSHOT_ENTRIES`](super::SNAPSHOT_ENTRIES). To capture an account takes the ledger some 100 ns, so that
+/// its share in each of the two entries that follow is 50 ns at most, a twentieth of what one takes.
+const ACCOUNTS_MANY: u64 = 2_000_000;
 
 /// Takes a snapshot of the state every so many entries.
 pub(super) struct Snapshots {
     storage: Arc<dyn Storage>,
     /// The key that seals the journal's batches.
     server: PublicKey,
-    /// How many entries may follow a snapshot before the next one is due.
+    /// How many entries may follow a snapshot before the next one is due, unless there are more than
+    /// [`ACCOUNTS_MANY`] accounts.
     entries_between: u64,
-    /// Behind which entries the last one was captured.
+    /// Behind which entries the last one was captured; 0 if there is none.
     last: EntryNumber,
     /// One is captured and waits for its batch to be durable.
     captured: bool,
@@ -26,10 +32,11 @@ pub(super) struct Snapshots {
 }
 
 impl Snapshots {
-    /// No snapshot is due before `entries_between` entries follow those of `state`.
-    pub(super) fn new(journal: &Journal, entries_between: u64, state: &State, log: Logger) -> Self {
+    /// No snapshot is due before `entries_between` entries follow those of the one that the journal was
+    /// opened with. After a long replay, that may be so at once.
+    pub(super) fn new(journal: &Journal, entries_between: u64, log: Logger) -> Self {
         let (storage, server) = (Arc::clone(journal.storage()), journal.server());
-        let last = state.next_entry();
+        let last = journal.snapshot();
         Self { storage, server, entries_between, last, captured: false, storing: None, log }
     }
 
@@ -38,18 +45,21 @@ impl Snapshots {
     pub(super) fn capture_if_due(&mut self, state: &State) -> Option<Captured> {
         let entries = state.next_entry().get() - self.last.get();
         let storing = self.storing.as_ref().is_some_and(|thread| !thread.is_finished());
-        (entries >= self.entries_between && !self.captured && !storing).then(|| {
-            self.captured = true;
-            self.last = state.next_entry();
-            Snapshot::capture(state, &self.server)
-        })
+        (entries >= entries_until_due(self.entries_between, state.accounts().len() as u64)
+            && !self.captured
+            && !storing)
+            .then(|| {
+                self.captured = true;
+                self.last = state.next_entry();
+                Snapshot::capture(state, &self.server)
+            })
     }
 
     /// Stores what was captured, behind the durable batch `at`, without holding up the next batch.
     pub(super) fn store_in_background(&mut self, snapshot: Captured, at: Committed) {
         self.captured = false;
         let (storage, log) = (Arc::clone(&self.storage), self.log.clone());
-        let store = move || store(snapshot, &*storage, &at, &log);
+        let store = move || log_stored(snapshot.store_beside_commits(&*storage, &at), &at, &log);
         match thread::Builder::new().name("mite-snapshot".to_owned()).spawn(store) {
             // The one before has ended, or this one would not have been captured.
             Ok(thread) => self.storing = Some(thread),
@@ -67,15 +77,42 @@ impl Snapshots {
         }
         if state.next_entry() > self.last {
             self.last = state.next_entry();
-            store(Snapshot::capture(state, &self.server), &*self.storage, at, &self.log);
+            let snapshot = Snapshot::capture(state, &self.server);
+            log_stored(snapshot.store(&*self.storage, at), at, &self.log);
         }
     }
 }
 
-fn store(snapshot: Captured, storage: &dyn Storage, at: &Committed, log: &Logger) {
-    match snapshot.store(storage, at) {
+/// After how many entries a snapshot of so many accounts is due, if that is `entries_between` for few.
+fn entries_until_due(entries_between: u64, accounts: u64) -> u64 {
+    entries_between.saturating_mul(accounts.max(ACCOUNTS_MANY)) / ACCOUNTS_MANY
+}
+
+fn log_stored(stored: Result<(), JournalError>, at: &Committed, log: &Logger) {
+    match stored {
         Ok(()) => info!(log, "snapshot kept"; "batch" => at.batch.get()),
         // The journal alone rebuilds everything; it only takes longer.
         Err(error) => error!(log, "no snapshot"; "batch" => at.batch.get(), "error" => %error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SNAPSHOT_ENTRIES;
+    use super::*;
+
+    #[test]
+    fn snapshots_of_millions_of_accounts_are_rarer() {
+        for (accounts, expected) in [
+            (0, 4_000_000),
+            (1000, 4_000_000),
+            (2_000_000, 4_000_000),
+            (3_000_000, 6_000_000),
+            (5_000_000, 10_000_000),
+        ] {
+            let due = entries_until_due(SNAPSHOT_ENTRIES, accounts);
+            assert_eq!(due, expected, "{accounts}");
+        }
+        assert_eq!(entries_until_due(1, 1), 1);
     }
 }

@@ -26,12 +26,12 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     bench.on_thread(move |watch| prepare::past(&ledger, accounts, entries, watch)).await?;
     let written = begin.elapsed();
 
-    let without = starts(bench, &dir, "without a snapshot").await?;
+    let without = starts(bench, &dir, "without a snapshot", remove_snapshots).await?;
     let bytes = journal_bytes(&dir)?;
     bench.progress.phase("keeping a snapshot");
     let ledger = dir.clone();
     bench.on_thread(move |_| prepare::snapshot(&ledger)).await?;
-    let with = starts(bench, &dir, "with a snapshot").await?;
+    let with = starts(bench, &dir, "with a snapshot", |_| Ok(())).await?;
 
     let seconds =
         |starts: &[Start]| Spread::of(starts.iter().map(|start| start.time.as_secs_f64()));
@@ -61,10 +61,16 @@ struct Start {
     memory: u64,
 }
 
-async fn starts(bench: &Bench, dir: &Path, how: &str) -> Result<Vec<Start>, BenchError> {
+async fn starts(
+    bench: &Bench,
+    dir: &Path,
+    how: &str,
+    prepare: fn(&Path) -> Result<(), BenchError>,
+) -> Result<Vec<Start>, BenchError> {
     let mut starts = Vec::new();
     for number in 1..=bench.config.rounds {
         bench.progress.phase(format!("starting {how}, round {number}"));
+        prepare(dir)?;
         let begin = Instant::now();
         let server = ServerProcess::start(dir, &[]).await?;
         let time = begin.elapsed();
@@ -72,6 +78,20 @@ async fn starts(bench: &Bench, dir: &Path, how: &str) -> Result<Vec<Start>, Benc
         server.stop().await?;
     }
     Ok(starts)
+}
+
+/// A server that has replayed much keeps a snapshot when it stops.
+fn remove_snapshots(dir: &Path) -> Result<(), BenchError> {
+    let remove = || -> io::Result<()> {
+        for file in fs::read_dir(dir)? {
+            let file = file?;
+            if file.file_name().to_string_lossy().starts_with("snapshot-") {
+                fs::remove_file(file.path())?;
+            }
+        }
+        Ok(())
+    };
+    remove().map_err(|source| BenchError::File { path: dir.to_owned(), source })
 }
 
 /// What the files of the journal hold.

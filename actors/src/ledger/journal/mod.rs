@@ -58,6 +58,7 @@ pub use writer::{BATCHES_UNDER_WAY_MAX, JournalWriter, Report};
 
 use self::batch::BatchPlace;
 use self::bytes::NO_HASH;
+use self::recovery::Recovered;
 use self::segment::{Segment, SegmentHeader, parse_segment_name};
 use self::spare::Spare;
 use crate::ledger::state::State;
@@ -169,6 +170,8 @@ pub struct Journal {
     server: Signer,
     segment_bytes: u64,
     last: Committed,
+    /// The entry behind those of the snapshot that it was opened with.
+    snapshot: EntryNumber,
     /// Where the next batch goes; `None` in an empty journal.
     segment: Option<Segment>,
     /// The one behind it, if it is being made.
@@ -194,10 +197,19 @@ impl Journal {
         options: JournalOptions,
         log: &Logger,
     ) -> Result<(Self, State), OpenError> {
-        let (last, segment, state) = recovery::recover(&*storage, &server.public_key(), log)?;
+        let Recovered { last, segment, state, snapshot } =
+            recovery::recover(&*storage, &server.public_key(), log)?;
         let segment_bytes = options.segment_bytes.min(SEGMENT_BYTES_MAX);
-        let journal =
-            Self { storage, server, segment_bytes, last, segment, spare: None, failed: false };
+        let journal = Self {
+            storage,
+            server,
+            segment_bytes,
+            last,
+            snapshot,
+            segment,
+            spare: None,
+            failed: false,
+        };
         Ok((journal, state))
     }
 
@@ -222,6 +234,11 @@ impl Journal {
     /// The last batch of the journal.
     pub const fn last(&self) -> &Committed {
         &self.last
+    }
+
+    /// The entry behind the last one of the snapshot that was loaded when it was opened; 0 if none was.
+    pub const fn snapshot(&self) -> EntryNumber {
+        self.snapshot
     }
 
     /// The directory that the journal is in.

@@ -2,7 +2,7 @@
 
 use slog::{Logger, info, warn};
 use wire::batch::BatchHeader;
-use wire::{BatchNumber, PublicKey};
+use wire::{BatchNumber, EntryNumber, PublicKey};
 
 use super::Committed;
 use super::batch::{EncodedEntry, Entries};
@@ -18,13 +18,24 @@ use super::spare::SPARE_NAME;
 use super::storage::{Storage, StorageFile};
 use crate::ledger::state::State;
 
-/// Checks and repairs the journal of the server with this key. Returns its last batch, the segment to
-/// go on with, and the state.
+/// A journal that can be gone on with.
+pub(super) struct Recovered {
+    /// Its last batch.
+    pub(super) last: Committed,
+    /// Where the next one goes; `None` in an empty journal.
+    pub(super) segment: Option<Segment>,
+    /// What it comes to.
+    pub(super) state: State,
+    /// The entry behind the last one of the snapshot that it was rebuilt from; 0 without one.
+    pub(super) snapshot: EntryNumber,
+}
+
+/// Checks and repairs the journal of the server with this key.
 pub(super) fn recover(
     storage: &dyn Storage,
     server: &PublicKey,
     log: &Logger,
-) -> Result<(Committed, Option<Segment>, State), OpenError> {
+) -> Result<Recovered, OpenError> {
     let mut listing = Listing::read(storage)?;
     let unmade = listing.take_unmade_segment(storage)?;
     let loaded = snapshot::load_newest(storage, &listing.snapshots, log)?.unwrap_or_default();
@@ -54,7 +65,7 @@ pub(super) fn recover(
     let segment = tail.map(|tail| tail.repair(log)).transpose()?;
     info!(log, "journal open"; "batch" => at.batch.get(), "entries" => at.next_entry.get(),
         "snapshot" => base.batch.get(), "segments" => segments.len());
-    Ok((at, segment, state))
+    Ok(Recovered { last: at, segment, state, snapshot: base.next_entry })
 }
 
 /// The files of a journal.

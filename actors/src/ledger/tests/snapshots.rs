@@ -114,3 +114,27 @@ async fn a_snapshot_that_was_put_off_stays_due() {
     }
     assert!(next.is_some(), "it is due before more entries make the next one due");
 }
+
+/// The story: a server without a snapshot replays all of its journal, is stopped before anybody pays, and
+/// replays it all again at each start.
+#[actix::test]
+async fn what_was_replayed_is_kept_when_nothing_follows() {
+    let run = |storage: &MemoryStorage| {
+        start_on(Arc::new(storage.clone()), || Timestamp::new(1), SNAPSHOT_ENTRIES).0
+    };
+    let storage = MemoryStorage::new();
+    let ledger = run(&storage);
+    submit(&ledger, vec![opening("alice")]).await.expect("opened");
+    ledger.send(StopLedger).await.expect("answers");
+
+    let name = temporary(1).replace(".tmp", ".mite");
+    let replayed = without(&storage, |file| file == name);
+    run(&replayed).send(StopLedger).await.expect("answers");
+    let kept = replayed.read(&name);
+    assert!(kept.is_some() && kept == storage.read(&name), "the same snapshot");
+    // With it, there is nothing to keep.
+    let ledger = run(&replayed);
+    replayed.remove(&name).expect("it is there");
+    ledger.send(StopLedger).await.expect("answers");
+    assert_eq!(replayed.read(&name), None);
+}
