@@ -112,6 +112,24 @@ fn a_stop_answers_on_every_thread_what_was_sent() {
     }
 }
 
+/// Protects everybody on the server from a connection that asks, without a log-in, for as many lists as
+/// one read takes: none may cost a piece of the stack.
+#[test]
+fn lists_without_a_log_in_do_not_end_the_server() {
+    const LISTS: usize = 13_000;
+    for threads in ["1", "2"] {
+        let (_data, server) = start(threads);
+        let mut neighbour = Connection::log_in(server.address, "alice", 7001);
+        let mut connections: Vec<_> = (0..2).map(|_| Connection::open(server.address)).collect();
+        for connection in &mut connections {
+            connection.send("List\n".repeat(LISTS));
+            connection.expect("220 AUTH_FAIL\n".repeat(LISTS));
+        }
+        assert_eq!(listed(&mut neighbour).1.len(), 1, "{threads} threads");
+        server.stop();
+    }
+}
+
 /// Protects the operator's limits: they hold for all threads together.
 #[test]
 fn places_are_counted_over_all_threads() {

@@ -195,13 +195,15 @@ impl Conversation {
         round
     }
 
-    /// How many of the requests are in the next round.
+    /// How many of the requests are in the next round. Only a list that is given ends it: who is not
+    /// logged in is not, and nobody's log-in changes within a round.
     fn round_len(&self) -> usize {
+        let lists = self.login().is_some();
         let mut count = 0;
         for request in &self.requests {
             match request {
                 Ok(TextRequest::LogIn { .. } | TextRequest::Exit) => break,
-                Ok(TextRequest::List) => return count + 1,
+                Ok(TextRequest::List) if lists => return count + 1,
                 _ => count += 1,
             }
         }

@@ -105,6 +105,15 @@ enum Phase {
     Writing,
 }
 
+/// What came of asking what a round needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Nobody needed to be asked: the round is answered.
+    Answered,
+    /// The session goes on when the answer comes.
+    Waiting,
+}
+
 impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
     /// A session with whoever is at the other end of `stream`.
     pub fn new(
@@ -197,22 +206,28 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         self.advance(ctx);
     }
 
-    /// Goes on with the requests until something must be waited for.
+    /// Goes on with the requests until something must be waited for. A loop: the client decides how
+    /// many rounds there are that need nobody's answer.
     fn advance(&mut self, ctx: &mut Context<Self>) {
-        if self.out.len() >= OUTPUT_BYTES_FLUSH {
-            return self.write(Phase::Writing, ctx);
-        }
-        match self.conversation.next(&mut self.out) {
-            Next::Round(round) => self.ask(round, ctx),
-            Next::LogIn { attempt, name, address } => self.log_in(attempt, name, address, ctx),
-            Next::Close => {
-                self.ending = true;
-                self.write(Phase::Writing, ctx);
+        while self.out.len() < OUTPUT_BYTES_FLUSH {
+            match self.conversation.next(&mut self.out) {
+                Next::Round(round) => match self.ask(round, ctx) {
+                    Asked::Answered => {}
+                    Asked::Waiting => return,
+                },
+                Next::LogIn { attempt, name, address } => {
+                    return self.log_in(attempt, name, address, ctx);
+                }
+                Next::Close => {
+                    self.ending = true;
+                    return self.write(Phase::Writing, ctx);
+                }
+                Next::Idle if !self.out.is_empty() => return self.write(Phase::Writing, ctx),
+                Next::Idle if self.ending => return self.close(ctx),
+                Next::Idle => return self.read(ctx),
             }
-            Next::Idle if !self.out.is_empty() => self.write(Phase::Writing, ctx),
-            Next::Idle if self.ending => self.close(ctx),
-            Next::Idle => self.read(ctx),
         }
+        self.write(Phase::Writing, ctx);
     }
 
     fn log_in(
@@ -235,14 +250,16 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
                 Err(refusal) => session.log.warning(&format!("log-in refused: {refusal}")),
             }
             let round = session.conversation.logged_in(name, result);
-            session.ask(round, ctx);
+            if session.ask(round, ctx) == Asked::Answered {
+                session.advance(ctx);
+            }
         }));
     }
 
-    fn ask(&mut self, mut round: Round, ctx: &mut Context<Self>) {
+    fn ask(&mut self, mut round: Round, ctx: &mut Context<Self>) -> Asked {
         if round.commands.is_empty() {
             self.answer(round, Ok(Vec::new()), None);
-            return self.advance(ctx);
+            return Asked::Answered;
         }
         self.phase = Phase::Asking;
         let outcomes = self.peers.submit.send(Submit(std::mem::take(&mut round.commands)));
@@ -259,6 +276,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             session.answer(round, outcomes, list.as_ref());
             session.advance(ctx);
         }));
+        Asked::Waiting
     }
 
     fn answer(

@@ -3,7 +3,7 @@ use wire::text::{Dialect, TextPayment, TextRequest};
 use wire::{AccountId, Amount, PublicKey, Refusal};
 
 use super::*;
-use crate::connection::{LOG_IN_TIMEOUT, LOG_LINES_PER_SECOND};
+use crate::connection::{LOG_IN_TIMEOUT, LOG_LINES_PER_SECOND, READ_BYTES_MAX};
 use crate::ledger::state::Command;
 use crate::messages::LogInRefusal;
 use crate::probe::{Received, gone, no_log, probe};
@@ -151,6 +151,29 @@ async fn who_is_not_logged_in_reaches_nobody() {
     stage.submitted.nothing();
     assert_eq!(stage.log_ins.next().await.name.as_str(), "ghost");
     stage.log_ins.nothing();
+}
+
+/// Each `List` once made a round of its own, each round a frame on the stack: one write by anybody
+/// ended the server.
+#[test]
+fn as_many_lists_as_a_read_takes_are_answered_on_a_small_stack() {
+    const STACK_BYTES: usize = 2 << 20;
+    let lists = READ_BYTES_MAX / "List\n".len();
+    let peer = [127, 0, 0, 1].into();
+    let mut conversation = Conversation::new(settings(Dialect::Seed).rules, peer);
+    conversation.ask(vec![TextRequest::parse("List"); lists]);
+    assert!(matches!(conversation.next(&mut Vec::new()), Next::Round(_)));
+    assert_eq!(conversation.next(&mut Vec::new()), Next::Idle, "they are one round");
+    let session = move || {
+        System::new().block_on(async {
+            let mut stage = start(Dialect::Seed);
+            stage.send(&"List\n".repeat(lists)).await;
+            stage.expect(&"220 AUTH_FAIL\n".repeat(lists)).await;
+            stage.submitted.nothing();
+        });
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(session);
+    thread.expect("a thread").join().expect("every list has an answer");
 }
 
 /// Names that no account can be given are refused before they cost the ledger anything.
