@@ -9,7 +9,7 @@ use wire::batch::{BatchHeader, Seal};
 use wire::merkle::{MerkleTree, leaf};
 use wire::order::{NO_MEMO, ORDER_VERSION};
 use wire::receipt::VerifiedHeaders;
-use wire::signature::{Domain, Signature, public_key};
+use wire::signature::{Domain, SealingKey, Signature, public_key};
 use wire::{
     AccountId, Amount, Authority, BatchNumber, Entry, EntryNumber, Order, OrderId, Receipt,
     Timestamp, VerifiedOrder, codec,
@@ -41,7 +41,7 @@ fn order(number: u32) -> VerifiedOrder {
         not_after,
         memo_hash: NO_MEMO,
     };
-    order.sign_as_payer(&key(0xA1))
+    order.sign_as_payer(&SealingKey::of(&key(0xA1)))
 }
 
 /// Orders that one batch settled, with their receipts.

@@ -917,6 +917,11 @@ impl Signer {
         &self.0.key
     }
 
+    /// The same, made ready for signing orders.
+    pub fn sealing_key(&self) -> &SealingKey {
+        &self.0.sealing
+    }
+
     /// Signs `bytes` for this purpose.
     pub fn sign(&self, domain: Domain, bytes: &[u8]) -> Signature {
         self.0.sealing.sign(domain, bytes)

@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::signature::{Domain, InvalidSignature, Signature, public_key};
+use crate::signature::{Domain, InvalidSignature, SealingKey, Signature};
 use crate::{Amount, PublicKey, Timestamp, Username, codec};
 
 /// How long an order may be valid when the server first sees it, by the server's clock: 24 hours.
@@ -172,10 +172,10 @@ impl Order {
     }
 
     /// Signs it with the key of its payer, which it gets as [`Order::payer_key`].
-    pub fn sign_as_payer(mut self, key: &SigningKey) -> VerifiedOrder {
-        self.payer_key = public_key(key);
+    pub fn sign_as_payer(mut self, key: &SealingKey) -> VerifiedOrder {
+        self.payer_key = key.public_key();
         let bytes = self.to_bytes();
-        let signature = Signature::sign(key, Domain::Order, &bytes);
+        let signature = key.sign(Domain::Order, &bytes);
         VerifiedOrder { hash: hash(&bytes), signed: SignedOrder { order: self, signature } }
     }
 }

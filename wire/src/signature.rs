@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use ed25519_zebra::{SigningKey, VerificationKey, VerificationKeyBytes, batch};
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,15 @@ impl SealingKey {
     /// If there is no memory for it: nothing else is wrong with any seed.
     pub fn of(key: &SigningKey) -> Self {
         Self(Ed25519KeyPair::from_seed_unchecked(key.as_bytes()).expect("a seed of 32 bytes"))
+    }
+
+    /// The public half.
+    ///
+    /// # Panics
+    /// Never: Ed25519 public keys are 32 bytes.
+    pub fn public_key(&self) -> PublicKey {
+        let bytes = self.0.public_key().as_ref().try_into();
+        PublicKey::new(bytes.expect("Ed25519 public keys are 32 bytes"))
     }
 
     /// Signs `bytes` for this purpose.

@@ -221,7 +221,7 @@ impl SecureWallet {
             not_after,
             memo_hash: memo.map_or(NO_MEMO, Memo::hash),
         };
-        Ok(order.sign_as_payer(self.signer.key()))
+        Ok(order.sign_as_payer(self.signer.sealing_key()))
     }
 
     /// Looks at what is open soon, if nobody does yet.

@@ -5,7 +5,7 @@ use crate::batch::{BATCH_ENTRIES_MAX, Seal};
 use crate::key_change::KeyChange;
 use crate::merkle::{MerkleTree, leaf};
 use crate::order::{NO_MEMO, ORDER_VERSION, Order, OrderId};
-use crate::signature::{Domain, Signature, public_key};
+use crate::signature::{Domain, SealingKey, Signature, public_key};
 use crate::{Access, AccountId, Amount, Username};
 
 fn key(number: u8) -> SigningKey {
@@ -138,7 +138,7 @@ fn no_bit_of_a_receipt_can_be_changed() {
 /// server did.
 #[test]
 fn headers_that_are_remembered_vouch_for_nothing_else() {
-    let order = order().sign_as_payer(&key(1));
+    let order = order().sign_as_payer(&SealingKey::of(&key(1)));
     let genuine = receipt(settled(order.signed().clone(), 10));
     let mut headers = VerifiedHeaders::default();
     for _ in 0..2 {
@@ -154,7 +154,7 @@ fn headers_that_are_remembered_vouch_for_nothing_else() {
         assert!(!decoded.is_ok_and(passes), "bit {bit}");
     }
     let elsewhere = Order { server: public_key(&key(9)), ..order.order().clone() };
-    let elsewhere = elsewhere.sign_as_payer(&key(1));
+    let elsewhere = elsewhere.sign_as_payer(&SealingKey::of(&key(1)));
     let entry = settled(elsewhere.signed().clone(), 10);
     let tree = tree(std::slice::from_ref(&entry));
     let path = tree.path(0).expect("a leaf");

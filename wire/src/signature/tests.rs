@@ -168,6 +168,7 @@ fn a_key_that_is_made_ready_signs_the_same() {
             let signature = sealing.sign(Domain::Batch, &bytes);
             assert_eq!(signature, Signature::sign(&key, Domain::Batch, &bytes), "{seed}, {len}");
         }
+        assert_eq!(sealing.public_key(), public_key(&key));
         assert_eq!(format!("{sealing:?}"), "SealingKey(…)");
     }
 }

@@ -7,7 +7,7 @@ use crate::secure_wallet::tests::world::{DAWN, alice, key, seal, server_key, ten
 const NOT_AFTER: u64 = DAWN + 60_000;
 
 fn order() -> VerifiedOrder {
-    ten_for_bob(Timestamp::new(NOT_AFTER)).sign_as_payer(alice().key())
+    ten_for_bob(Timestamp::new(NOT_AFTER)).sign_as_payer(alice().sealing_key())
 }
 
 fn signed() -> Box<SignedOrder> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ed25519_zebra::{SigningKey, batch};
 use rustix::time::{ClockId, clock_gettime};
 use wire::order::{NO_MEMO, ORDER_VERSION};
-use wire::signature::{Domain, public_key};
+use wire::signature::{Domain, SealingKey};
 use wire::{Amount, Order, OrderId, SignedOrder, Timestamp};
 
 use crate::bench::error::BenchError;
@@ -47,10 +47,10 @@ impl SignatureCosts {
 
 /// Signs orders of so many payers, and checks them.
 pub(super) fn measure(payers: u32, watch: &Watch) -> Result<SignatureCosts, BenchError> {
-    let keys: Vec<SigningKey> = (0..payers.min(LARGEST_BATCH)).map(key).collect();
+    let keys: Vec<SealingKey> = (0..payers.min(LARGEST_BATCH)).map(key).collect();
     let mut orders = Vec::new();
     let sign = cost(LARGEST_BATCH, watch, || {
-        let sign = |(number, key)| order(number, key).sign(key);
+        let sign = |(number, key)| order(number, key).sign_as_payer(key).into_signed();
         orders = (0..LARGEST_BATCH).zip(keys.iter().cycle()).map(sign).collect();
     })?;
     let some = &orders[..BATCH as usize];
@@ -93,24 +93,24 @@ fn thread_time() -> Duration {
     Duration::try_from(time).expect("no thread has taken a negative time")
 }
 
-fn key(number: u32) -> SigningKey {
+fn key(number: u32) -> SealingKey {
     let mut seed = [7; 32];
     seed[..4].copy_from_slice(&number.to_le_bytes());
-    SigningKey::from_bytes(&seed)
+    SealingKey::of(&SigningKey::from_bytes(&seed))
 }
 
-fn order(number: u32, key: &SigningKey) -> Order {
+fn order(number: u32, key: &SealingKey) -> Order {
     let not_after = Timestamp::new(1_800_000_000_000);
     let mut random = [0; 10];
     random[..4].copy_from_slice(&number.to_le_bytes());
     Order {
         version: ORDER_VERSION,
-        server: public_key(key),
+        server: key.public_key(),
         id: OrderId::new(not_after, random),
         payer: "a0000000".parse().expect("it is a name"),
-        payer_key: public_key(key),
+        payer_key: key.public_key(),
         payee: "b0000000".parse().expect("it is a name"),
-        payee_key: Some(public_key(key)),
+        payee_key: Some(key.public_key()),
         amount: Amount::new(1),
         not_after,
         memo_hash: NO_MEMO,
