@@ -7,9 +7,9 @@ use super::crew::Crew;
 use super::echo::EchoProcess;
 use super::error::BenchError;
 use super::load::Pace;
-use super::report::{Report, Unit};
+use super::report::{Latency, Report, Spread, Unit};
 use super::server::Server;
-use super::{limits, prepare, round};
+use super::{journal, limits, prepare, round};
 
 /// One payment is under way on each connection.
 const PACE: Pace = Pace::Window(1);
@@ -24,7 +24,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let (mut rounds, mut echoed) = (Vec::new(), Vec::new());
     for number in 1..=bench.config.rounds {
         bench.progress.phase(format!("echo, round {number}"));
-        echoed.push(limits::echo_round(bench, echo.address(), connections).await?);
+        echoed.push(limits::echo_round(bench, echo.address(), connections, PACE).await?);
         let (round, phase);
         phase = format!("payments, round {number}");
         (crew, round) = crew.round(bench, &server, PACE, &phase).await?;
@@ -35,18 +35,18 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let mut report = Report::default();
     round::report(&rounds, &server, &mut report)?;
     drop(crew);
+    let is_own = server.is_own();
     server.stop().await?;
-    let (paid, echoes) =
-        (round::per_second(rounds.iter().map(|round| &round.measured)), round::per_second(&echoed));
-    report.figure("echo per second", Unit::PerSecond, echoes);
-    report.figure("payments to echo", Unit::Ratio, paid.median / echoes.median);
-    let (answer, echo) =
-        (round::latency(rounds.iter().map(|round| &round.measured)), round::latency(&echoed));
-    report.latency("echo", echo);
+    round::report_echo(&rounds, &echoed, &mut report);
+    if is_own {
+        journal::report(bench, &rounds, &mut report).await?;
+    }
     disk.report(&mut report);
     if connections == 1 {
-        let limit = disk.sync.p50 + echo.p50;
-        report.figure("answer to fdatasync and echo", Unit::Ratio, answer.p50 / limit);
+        let answers = rounds.iter().map(|round| Latency::of(&round.measured.latency).p50);
+        let echoes = echoed.iter().map(|echo| Latency::of(&echo.latency).p50);
+        let ratios = answers.zip(echoes).map(|(answer, echo)| answer / (disk.sync.p50 + echo));
+        report.figure("answer to fdatasync and echo", Unit::Ratio, Spread::of(ratios));
     }
     Ok(report)
 }

@@ -13,8 +13,8 @@ use super::server_process::{ChildProcess, own_program, unexpected, value};
 use crate::announce;
 use crate::config::Scenario;
 
-/// More than all requests that are under way on one connection of a closed loop.
-const READ_BYTES: usize = 4096;
+/// All requests of 20 bytes that are under way on one connection of a pipeline of 1000, and more.
+const READ_BYTES: usize = 32 << 10;
 const LISTENING: &str = "listening on ";
 
 /// The echo server in a process of its own, as the server is.

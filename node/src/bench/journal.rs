@@ -47,7 +47,7 @@ pub(super) async fn report(
     report.figure("entries per batch", Unit::Count, Spread::of(entries));
     report.figure("journal alone entries per second", Unit::PerSecond, alone);
     let paid = round::per_second(rounds.iter().map(|round| &round.measured));
-    report.figure("payments to journal alone", Unit::Ratio, paid.median / alone);
+    report.figure("payments to journal alone", Unit::Ratio, paid.to_limit(alone));
     Ok(())
 }
 

@@ -29,8 +29,9 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let mut many = Vec::new();
     for round in 1..=bench.config.rounds {
         bench.progress.phase(format!("echo, round {round}"));
-        alone.push(echo_round(bench, echo.address(), 1).await?);
-        many.push(echo_round(bench, echo.address(), bench.config.connections).await?);
+        alone.push(echo_round(bench, echo.address(), 1, Pace::Window(1)).await?);
+        let connections = bench.config.connections;
+        many.push(echo_round(bench, echo.address(), connections, Pace::Window(1)).await?);
     }
     report.figure("echo on one connection", Unit::PerSecond, round::per_second(&alone));
     report.figure("echo", Unit::PerSecond, round::per_second(&many));
@@ -41,11 +42,12 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     Ok(report)
 }
 
-/// One round of the echo server with as many connections, each of which waits for its answer.
+/// One round of the echo server with as many connections, at the pace of what it is compared with.
 pub(super) async fn echo_round(
     bench: &Bench,
     address: SocketAddr,
     connections: usize,
+    pace: Pace,
 ) -> Result<Measured, BenchError> {
     let duration = bench.config.duration;
     bench
@@ -55,7 +57,7 @@ pub(super) async fn echo_round(
                 TextLane::new(stream, Script::echo(ECHO_REQUEST))
             };
             let lanes = (0..connections).map(lane).collect::<Result<Vec<_>, _>>()?;
-            Load::new(lanes)?.run(Pace::Window(1), duration, watch)
+            Load::new(lanes)?.run(pace, duration, watch)
         })
         .await
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use self::crowd::Crowd;
 use super::Bench;
 use super::error::BenchError;
+use super::journal;
 use super::limits;
 use super::limits::signatures::SignatureCosts;
 use super::process_stats;
@@ -47,11 +48,16 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let mut report = Report::default();
     round::report(&rounds, &server, &mut report)?;
     drop(crowd);
+    let is_own = server.is_own();
     server.stop().await?;
+    if is_own {
+        journal::report(bench, &rounds, &mut report).await?;
+    }
+    limits::disk(bench).await?.report(&mut report);
     report.figure("CPU of both clients per payment", Unit::Micros, Spread::of(own_cpu));
     signatures.report(&mut report);
     let paid = round::per_second(rounds.iter().map(|round| &round.measured));
-    compare(paid.median, signatures, &mut report);
+    compare(paid, signatures, &mut report);
     report.note(format!(
         "{} pairs of clients in one process, {} payments under way for each; {}.",
         bench.config.connections,
@@ -66,16 +72,16 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
 }
 
 /// What signatures alone would allow, and how much of it was reached.
-fn compare(paid: f64, signatures: SignatureCosts, report: &mut Report) {
+fn compare(paid: Spread, signatures: SignatureCosts, report: &mut Report) {
     let SignatureCosts { sign, verify, verify_in_batch, .. } = signatures;
     let cores = available_parallelism().map_or(1, usize::from);
     let crypto = |each: Duration| float(cores as u64) / each.as_secs_f64();
     let alone = crypto(sign + 2 * verify);
     report.figure("crypto alone", Unit::PerSecond, alone);
-    report.figure("payments to crypto alone", Unit::Ratio, paid / alone);
+    report.figure("payments to crypto alone", Unit::Ratio, paid.to_limit(alone));
     let in_batches = crypto(sign + 2 * verify_in_batch);
     report.figure("crypto alone in batches", Unit::PerSecond, in_batches);
-    report.figure("payments to crypto alone in batches", Unit::Ratio, paid / in_batches);
+    report.figure("payments to crypto alone in batches", Unit::Ratio, paid.to_limit(in_batches));
     report.note(format!(
         "crypto alone is one signature made and one verified by each side on {cores} cores: one by one, \
          or, harder to reach, in batches of a thousand. The server's own check is not in it."

@@ -3,8 +3,9 @@
 
 use super::Bench;
 use super::crew::Crew;
+use super::echo::EchoProcess;
 use super::error::BenchError;
-use super::load::Pace;
+use super::load::{Measured, Pace};
 use super::report::{RatePoint, Report, Unit, float};
 use super::round::{self, Round};
 use super::server::Server;
@@ -20,7 +21,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     prepare::payers(bench).await?;
     let server = Server::start(bench, &[]).await?;
     let crew = Crew::open(bench, &server).await?;
-    let rounds = if bench.config.sweep {
+    let Rounds { paid: rounds, echoed } = if bench.config.sweep {
         sweep(bench, &server, crew, &mut report).await?
     } else {
         at_one_pace(bench, &server, crew, &mut report).await?
@@ -28,8 +29,18 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     round::report(&rounds, &server, &mut report)?;
     let is_own = server.is_own();
     server.stop().await?;
+    if !echoed.is_empty() {
+        round::report_echo(&rounds, &echoed, &mut report);
+    }
     report_limits(bench, &rounds, is_own, &mut report).await?;
     Ok(report)
+}
+
+/// What was measured at one pace.
+struct Rounds {
+    paid: Vec<Round>,
+    /// The echo server as fast as it goes, in turns with payments as fast as they go.
+    echoed: Vec<Measured>,
 }
 
 /// All rounds at the pace that was asked for.
@@ -38,25 +49,26 @@ async fn at_one_pace(
     server: &Server,
     mut crew: Crew,
     report: &mut Report,
-) -> Result<Vec<Round>, BenchError> {
+) -> Result<Rounds, BenchError> {
     let window = bench.config.window as u64;
+    let fastest = Pace::Window(window);
     let pace = match bench.config.rate {
-        None => Pace::Window(window),
+        None => return Ok(beside_echo(bench, server, crew, fastest).await?.1),
         Some(Rate::PerSecond(per_second)) => Pace::Rate { per_second, window },
         Some(Rate::Percent(percent)) => {
-            let maximum;
-            let pace = Pace::Window(window);
-            (crew, maximum) = crew.round(bench, server, pace, "the maximum").await?;
-            let maximum = maximum.measured;
-            report.figure("maximum per second", Unit::PerSecond, maximum.per_second());
-            Pace::Rate { per_second: maximum.percent_per_second(percent), window }
+            let at_most;
+            (crew, at_most) = rounds(bench, server, crew, fastest, "maximum").await?;
+            let maximum = round::per_second(at_most.iter().map(|round| &round.measured));
+            report.figure("maximum per second", Unit::PerSecond, maximum);
+            let per_second = median(&at_most).percent_per_second(percent);
+            Pace::Rate { per_second, window }
         }
     };
     if let Pace::Rate { per_second, .. } = pace {
         report.figure("offered per second", Unit::PerSecond, float(per_second));
     }
-    let (_, rounds) = rounds(bench, server, crew, pace, "payments").await?;
-    Ok(rounds)
+    let (_, paid) = rounds(bench, server, crew, pace, "payments").await?;
+    Ok(Rounds { paid, echoed: Vec::new() })
 }
 
 /// The maximum, whose rounds are returned, and then parts of it.
@@ -65,14 +77,11 @@ async fn sweep(
     server: &Server,
     crew: Crew,
     report: &mut Report,
-) -> Result<Vec<Round>, BenchError> {
+) -> Result<Rounds, BenchError> {
     let window = bench.config.window as u64;
-    let (mut crew, fastest) = rounds(bench, server, crew, Pace::Window(window), "maximum").await?;
-    let mut by_rate: Vec<&Round> = fastest.iter().collect();
-    by_rate.sort_by(|one, other| one.measured.per_second().total_cmp(&other.measured.per_second()));
-    let median = &by_rate[by_rate.len() / 2].measured;
+    let (mut crew, fastest) = beside_echo(bench, server, crew, Pace::Window(window)).await?;
     for percent in SWEPT {
-        let per_second = median.percent_per_second(percent);
+        let per_second = median(&fastest.paid).percent_per_second(percent);
         let (pace, phase) = (Pace::Rate { per_second, window }, format!("{percent} %"));
         let at_rate;
         (crew, at_rate) = rounds(bench, server, crew, pace, &phase).await?;
@@ -84,6 +93,27 @@ async fn sweep(
         });
     }
     Ok(fastest)
+}
+
+/// Rounds of payments in turns with rounds of the echo server, at the same pace.
+async fn beside_echo(
+    bench: &Bench,
+    server: &Server,
+    mut crew: Crew,
+    pace: Pace,
+) -> Result<(Crew, Rounds), BenchError> {
+    let echo = EchoProcess::start().await?;
+    let connections = bench.config.connections;
+    let mut rounds = Rounds { paid: Vec::new(), echoed: Vec::new() };
+    for number in 1..=bench.config.rounds {
+        bench.progress.phase(format!("echo, round {number}"));
+        rounds.echoed.push(limits::echo_round(bench, echo.address(), connections, pace).await?);
+        let (round, phase);
+        phase = format!("payments, round {number}");
+        (crew, round) = crew.round(bench, server, pace, &phase).await?;
+        rounds.paid.push(round);
+    }
+    Ok((crew, rounds))
 }
 
 async fn rounds(
@@ -101,6 +131,13 @@ async fn rounds(
         rounds.push(round);
     }
     Ok((crew, rounds))
+}
+
+/// The round in the middle, by how much was answered.
+fn median(rounds: &[Round]) -> &Measured {
+    let mut by_rate: Vec<_> = rounds.iter().map(|round| &round.measured).collect();
+    by_rate.sort_by(|one, other| one.per_second().total_cmp(&other.per_second()));
+    by_rate[by_rate.len() / 2]
 }
 
 /// What the machine could have done.
@@ -121,16 +158,15 @@ async fn report_limits(
                 ("server CPU to verification", costs.verify_in_batch),
                 ("server CPU to largest batches", costs.verify_in_largest),
             ] {
-                let ratio = cpu.median / (verify.as_secs_f64() * 1e6);
-                report.figure(name, Unit::Ratio, ratio);
+                report.figure(name, Unit::Ratio, cpu.to_limit(verify.as_secs_f64() * 1e6));
             }
         }
     }
     let disk = limits::disk(bench).await?;
     disk.report(report);
     if bench.config.rate.is_some() {
-        let latency = round::latency(rounds.iter().map(|round| &round.measured));
-        report.figure("p99 to fdatasync", Unit::Ratio, latency.p99 / disk.sync.p50);
+        let p99 = round::latencies(rounds.iter().map(|round| &round.measured), |point| point.p99);
+        report.figure("p99 to fdatasync", Unit::Ratio, p99.to_limit(disk.sync.p50));
     }
     Ok(())
 }

@@ -72,6 +72,12 @@ impl Spread {
         };
         Self { median: rounds[rounds.len() / 2], least, most }
     }
+
+    /// How many times a limit each round was, which is the same for all of them.
+    pub(crate) fn to_limit(self, limit: f64) -> Self {
+        let Self { median, least, most } = self;
+        Self { median: median / limit, least: least / limit, most: most / limit }
+    }
 }
 
 impl From<f64> for Spread {

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use hdrhistogram::Histogram;
-
 use super::Bench;
 use super::error::BenchError;
-use super::load::{Connection, Load, Measured, Pace, histogram};
+use super::load::{Connection, Load, Measured, Pace};
 use super::report::{Latency, Report, Spread, Unit, float};
 use super::server::Server;
 
@@ -67,13 +65,18 @@ pub(super) fn per_second<'a>(rounds: impl IntoIterator<Item = &'a Measured>) -> 
     Spread::of(rounds.into_iter().map(Measured::per_second))
 }
 
-/// The latencies of these rounds together.
+/// The latencies of these rounds: the median of each point of theirs.
 pub(super) fn latency<'a>(rounds: impl IntoIterator<Item = &'a Measured>) -> Latency {
-    let mut all: Histogram<u64> = histogram();
-    for round in rounds {
-        all.add(&round.latency).expect("all histograms have the same bounds");
-    }
-    Latency::of(&all)
+    let rounds: Vec<_> = rounds.into_iter().map(|round| Latency::of(&round.latency)).collect();
+    Latency::median(&rounds)
+}
+
+/// A point of the latencies of each of these rounds, in microseconds.
+pub(super) fn latencies<'a>(
+    rounds: impl IntoIterator<Item = &'a Measured>,
+    point: fn(&Latency) -> f64,
+) -> Spread {
+    Spread::of(rounds.into_iter().map(|round| point(&Latency::of(&round.latency))))
 }
 
 /// The server's CPU time for one payment, in microseconds; `None` if its process is not known.
@@ -90,6 +93,8 @@ pub(super) fn report(
 ) -> Result<(), BenchError> {
     let measured = || rounds.iter().map(|round| &round.measured);
     report.figure("payments per second", Unit::PerSecond, per_second(measured()));
+    report.figure("p50 of payments", Unit::Micros, latencies(measured(), |latency| latency.p50));
+    report.figure("p99 of payments", Unit::Micros, latencies(measured(), |latency| latency.p99));
     report.latency("payments", latency(measured()));
     if let Some(last) = rounds.last() {
         report.course("payments", &last.measured.moments);
@@ -101,4 +106,13 @@ pub(super) fn report(
         report.figure("server memory at its peak", Unit::Bytes, float(memory.peak));
     }
     Ok(())
+}
+
+/// What an echo server did with the same load, each of its rounds beside one of the payments.
+pub(super) fn report_echo(rounds: &[Round], echoed: &[Measured], report: &mut Report) {
+    report.figure("echo per second", Unit::PerSecond, per_second(echoed));
+    let pairs = rounds.iter().zip(echoed);
+    let ratios = pairs.map(|(round, echo)| round.measured.per_second() / echo.per_second());
+    report.figure("payments to echo", Unit::Ratio, Spread::of(ratios));
+    report.latency("echo", latency(echoed));
 }

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::{NANOS_PER_MICRO, float};
+use super::{NANOS_PER_MICRO, Spread, float};
 
 /// Points of a distribution, in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,20 @@ impl Latency {
             p99: at(0.99),
             p999: at(0.999),
             max: float(nanos.max()) / NANOS_PER_MICRO,
+        }
+    }
+
+    /// The medians of what several rounds had, of which there is at least one: one round that somebody
+    /// disturbed says nothing of the others. The longest is that of all.
+    pub(crate) fn median(rounds: &[Self]) -> Self {
+        let median = |of: fn(&Self) -> f64| Spread::of(rounds.iter().map(of)).median;
+        Self {
+            count: rounds.iter().map(|round| round.count).sum(),
+            p50: median(|round| round.p50),
+            p90: median(|round| round.p90),
+            p99: median(|round| round.p99),
+            p999: median(|round| round.p999),
+            max: Spread::of(rounds.iter().map(|round| round.max)).most,
         }
     }
 
