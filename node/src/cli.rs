@@ -127,8 +127,9 @@ pub(crate) struct Flags {
     /// Server, demo: how many of them may come from one address [default: 256]
     #[arg(long, env = "MITE_HALF_OPEN_PER_ADDRESS_MAX", value_name = "COUNT")]
     pub(crate) half_open_per_address_max: Option<NonZeroUsize>,
-    /// Server, demo: on how many threads of their own the sessions live; with 0 they share that of
-    /// the ledger [default: 0 on less than 4 cores, else half of the cores, 4 at most]
+    /// Server, demo, and bench for a server of its own, where it must be typed: on how many threads of
+    /// their own the sessions live; with 0 they share that of the ledger [default: 0 on less than 4
+    /// cores, else half of the cores, 4 at most]
     #[arg(long, env = "MITE_SESSION_THREADS", value_name = "COUNT")]
     pub(crate) session_threads: Option<u8>,
 

@@ -87,6 +87,7 @@ const BENCH_FLAGS: &[&str] = &[
     "accounts",
     "sessions",
     "entries",
+    "session_threads",
     "client_stores",
     "line_end",
     "server_pid",

@@ -13,14 +13,17 @@ use tests::process::{PATIENCE, Program, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mite-under-test");
 /// Few accounts and short rounds: what is measured means nothing here.
-const SHORT: &[&str] = &["--rounds", "2", "--duration", "100ms", "--accounts", "20"];
+const SHORT: &[&str] = &["--rounds", "2", "--duration", "100ms"];
+/// For the scenarios in which accounts pay.
+const FEW: &[&str] = &["--accounts", "20"];
 
 fn node(args: &[&str]) -> Output {
     Command::new(BINARY).args(args).stdin(Stdio::null()).output().expect("the program runs")
 }
 
 fn bench(args: &[&str]) -> Value {
-    let output = node(&[&["--role", "bench", "--json"], args, SHORT].concat());
+    let few = if matches!(args[0], "closed" | "pipeline") { FEW } else { &[] };
+    let output = node(&[&["--role", "bench", "--json"], args, SHORT, few].concat());
     assert!(output.status.success(), "{args:?}: {output:?}");
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
@@ -141,7 +144,7 @@ fn a_refusal_fails_the_measurement() {
     let server = Server::start(BINARY, data.path(), &["--opening-balance", "0"]);
     let address = server.address.to_string();
     let args = ["--role", "bench", "pipeline", "--server", &address];
-    let output = node(&[&args[..], SHORT].concat());
+    let output = node(&[&args[..], SHORT, FEW].concat());
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(9), "{text}");
     assert!(text.contains("insufficient balance"), "{text}");

@@ -25,7 +25,12 @@ impl Server {
             return Ok(Self { own: None, address, pid, names: Names::unique() });
         }
         bench.progress.phase("starting the server");
-        let own = ServerProcess::start(&bench.workplace.ledger(), more_args).await?;
+        let threads = bench.config.session_threads.map(|threads| threads.to_string());
+        let mut args = more_args.to_vec();
+        if let Some(threads) = &threads {
+            args.extend(["--session-threads", threads]);
+        }
+        let own = ServerProcess::start(&bench.workplace.ledger(), &args).await?;
         let (address, pid) = (own.address(), Some(own.pid()));
         Ok(Self { own: Some(own), address, pid, names: Names::own() })
     }

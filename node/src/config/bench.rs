@@ -25,6 +25,9 @@ const ACCOUNTS_DEFAULT: u32 = 1000;
 const SESSIONS_DEFAULT: u32 = 10_000;
 const ENTRIES_DEFAULT: u64 = 10_000_000;
 
+/// The flags that every scenario has.
+const FLAGS_OF_ALL: [&str; 5] = ["words", "data", "duration", "rounds", "json"];
+
 /// What to measure, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BenchConfig {
@@ -56,6 +59,8 @@ pub struct BenchConfig {
     pub sessions: u32,
     /// How many entries the journal has.
     pub entries: u64,
+    /// On how many threads the sessions of the run's own server live; `None` for its default.
+    pub session_threads: Option<u8>,
     /// Where clients keep what they must not forget.
     pub client_stores: ClientStores,
     /// What ends a request of the text protocol.
@@ -110,6 +115,68 @@ impl Scenario {
             Self::P2p => "p2p",
             Self::Limits => "limits",
             Self::EchoServer => "echo-server",
+        }
+    }
+
+    /// The flags that mean something to it, by the names of their fields, besides [`FLAGS_OF_ALL`].
+    const fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Closed => &[
+                "server",
+                "server_pid",
+                "session_threads",
+                "protocol",
+                "connections",
+                "signed",
+                "payers",
+                "accounts",
+                "line_end",
+                "plot",
+            ],
+            Self::Pipeline => &[
+                "server",
+                "server_pid",
+                "session_threads",
+                "protocol",
+                "connections",
+                "window",
+                "rate",
+                "sweep",
+                "signed",
+                "payers",
+                "accounts",
+                "line_end",
+                "plot",
+            ],
+            // They say themselves why they take no server.
+            Self::Idle => {
+                &["server", "session_threads", "protocol", "accounts", "sessions", "line_end"]
+            }
+            Self::List => &[
+                "server",
+                "session_threads",
+                "protocol",
+                "signed",
+                "connections",
+                "window",
+                "accounts",
+                "sessions",
+                "line_end",
+            ],
+            Self::Recover => &["server", "entries"],
+            Self::P2p => &[
+                "server",
+                "server_pid",
+                "session_threads",
+                "protocol",
+                "connections",
+                "window",
+                "payers",
+                "client_stores",
+                "plot",
+            ],
+            Self::Limits => &["connections", "payers"],
+            Self::EchoServer => &[],
         }
     }
 
@@ -180,6 +247,7 @@ pub(super) fn config(
     typed: &[String],
 ) -> Result<BenchConfig, Error> {
     let scenario = scenario(words)?;
+    refuse_flags_of_others(scenario, typed)?;
     let line_end = bench.line_end.unwrap_or_default();
     let one_by_one = line_end != LineEnd::Lf;
     let window = match bench.window.map(usize::from) {
@@ -215,6 +283,12 @@ pub(super) fn config(
             "leave --protocol or --signed out",
         ));
     }
+    if bench.line_end.is_some() && protocol == Protocol::Secure {
+        return Err(refusal(
+            "requests of the secure protocol are frames and have no ends",
+            "leave --line-end or --protocol out",
+        ));
+    }
     if bench.sweep && bench.rate.is_some() {
         return Err(refusal("a sweep goes through all rates", "leave --rate or --sweep out"));
     }
@@ -233,6 +307,7 @@ pub(super) fn config(
         accounts: bench.accounts.map_or(ACCOUNTS_DEFAULT, Into::into),
         sessions: bench.sessions.map_or(SESSIONS_DEFAULT, Into::into),
         entries: bench.entries.map_or(ENTRIES_DEFAULT, Into::into),
+        session_threads: flags.session_threads.filter(|_| is_typed("session_threads")),
         client_stores: bench.client_stores.unwrap_or_default(),
         line_end,
         json: bench.json,
@@ -250,6 +325,25 @@ fn scenario(words: &[OsString]) -> Result<Scenario, Error> {
         [] => Err(refusal("it is not said what to measure", &hint)),
         [..] => Err(refusal("one thing is measured at a time", &hint)),
     }
+}
+
+fn refuse_flags_of_others(scenario: Scenario, typed: &[String]) -> Result<(), Error> {
+    let is_foreign = |id: &&String| {
+        let id = id.as_str();
+        super::BENCH_FLAGS.contains(&id)
+            && !FLAGS_OF_ALL.contains(&id)
+            && !scenario.flags().contains(&id)
+    };
+    let Some(id) = typed.iter().find(is_foreign) else { return Ok(()) };
+    let owners: Vec<_> = Scenario::ALL
+        .into_iter()
+        .filter(|owner| owner.flags().contains(&id.as_str()))
+        .map(Scenario::name)
+        .collect();
+    Err(refusal(
+        &format!("--{} means nothing to `{}`", id.replace('_', "-"), scenario.name()),
+        &format!("leave it out; it belongs to {}", owners.join(", ")),
+    ))
 }
 
 fn target(
@@ -270,6 +364,12 @@ fn target(
                 return Err(refusal(
                     "a server that runs already has its own data directory",
                     "leave --data or --server out",
+                ));
+            }
+            if is_typed("session_threads") {
+                return Err(refusal(
+                    "a server that runs already has its own threads",
+                    "leave --session-threads or --server out",
                 ));
             }
             Ok(Target::Running { address: super::reachable(server)?, pid })

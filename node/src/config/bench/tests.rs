@@ -32,6 +32,7 @@ fn defaults() {
         accounts: 1000,
         sessions: 10_000,
         entries: 10_000_000,
+        session_threads: None,
         line_end: LineEnd::Lf,
         client_stores: ClientStores::Memory,
         json: false,
@@ -56,9 +57,7 @@ fn every_flag_arrives() {
         "--signed",
         "--payers=7",
         "--accounts=8",
-        "--sessions=9",
-        "--entries=10",
-        "--client-stores=disk",
+        "--session-threads=9",
         "--json",
         "--plot=/p.svg",
         "pipeline",
@@ -76,10 +75,11 @@ fn every_flag_arrives() {
         signed: true,
         payers: 7,
         accounts: 8,
-        sessions: 9,
-        entries: 10,
+        sessions: 10_000,
+        entries: 10_000_000,
+        session_threads: Some(9),
         line_end: LineEnd::Lf,
-        client_stores: ClientStores::Disk,
+        client_stores: ClientStores::Memory,
         json: true,
         plot: Some("/p.svg".into()),
     };
@@ -90,6 +90,9 @@ fn every_flag_arrives() {
     assert_eq!(running.target, Target::Running { address, pid: Some(10) });
     assert_eq!(running.line_end, LineEnd::None);
     assert!(bench(&["pipeline", "--sweep"]).sweep);
+    assert_eq!(bench(&["idle", "--sessions=9"]).sessions, 9);
+    assert_eq!(bench(&["recover", "--entries=10"]).entries, 10);
+    assert_eq!(bench(&["p2p", "--client-stores=disk"]).client_stores, ClientStores::Disk);
 }
 
 /// The file may be a server's: what it names is somebody's ledger, not one to measure with.
@@ -117,6 +120,24 @@ fn what_makes_no_sense_is_refused() {
         (&["closed", "--server-pid", "5"], "--server-pid is that of which server?"),
         (&["closed", "--listen", "127.0.0.1:1"], "--listen means nothing to a measurement"),
         (&["closed", "--rounds", "0"], "invalid value '0' for '--rounds"),
+        (&["closed", "--rate", "500"], "--rate means nothing to `closed`"),
+        (&["closed", "--sweep"], "--sweep means nothing to `closed`"),
+        (&["closed", "--window", "7"], "--window means nothing to `closed`"),
+        (&["idle", "--plot", "/p.svg"], "--plot means nothing to `idle`"),
+        (&["list", "--plot", "/p.svg"], "--plot means nothing to `list`"),
+        (&["recover", "--plot", "/p.svg"], "--plot means nothing to `recover`"),
+        (&["limits", "--plot", "/p.svg"], "--plot means nothing to `limits`"),
+        (&["limits", "--server", "h:1"], "--server means nothing to `limits`"),
+        (&["p2p", "--signed"], "--signed means nothing to `p2p`"),
+        (&["pipeline", "--entries", "5"], "--entries means nothing to `pipeline`"),
+        (
+            &["closed", "--protocol", "secure", "--line-end", "none"],
+            "requests of the secure protocol are frames",
+        ),
+        (
+            &["closed", "--server", "h:1", "--session-threads", "1"],
+            "a server that runs already has its own threads",
+        ),
         (&["closed", "--rate", "0"], "invalid value '0' for '--rate"),
     ] {
         let error = settings(args).expect_err("refused");
