@@ -4,6 +4,7 @@ mod course;
 mod latency;
 mod unit;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +16,7 @@ use super::load::Moment;
 use super::machine::Machine;
 use super::plot::Panel;
 use crate::announce;
-use crate::config::{BenchConfig, Protocol, Target};
+use crate::config::{BenchConfig, Protocol, Rate, Target};
 
 const NANOS_PER_MICRO: f64 = 1000.0;
 
@@ -199,8 +200,30 @@ fn protocol(config: &BenchConfig) -> &'static str {
     }
 }
 
+/// As it is typed.
+fn flag_value(value: impl ValueEnum) -> Option<String> {
+    value.to_possible_value().map(|value| value.get_name().to_owned())
+}
+
 fn settings(config: &BenchConfig) -> Value {
+    let (server, data, pid) = match &config.target {
+        Target::Own { data_dir } => (None, data_dir.as_ref(), None),
+        Target::Running { address, pid } => (Some(address.to_string()), None, *pid),
+    };
+    let rate = config.rate.map(|rate| match rate {
+        Rate::PerSecond(per_second) => per_second.to_string(),
+        Rate::Percent(percent) => format!("{percent}%"),
+    });
     json!({
+        "server": server,
+        "server_pid": pid,
+        "data": data,
+        "session_threads": config.session_threads,
+        "rate": rate,
+        "sweep": config.sweep,
+        "line_end": flag_value(config.line_end),
+        "client_stores": flag_value(config.client_stores),
+        "plot": config.plot,
         "protocol": protocol(config),
         "connections": config.connections,
         "window": config.window,

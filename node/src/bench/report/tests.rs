@@ -12,6 +12,21 @@ fn medians_and_what_is_around_them() {
     }
 }
 
+/// The median of three rounds has nothing of the one that was disturbed, except how long it took at most.
+#[test]
+fn one_disturbed_round_changes_no_percentile() {
+    let rounds = [1_000, 900_000, 2_000].map(|nanos| {
+        let mut round = histogram();
+        round.record_n(nanos, 100).expect("within the bounds");
+        Latency::of(&round)
+    });
+    let Latency { count, p50, p99, max, .. } = Latency::median(&rounds);
+    assert_eq!(count, 300);
+    for (found, expected) in [(p50, 2.0), (p99, 2.0), (max, 900.0)] {
+        assert!((found / expected - 1.0).abs() < 0.01, "{found} {expected}");
+    }
+}
+
 #[test]
 fn numbers_for_people() {
     for (unit, number, text) in [
@@ -56,4 +71,11 @@ fn a_report_is_a_table_or_json() {
     assert_eq!(json["figures"]["payments_per_second"]["unit"], "1/s");
     assert_eq!(json["latencies"]["answers"]["count"], 100);
     assert_eq!(json["settings"]["rounds"], 5);
+    for setting in ["server", "data", "rate", "session_threads"] {
+        assert!(json["settings"][setting].is_null(), "{setting}");
+    }
+    assert_eq!(json["settings"]["line_end"], "lf");
+    assert_eq!(json["settings"]["client_stores"], "memory");
+    assert!(json["machine"]["memory_gib"].as_f64().expect("a number") > 0.0);
+    assert!(json["machine"]["avx512_ifma"].is_boolean());
 }
