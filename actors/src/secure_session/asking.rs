@@ -158,6 +158,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             Alone::LogIn(port) => self.log_in(ticket, port, ctx),
             Alone::ChangeKey(change) => self.change_key(ticket, *change, ctx),
             Alone::LogOut => {
+                // Whoever has read the answer finds the account offline on every thread.
+                self.peers.log_out.do_send(LogOut(self.id));
                 self.conversation.logged_out();
                 self.answer_alone(&ticket, Ok(Answer::LoggedOut));
                 self.stage = Stage::Closing;

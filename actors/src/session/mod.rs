@@ -219,6 +219,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
                     return self.log_in(attempt, name, address, ctx);
                 }
                 Next::Close => {
+                    // Whoever has read the farewell finds the account off the list on every thread.
+                    self.peers.log_out.do_send(LogOut(self.id));
                     self.ending = true;
                     return self.write(Phase::Writing, ctx);
                 }

@@ -285,6 +285,22 @@ async fn exit_and_the_end_of_the_stream_log_out() {
     assert_eq!(stage.log_outs.next().await, LogOut(SessionId(5)));
 }
 
+/// The story: who had read `Bye` asked for the list on another thread, and was still on it.
+#[actix::test]
+async fn the_registry_hears_of_the_log_out_before_the_peer_reads_the_farewell() {
+    let mut stage = start(Dialect::Ta2021);
+    stage.send("bob#7002\n").await;
+    let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
+    // More than the duplex stream takes: nothing else can be written before the test reads.
+    let lines: &str = "Transfer OK!\n".repeat(1000).leak();
+    for _ in 0..200 {
+        notices.send(SessionNotice::Line(lines)).await.expect("the session lives");
+    }
+    stage.log_outs.nothing();
+    stage.send("Exit\n").await;
+    assert_eq!(stage.log_outs.next().await, LogOut(SessionId(5)));
+}
+
 #[actix::test]
 async fn a_violation_is_answered_once_behind_what_came_before() {
     let mut stage = start(Dialect::Seed);

@@ -33,6 +33,22 @@ async fn events_are_passed_on() {
     assert!(stage.call(Call::ReadBalance).await.is_ok());
 }
 
+/// The story: who had read that it is logged out asked on another thread who is online, and still was.
+#[actix::test]
+async fn the_registry_hears_of_a_log_out_before_the_peer_reads_the_answer() {
+    let world = World::new();
+    let mut stage = Stage::online(1, &world).await;
+    let notices = stage.log_ins.next().await.notices.upgrade().expect("the session lives");
+    // More than the stream takes: nothing else can be written before the test reads.
+    for _ in 0..20_000 {
+        let event = Event::PeerOnline(listed("bob", 2));
+        notices.send(SessionNotice::Event(event)).await.expect("the session lives");
+    }
+    stage.log_outs.nothing();
+    stage.ask(1, Call::LogOut).await;
+    assert_eq!(stage.log_outs.next().await, LogOut(SESSION));
+}
+
 #[actix::test]
 async fn the_end_of_the_stream_answers_what_came_before_and_logs_out() {
     let world = World::new();
