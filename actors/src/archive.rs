@@ -33,12 +33,14 @@
 //! | `proofs` | batches that receipts are made of |
 //! | `queries` | questions under way |
 //! | `turns` | whose question is worked at next |
+//! | `keeps` | open orders that wait to be kept |
 //! | `kept` | the file of open orders |
 //! | `database` | opening files, damaged ones too |
 
 mod database;
 mod error;
 mod index;
+mod keeps;
 mod kept;
 mod proofs;
 mod queries;
@@ -61,6 +63,7 @@ use wire::{EntryNumber, Receipt, SignedOrder};
 
 pub use self::error::ArchiveError;
 use self::error::is_damage;
+use self::keeps::WaitingKeeps;
 use self::kept::KeptOrders;
 pub use self::kept::{OPEN_ORDERS_MAX, OPEN_ORDERS_PER_ACCOUNT_MAX};
 use self::queries::{Fault, Query, ReceiptSearch, Reply};
@@ -85,10 +88,6 @@ const QUERIES_WAITING_MAX: usize = 1024;
 /// long page, they take no longer than the batch.
 const SHORT_QUERIES_AT_ONCE: usize = 16;
 
-/// Orders that may wait to be kept with the next sync; one more is [`ArchiveUnavailable::Busy`]. One
-/// takes less than 1 KiB.
-const KEEPS_WAITING_MAX: usize = 1024;
-
 /// How long orders that are to be kept wait for others: a sync takes the disk from the payments, and nobody
 /// waits for the answer. So it is fifty times a second at most, and not once a payment.
 const KEEP_PAUSE: Duration = Duration::from_millis(20);
@@ -102,7 +101,8 @@ const ENTRIES_BEHIND_MAX: u64 = 1 << 20;
 const INDEX_PAUSE: Duration = Duration::from_millis(500);
 
 /// Messages in the mailbox before senders wait. Copies of the address each may add one more: what bounds
-/// the mailbox is that a session has one question under way.
+/// the mailbox is that a session has one question under way and, of orders that are to be kept, as many as
+/// calls: those wait for nothing in it, since what there is no room for is answered at once.
 const MAILBOX_MESSAGES: usize = 1024;
 
 type Answer<T> = Result<T, ArchiveUnavailable>;
@@ -119,7 +119,7 @@ pub struct Archive {
     goal: EntryNumber,
     resting: bool,
     queries: Turns,
-    keeps: Vec<(KeepOrder, Reply<()>)>,
+    keeps: WaitingKeeps,
     /// They have waited long enough.
     keeps_due: bool,
     turn_scheduled: bool,
@@ -149,7 +149,7 @@ impl Archive {
             goal: durable,
             resting: false,
             queries: Turns::default(),
-            keeps: Vec::new(),
+            keeps: WaitingKeeps::default(),
             keeps_due: false,
             turn_scheduled: false,
             log,
@@ -221,12 +221,14 @@ impl Archive {
 
     /// Keeps all orders that wait, with one sync.
     fn keep_orders(&mut self) {
-        let waiting = std::mem::take(&mut self.keeps);
+        let waiting = self.keeps.take();
         let Some(kept) = self.kept.as_ref().filter(|_| !waiting.is_empty()) else { return };
-        let index = self.reading.as_ref().map(|reading| &reading.index);
         // An order of which nothing is known is not decided.
-        let is_decided =
-            |payer, id| index.is_some_and(|index| matches!(index.decision(payer, id), Ok(Some(_))));
+        let decisions = self.reading.as_ref().and_then(|reading| reading.index.decisions().ok());
+        let is_decided = |payer, id| {
+            let found = decisions.as_ref().map(|decisions| decisions.find(payer, id));
+            matches!(found, Some(Ok(Some(_))))
+        };
         match kept.keep(waiting.iter().map(|(order, _)| order), is_decided) {
             Ok(kept) => {
                 for ((_, reply), kept) in waiting.into_iter().zip(kept) {
@@ -363,7 +365,7 @@ impl Handler<KeepOrder> for Archive {
         let (reply, answer) = oneshot::channel();
         if self.kept.is_none() {
             let _ = reply.send(Err(ArchiveUnavailable::Gone));
-        } else if self.keeps.len() >= KEEPS_WAITING_MAX {
+        } else if !self.keeps.has_room(keep.account) {
             let _ = reply.send(Err(ArchiveUnavailable::Busy));
         } else {
             if self.keeps.is_empty() {
@@ -372,7 +374,7 @@ impl Handler<KeepOrder> for Archive {
                     archive.schedule_turn(ctx);
                 });
             }
-            self.keeps.push((keep, reply));
+            self.keeps.push(keep, reply);
         }
         answered(answer)
     }

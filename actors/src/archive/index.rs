@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use redb::{Database, Durability, ReadableDatabase as _};
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase as _};
 use serde::{Deserialize, Serialize};
 use slog::{Logger, warn};
 use wire::secure::call::PAGE_ITEMS_MAX;
@@ -47,6 +47,22 @@ impl Mark {
         let mark = codec::decode_exact::<128, Self>(bytes);
         let mark = mark.ok().filter(|mark| mark.version == INDEX_VERSION);
         mark.ok_or_else(|| corrupted("the index is of another version"))
+    }
+}
+
+/// The decided orders.
+pub(super) struct Decisions(ReadOnlyTable<(u64, &'static [u8; 16]), &'static [u8]>);
+
+impl Decisions {
+    /// The entry that decided this order.
+    pub(super) fn find(
+        &self,
+        payer: AccountId,
+        id: OrderId,
+    ) -> Result<Option<EntryNumber>, redb::Error> {
+        let (begin, end) = ((payer.get(), &[0; 16]), (payer.get(), id.as_bytes()));
+        let Some(row) = self.0.range(begin..=end)?.next_back() else { return Ok(None) };
+        rows::find_order(row?.1.value(), id)
     }
 }
 
@@ -162,10 +178,12 @@ impl Index {
         payer: AccountId,
         id: OrderId,
     ) -> Result<Option<EntryNumber>, redb::Error> {
-        let orders = self.database.begin_read()?.open_table(ORDERS)?;
-        let (begin, end) = ((payer.get(), &[0; 16]), (payer.get(), id.as_bytes()));
-        let Some(row) = orders.range(begin..=end)?.next_back() else { return Ok(None) };
-        rows::find_order(row?.1.value(), id)
+        self.decisions()?.find(payer, id)
+    }
+
+    /// What is decided as of now, for many questions.
+    pub(super) fn decisions(&self) -> Result<Decisions, redb::Error> {
+        Ok(Decisions(self.database.begin_read()?.open_table(ORDERS)?))
     }
 
     /// The batch that this entry is in; `None` if nothing is recorded in that.

@@ -1,5 +1,6 @@
 //! Orders that their payers have the server keep until they are decided or expire. They move nothing.
 
+use std::collections::HashSet;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use wire::{AccountId, OrderId, SignedOrder, Timestamp, codec};
 
 use super::database;
 use super::error::{ArchiveError, corrupted};
+use super::keeps::KEEPS_WAITING_MAX;
 use crate::messages::KeepOrder;
 
 /// So many orders of one account are kept: as many payments as a person has open, and then some. Nothing
@@ -28,7 +30,7 @@ pub const OPEN_ORDERS_MAX: u64 = 1 << 20;
 const KEPT_MS_MAX: u64 = 2 * ORDER_VALIDITY_MS_MAX;
 
 /// So many expired orders are removed with each commit at most: more than a commit adds.
-const REMOVED_PER_COMMIT_MAX: usize = 2 * super::KEEPS_WAITING_MAX;
+const REMOVED_PER_COMMIT_MAX: usize = 2 * KEEPS_WAITING_MAX;
 
 /// Pages that are kept in memory.
 const CACHE_BYTES: usize = 8 << 20;
@@ -73,8 +75,8 @@ impl KeptOrders {
         Ok(Self { database, most })
     }
 
-    /// Keeps these, durably, and says for each whether there was room. `is_decided` is asked when there is
-    /// none.
+    /// Keeps these, durably, and says for each whether there was room. `is_decided` is asked when an account
+    /// has none, of each of its orders once.
     ///
     /// # Errors
     /// What the database says; then nobody knows which are kept.
@@ -85,11 +87,11 @@ impl KeptOrders {
     ) -> Result<Vec<bool>, redb::Error> {
         let transaction = self.database.begin_write()?;
         let mut tables = Tables::open(&transaction)?;
-        let mut kept = Vec::new();
+        let (mut kept, mut looked_through) = (Vec::new(), HashSet::new());
         let mut removable = REMOVED_PER_COMMIT_MAX;
         for order in orders {
             tables.remove_expired(order.now, &mut removable)?;
-            kept.push(tables.keep(order, self.most, &is_decided)?);
+            kept.push(tables.keep(order, self.most, &mut looked_through, &is_decided)?);
         }
         drop(tables);
         transaction.commit()?;
@@ -127,10 +129,12 @@ impl<'t> Tables<'t> {
         Ok(Self { orders, expiry })
     }
 
+    /// `looked_through` are the accounts whose decided orders are removed already.
     fn keep(
         &mut self,
         KeepOrder { account, order, now }: &KeepOrder,
         most: u64,
+        looked_through: &mut HashSet<AccountId>,
         is_decided: impl Fn(AccountId, OrderId) -> bool,
     ) -> Result<bool, redb::Error> {
         let id = order.order().id;
@@ -139,7 +143,9 @@ impl<'t> Tables<'t> {
             return Ok(true);
         }
         self.remove(*account, id.as_bytes())?;
-        if self.orders.range(all_of(*account))?.count() >= OPEN_ORDERS_PER_ACCOUNT_MAX {
+        if self.orders.range(all_of(*account))?.count() >= OPEN_ORDERS_PER_ACCOUNT_MAX
+            && looked_through.insert(*account)
+        {
             self.remove_decided(*account, is_decided)?;
         }
         let full = self.orders.range(all_of(*account))?.count() >= OPEN_ORDERS_PER_ACCOUNT_MAX

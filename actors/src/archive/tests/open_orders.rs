@@ -1,10 +1,12 @@
 //! Orders that are kept.
 
+use std::cell::Cell;
 use std::fs;
 
 use wire::order::ORDER_VALIDITY_MS_MAX;
 
 use super::*;
+use crate::archive::keeps::KEEPS_WAITING_MAX;
 
 fn book() -> Book {
     let mut book = Book::new();
@@ -83,20 +85,55 @@ async fn nothing_is_kept_for_ever() {
     assert_eq!(archive.open_orders(ALICE, kept + 1).await, []);
 }
 
+/// The story: one client asked for more to be kept than may wait, again and again, and nobody else got a
+/// place.
 #[actix::test]
-async fn many_at_once_are_kept_and_one_too_many_is_told() {
+async fn of_one_account_and_of_all_so_many_wait_and_one_too_many_is_told() {
     let (book, dir) = (book(), Dir::new());
     let archive = dir.start(&book);
-    let keep = KeepOrder {
-        account: ALICE,
-        order: order(ALICE, BOB, 1, 500).verify().expect("signed"),
-        now: at(0),
+    let order = order(ALICE, BOB, 1, 500).verify().expect("signed");
+    let busy = async |accounts: Vec<AccountId>| {
+        let keep = |account| KeepOrder { account, order: order.clone(), now: at(0) };
+        let asked = accounts.into_iter().map(|account| archive.0.send(keep(account)));
+        let answers = futures_util::future::join_all(asked).await;
+        let is_busy = |answer: &Result<_, _>| *answer == Ok(Err(ArchiveUnavailable::Busy));
+        answers.iter().map(is_busy).collect::<Vec<_>>()
     };
-    let asked = (0..=KEEPS_WAITING_MAX).map(|_| archive.0.send(keep.clone()));
-    let answers = futures_util::future::join_all(asked).await;
-    let busy = answers.iter().filter(|answer| matches!(answer, Ok(Err(ArchiveUnavailable::Busy))));
-    assert_eq!(busy.count(), 1);
+    let own = OPEN_ORDERS_PER_ACCOUNT_MAX;
+    let mut accounts = vec![ALICE; own + 1];
+    accounts.push(BOB);
+    let mut expected = vec![false; own + 2];
+    expected[own] = true;
+    assert_eq!(busy(accounts).await, expected);
     assert_eq!(archive.open_orders(ALICE, 0).await.len(), 1);
+
+    let accounts = (0..=KEEPS_WAITING_MAX as u64).map(|number| AccountId::new(number / 64));
+    let mut expected = vec![false; KEEPS_WAITING_MAX + 1];
+    expected[KEEPS_WAITING_MAX] = true;
+    assert_eq!(busy(accounts.collect()).await, expected);
+}
+
+/// The story: each of a thousand orders of an account that had no room cost a look at all that it had.
+#[test]
+fn an_account_without_room_is_looked_through_once_a_sync() {
+    let dir = Dir::new();
+    let kept = KeptOrders::open(&dir.open_orders(), OPEN_ORDERS_MAX, &no_log()).expect("it opens");
+    let own = OPEN_ORDERS_PER_ACCOUNT_MAX;
+    let orders: Vec<_> = (1..=own as u64 + 10)
+        .map(|amount| order(ALICE, BOB, amount, 100).verify().expect("signed"))
+        .map(|order| KeepOrder { account: ALICE, order, now: at(0) })
+        .collect();
+    let asked = Cell::new(0);
+    let ask = |_, _| {
+        asked.set(asked.get() + 1);
+        false
+    };
+    let room = kept.keep(&orders, ask).expect("kept");
+    assert_eq!(room.iter().filter(|room| **room).count(), own);
+    assert_eq!(asked.get(), own);
+    // With the next sync they are looked at again, and all are decided meanwhile.
+    let room = kept.keep(&orders[own..], |_, _| true).expect("kept");
+    assert_eq!(room, [true; 10]);
 }
 
 /// The story: ten thousand accounts are opened, and each has 64 orders kept, until the disk is full.
