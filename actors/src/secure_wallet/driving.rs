@@ -12,6 +12,7 @@ use wire::signature::InvalidSignature;
 use wire::{Memo, OrderId, PublicKey, VerifiedOrder};
 
 use super::connection::ServerClock;
+use super::keeping::Keeping;
 use super::payment::{Action, Asked, Happened, PaymentMachine};
 use super::store::{Change, ClosedRecord, OutboxRecord, Outcome, StoreError};
 use super::{PATIENCE, Reply, SecureWallet, ask};
@@ -40,17 +41,6 @@ pub(super) struct HandOver {
     pub(super) address: SocketAddr,
     pub(super) payee_key: PublicKey,
     pub(super) memo: Option<Memo>,
-}
-
-/// Whether the server is asked to keep an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keeping {
-    /// Not yet: it has begun since the wallet looked last.
-    Begun,
-    /// Not yet, but if it is open when the wallet looks again.
-    Open,
-    /// It was asked, or had it already.
-    Asked,
 }
 
 /// Somebody waits for what becomes of a payment.
@@ -104,7 +94,7 @@ impl Paying {
             waiting: Vec::new(),
             retry: None,
             closing: false,
-            keeping: Keeping::Asked,
+            keeping: Keeping::Begun,
             memo_fate: MemoFate::Unremarkable,
         }
     }
@@ -150,11 +140,13 @@ impl Paying {
 }
 
 impl SecureWallet {
-    /// The connection is there: finds out what became of every payment that waits for that.
+    /// The connection is there: finds out what became of every payment that waits for that, and has the
+    /// server keep what stays open.
     pub(super) fn resume(&mut self, ctx: &mut Context<Self>) {
         if self.account.is_some() {
             let ids = self.payments.keys();
             self.feed_all(ids.map(|id| (*id, Happened::Connected)).collect(), ctx);
+            self.watch_open(ctx);
         }
     }
 

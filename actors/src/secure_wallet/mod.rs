@@ -6,6 +6,7 @@
 //! | `payment` | one payment, decided without I/O: what happened in, what to do out |
 //! | `commits` | writing to the store, many steps at once |
 //! | `paying`, `driving` | quotes and new orders; doing what `payment` says |
+//! | `keeping` | orders that stay open, kept at the server |
 //! | `offer` | what must hold of an order that a peer hands over |
 //! | `taking` | such orders: verified together, taken to the server |
 //! | `receiving` | what receipts prove of payments to me, and those that come through the server |
@@ -21,6 +22,7 @@ mod asking;
 mod commits;
 mod connection;
 mod driving;
+mod keeping;
 mod offer;
 mod paying;
 mod payment;
@@ -45,6 +47,7 @@ use wire::{EntryNumber, OrderId, P2pPort, PublicKey};
 use self::commits::Commits;
 use self::connection::{Connection, Reconnecting, ServerClock};
 use self::driving::{Paying, Waiting};
+use self::keeping::Looks;
 use self::store::WalletStore;
 use self::taking::Offered;
 use crate::messages::{
@@ -63,11 +66,6 @@ pub const ORDER_VALIDITY: Duration = Duration::from_mins(10);
 /// Payments that may be open at once: their orders take less than a megabyte, and asking what became of
 /// all of them takes two calls.
 pub const OPEN_PAYMENTS_MAX: usize = 1024;
-
-/// How often the wallet looks for payments that do not end. The server is asked to keep an order that two
-/// looks have found open, half a second to a second after it has begun: most are decided in milliseconds, and to
-/// keep one costs the server more than to settle it.
-const KEEP_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Offers of peers that may be under way at once: one call each, so that they never take more than a small
 /// part of what the server answers one client.
@@ -125,8 +123,7 @@ pub struct SecureWallet {
     payments: BTreeMap<OrderId, Paying>,
     /// Payments whose orders are being written to the outbox.
     beginning: usize,
-    /// A look at what is open is due.
-    watching_open: bool,
+    looks: Looks,
     headers: VerifiedHeaders,
     /// While the wallet starts: what was closed meanwhile, for [`Started`] to tell.
     starting: Option<Vec<Payment>>,
@@ -170,7 +167,7 @@ impl SecureWallet {
             online: None,
             payments: BTreeMap::new(),
             beginning: 0,
-            watching_open: false,
+            looks: Looks::default(),
             headers: VerifiedHeaders::default(),
             starting: None,
             offers: HashMap::new(),
@@ -287,10 +284,14 @@ impl SecureWallet {
     }
 }
 
-/// Asks the server; a link that is gone is a lost connection.
-async fn ask(link: &Recipient<AskServer>, call: Call) -> Result<Answer, CallError> {
+/// Asks the server, at once, and gives its answer; a link that is gone is a lost connection.
+fn ask(
+    link: &Recipient<AskServer>,
+    call: Call,
+) -> impl Future<Output = Result<Answer, CallError>> + use<> {
     let lost = || Err(CallError::Lost("it is closed".to_owned()));
-    link.send(AskServer(call)).await.unwrap_or_else(|_| lost())
+    let asked = link.send(AskServer(call));
+    async move { asked.await.unwrap_or_else(|_| lost()) }
 }
 
 #[cfg(test)]

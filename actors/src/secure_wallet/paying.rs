@@ -10,10 +10,11 @@ use wire::{
 
 use super::asking::expect;
 use super::connection::{self, ServerClock};
-use super::driving::{HandOver, Keeping, Paying, Waiting, outcomes};
+use super::driving::{HandOver, Paying, Waiting, outcomes};
+use super::keeping::Keeping;
 use super::payment::{Happened, NONSENSE};
 use super::store::{Change, KnownPeer, StoreError};
-use super::{KEEP_LOOK_EVERY, OPEN_PAYMENTS_MAX, ORDER_VALIDITY, Reply, SecureWallet, ask};
+use super::{OPEN_PAYMENTS_MAX, ORDER_VALIDITY, Reply, SecureWallet, ask};
 use crate::messages::{
     CallError, MemoFate, PayError, PayQuote, Payment, Quote, QuotePayment, Trust,
 };
@@ -190,7 +191,6 @@ impl SecureWallet {
         if !deliver {
             paying.miss_memo(MemoFate::Lost);
         }
-        paying.keeping = Keeping::Begun;
         let waiting = paying.wait();
         self.payments.insert(id, paying);
         self.watch_open(ctx);
@@ -224,56 +224,6 @@ impl SecureWallet {
         Ok(order.sign_as_payer(self.signer.sealing_key()))
     }
 
-    /// Looks at what is open soon, if nobody does yet.
-    fn watch_open(&mut self, ctx: &mut Context<Self>) {
-        if !std::mem::replace(&mut self.watching_open, true) {
-            ctx.run_later(KEEP_LOOK_EVERY, |wallet, ctx| {
-                wallet.watching_open = false;
-                wallet.keep_open(ctx);
-            });
-        }
-    }
-
-    /// Has the server keep the orders that were open the last time already, so that whoever loses this
-    /// machine finds them.
-    fn keep_open(&mut self, ctx: &mut Context<Self>) {
-        let mut to_keep = Vec::new();
-        let mut again = false;
-        for paying in self.payments.values_mut() {
-            match paying.keeping {
-                Keeping::Begun => {
-                    paying.keeping = Keeping::Open;
-                    again = true;
-                }
-                Keeping::Open => {
-                    paying.keeping = Keeping::Asked;
-                    to_keep.push(paying.record().order);
-                }
-                Keeping::Asked => {}
-            }
-        }
-        for order in to_keep {
-            self.keep_at_server(order, ctx);
-        }
-        if again {
-            self.watch_open(ctx);
-        }
-    }
-
-    /// Nobody waits for it.
-    fn keep_at_server(&mut self, order: SignedOrder, ctx: &mut Context<Self>) {
-        let link = self.background_link(ctx);
-        ctx.spawn(link.then(|link, wallet, _| {
-            async {
-                if let Ok(link) = link {
-                    // Without it, the payment is as safe on this machine as with it.
-                    drop(ask(&link, Call::KeepOrder { order }).await);
-                }
-            }
-            .into_actor(wallet)
-        }));
-    }
-
     /// Takes up the orders that the server has kept and this store does not know: the wallet was restored.
     pub(super) fn adopt(
         &mut self,
@@ -291,7 +241,9 @@ impl SecureWallet {
         let mut adopted = Vec::new();
         for order in orders.into_iter().take(room) {
             if let Some(order) = self.new_own_order(order)? {
-                adopted.push(Paying::new(order, None));
+                let mut paying = Paying::new(order, None);
+                paying.keeping = Keeping::Done;
+                adopted.push(paying);
             }
         }
         let changes: Vec<_> = adopted.iter().map(|paying| Change::Open(paying.record())).collect();

@@ -1,6 +1,7 @@
 //! The wallet among mocked neighbours, in [`world`].
 
 mod crash;
+mod keeping;
 mod paying;
 mod peers;
 mod receipts;
