@@ -10,6 +10,10 @@ use tokio::task::spawn_blocking;
 
 use super::store::{Change, StoreError, WalletStore};
 
+/// So many steps are written in one transaction at most, so that nobody waits for much more than is theirs:
+/// half of the payments that may be open, some 1.5 MiB.
+const STEPS_PER_TRANSACTION_MAX: usize = 512;
+
 /// The store, for those who wait until it has written something.
 #[derive(Debug)]
 pub(super) struct Commits {
@@ -19,7 +23,8 @@ pub(super) struct Commits {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// One step at most of each payment that is open and of each offer under way, whose numbers are bounded.
+    /// One step at most of each payment that is open, of each offer under way or being looked for, and of
+    /// each entry whose proof is sought, whose numbers are bounded.
     waiting: Vec<Step>,
     /// A transaction is under way. Whoever made it takes up what waits when it is done.
     writing: bool,
@@ -59,7 +64,7 @@ impl Commits {
 /// Writes until nothing waits.
 async fn write_all(store: Arc<dyn WalletStore>, queue: Rc<RefCell<Queue>>) {
     loop {
-        let steps = std::mem::take(&mut queue.borrow_mut().waiting);
+        let steps = take_up(&mut queue.borrow_mut().waiting);
         if steps.is_empty() {
             queue.borrow_mut().writing = false;
             return;
@@ -74,6 +79,11 @@ async fn write_all(store: Arc<dyn WalletStore>, queue: Rc<RefCell<Queue>>) {
             let _ = step.send(written.clone());
         }
     }
+}
+
+/// What one transaction writes, the oldest first.
+fn take_up(waiting: &mut Vec<Step>) -> Vec<Step> {
+    waiting.drain(..waiting.len().min(STEPS_PER_TRANSACTION_MAX)).collect()
 }
 
 #[cfg(test)]

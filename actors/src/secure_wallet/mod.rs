@@ -71,6 +71,10 @@ pub const OPEN_PAYMENTS_MAX: usize = 1024;
 /// part of what the server answers one client.
 pub const OFFERS_MAX: usize = 64;
 
+/// Entries whose proofs may be sought or written at once, of all that the server says unasked: a quarter of
+/// the calls that may be under way, and half a megabyte of receipts. Of one more only the server's word is told.
+const PROOFS_SOUGHT_MAX: usize = 256;
+
 /// Entries whose news was told, remembered so that none is told twice: more than come before a
 /// connection is made again and the server repeats itself.
 const NEWS_REMEMBERED: usize = 1024;
@@ -136,6 +140,8 @@ pub struct SecureWallet {
     /// Orders to this wallet that the server did not answer and is asked about again.
     looking: usize,
     told: BTreeSet<EntryNumber>,
+    /// Entries whose proofs are being sought or written.
+    sought: BTreeSet<EntryNumber>,
     log: Logger,
 }
 
@@ -175,6 +181,7 @@ impl SecureWallet {
             offered: 0,
             looking: 0,
             told: BTreeSet::new(),
+            sought: BTreeSet::new(),
             log: log.new(o!("actor" => "secure-wallet")),
         }
     }

@@ -13,7 +13,7 @@ use wire::{
 
 use super::payment::{Asked, FalseReceipt, RETRY_FIRST, judge};
 use super::store::{Change, KnownPeer, StoreError};
-use super::{OFFERS_MAX, Reply, SecureWallet};
+use super::{OFFERS_MAX, PROOFS_SOUGHT_MAX, Reply, SecureWallet};
 use crate::messages::{Offer, OfferAnswer, Proof, WalletNews};
 
 /// How often the server is asked what became of an order that it did not answer, after 1, 2, 4 … seconds:
@@ -51,17 +51,16 @@ impl SecureWallet {
             let sought = OrderRef { payer: order.payer.clone(), id: order.id };
             let asked = wallet.ask_in_background(Call::OrderStatus { orders: vec![sought] }, ctx);
             ctx.spawn(asked.map(move |asked, wallet, ctx| {
-                wallet.looking -= 1;
                 let status = Asked::from_link(asked, |answer| match answer {
                     Answer::Statuses { statuses, .. } => statuses.into_iter().next(),
                     _ => None,
                 });
-                match status {
-                    Asked::Answer(OrderStatus::Decided(receipt)) => {
-                        let taken = wallet.take_receipt(incoming, &receipt);
-                        ctx.spawn(taken.map(|_, _, _| ()));
-                    }
-                    _ => wallet.look_later(incoming, looks + 1, ctx),
+                if let Asked::Answer(OrderStatus::Decided(receipt)) = status {
+                    let taken = wallet.take_receipt(incoming, &receipt);
+                    ctx.spawn(taken.map(|_, wallet, _| wallet.looking -= 1));
+                } else {
+                    wallet.looking -= 1;
+                    wallet.look_later(incoming, looks + 1, ctx);
                 }
             }));
         });
@@ -154,12 +153,13 @@ impl SecureWallet {
 
     /// The server says unasked that this account was paid. It is asked for the proof.
     pub(super) fn hear_of_payment(&mut self, told: Told, ctx: &mut Context<Self>) {
-        if self.told.contains(&told.number) {
+        if self.told.contains(&told.number) || self.sought.contains(&told.number) {
             return;
         }
-        if told.order.is_none() {
+        if told.order.is_none() || self.sought.len() >= PROOFS_SOUGHT_MAX {
             return self.receive_by_word(told);
         }
+        self.sought.insert(told.number);
         self.seek_proof(told, 0, ctx);
     }
 
@@ -180,7 +180,10 @@ impl SecureWallet {
                     });
                 }
                 // It said so over its own connection; the proof can be had later.
-                _ => wallet.receive_by_word(told),
+                _ => {
+                    wallet.sought.remove(&told.number);
+                    wallet.receive_by_word(told);
+                }
             }
         }));
     }
@@ -218,10 +221,13 @@ impl SecureWallet {
         });
         if let Some((signed, receipt)) = proof {
             let received = self.receive(signed, None, receipt, told.number);
-            ctx.spawn(received);
+            ctx.spawn(received.map(move |(), wallet, _| {
+                wallet.sought.remove(&told.number);
+            }));
             return;
         }
-        let Told { payer, amount, .. } = told;
+        let Told { payer, amount, number, .. } = told;
+        self.sought.remove(&number);
         warn!(self.log, "the server has no proof of a payment"; "payer" => %payer);
         let reason = "the server says that it is paid and has no proof".to_owned();
         self.tell(WalletNews::NotReceived { payer, amount, reason });

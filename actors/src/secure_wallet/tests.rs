@@ -8,6 +8,7 @@ mod receipts;
 mod receiving;
 mod rotation;
 mod time;
+mod told;
 pub(super) mod world;
 
 use std::sync::Arc;

@@ -60,6 +60,18 @@ async fn what_waits_together_is_written_together() {
     assert_eq!(*disk.transactions.lock().expect("nobody has panicked"), [3, 1]);
 }
 
+/// However much waits, whoever is first does not wait for all of it.
+#[actix::test]
+async fn a_transaction_is_bounded() {
+    let disk = Arc::new(Disk::default());
+    let commits = Commits::new(Arc::clone(&disk) as Arc<dyn WalletStore>);
+    let steps = (0..=2 * STEPS_PER_TRANSACTION_MAX).map(|_| commits.write(vec![change()]));
+    let written = futures_util::future::join_all(steps).await;
+    assert!(written.iter().all(Result::is_ok));
+    let most = STEPS_PER_TRANSACTION_MAX;
+    assert_eq!(*disk.transactions.lock().expect("nobody has panicked"), [most, most, 1]);
+}
+
 /// A step whose transaction fails must not be taken for written, whoever else was in it.
 #[actix::test]
 async fn a_transaction_that_fails_fails_for_all_in_it() {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wire::order::{NO_MEMO, ORDER_VERSION};
-use wire::secure::{Answer, Call, Event, OrderAnswer, OrderProblem, PayeeAnswer, Problem};
+use wire::secure::{Answer, Call, OrderAnswer, OrderProblem, PayeeAnswer, Problem};
 use wire::text::TextPayment;
-use wire::{Amount, EntryNumber, Order, OrderId, Refusal, SignedOrder, Timestamp};
+use wire::{Amount, Order, OrderId, Refusal, SignedOrder, Timestamp};
 
 use super::super::OFFERS_MAX;
 use super::super::store::{RedbStore, WalletStore as _};
@@ -17,14 +17,14 @@ use crate::messages::{
     ReadReceipt, ServerNews, Trust, WalletNews,
 };
 
-async fn bob_online(world: &World, store: &Arc<RedbStore>) -> Client {
+pub(super) async fn bob_online(world: &World, store: &Arc<RedbStore>) -> Client {
     let client = world.client(bob(), None, store);
     client.start().await.expect("the server is there");
     client.wallet.send(ComeOnline(None)).await.expect("the wallet answers").expect("logged in");
     client
 }
 
-fn order(amount: u64, random: u8) -> SignedOrder {
+pub(super) fn order(amount: u64, random: u8) -> SignedOrder {
     let not_after = Timestamp::new(DAWN + 60_000);
     let order = Order {
         version: ORDER_VERSION,
@@ -45,20 +45,20 @@ fn offer(order: &SignedOrder) -> OfferOrder {
     OfferOrder { from: order.order.payer_key, order: Box::new(order.clone()), memo: None }
 }
 
-fn received(amount: u64, order: Option<OrderId>) -> WalletNews {
+pub(super) fn received(amount: u64, order: Option<OrderId>) -> WalletNews {
     news_of(amount, order, Proof::Kept)
 }
 
-fn news_of(amount: u64, order: Option<OrderId>, proof: Proof) -> WalletNews {
+pub(super) fn news_of(amount: u64, order: Option<OrderId>, proof: Proof) -> WalletNews {
     let (payer, amount) = (name("alice"), Amount::new(amount));
     WalletNews::Received { payer, amount, memo: None, order, proof }
 }
 
-fn not_received(news: &WalletNews) -> bool {
+pub(super) fn not_received(news: &WalletNews) -> bool {
     matches!(news, WalletNews::NotReceived { .. })
 }
 
-async fn take(client: &Client, order: &SignedOrder) -> PayeeAnswer {
+pub(super) async fn take(client: &Client, order: &SignedOrder) -> PayeeAnswer {
     let answer = client.wallet.send(offer(order)).await.expect("the wallet answers");
     answer.expect("there is room")
 }
@@ -220,92 +220,6 @@ async fn offers_are_bounded() {
     assert_eq!(turned_away.count(), 1);
     // There is room again.
     assert!(matches!(take(&client, &order(1, 99)).await, PayeeAnswer::Decided(_)));
-}
-
-/// What the server says unasked needs a proof, and is told once.
-#[actix::test]
-async fn the_servers_word_of_a_payment_is_proved_and_told_once() {
-    let world = World::new();
-    let mut client = bob_online(&world, &store()).await;
-    let paid = order(10, 1);
-    world.lock().submit(alice().public_key(), &paid);
-    let number = EntryNumber::new(3);
-    let told = |amount: u64, number, id| {
-        let (payer, amount) = (name("alice"), Amount::new(amount));
-        ServerNews::Event(Event::Received { payer, amount, number, order: Some(id) })
-    };
-    world.tell(told(10, number, paid.order.id));
-    assert_eq!(client.news.next().await, received(10, Some(paid.order.id)));
-    world.tell(told(10, number, paid.order.id));
-    assert!(matches!(take(&client, &paid).await, PayeeAnswer::Decided(_)));
-    client.news.nothing();
-    let receipt = client.wallet.send(ReadReceipt(paid.order.id)).await;
-    assert!(receipt.expect("the wallet answers").is_some());
-    // Entries that are no payment to bob, that are not there, that are another payment than was said.
-    let mut to_olga = order(5, 2).order;
-    (to_olga.payee, to_olga.payee_key) = (name("olga"), None);
-    let to_olga = to_olga.sign(alice().key());
-    let other = order(6, 3);
-    for paid in [&to_olga, &other] {
-        world.lock().submit(alice().public_key(), paid);
-    }
-    let elsewhere = vec![world.lock().numbered.last().cloned()];
-    let elsewhere = Fault::Says(Ok(Answer::Receipts(elsewhere)));
-    for (number, id) in [
-        (0, paid.order.id),
-        (77, other.order.id),
-        (4, to_olga.order.id),
-        (5, paid.order.id),
-        (78, other.order.id),
-    ] {
-        if number == 78 {
-            world.lock().faults.push(("ReadReceipts", elsewhere.clone()));
-        }
-        world.tell(told(1_000_000, EntryNumber::new(number), id));
-        assert!(not_received(&client.news.next().await), "{number}");
-    }
-}
-
-/// What the server says unasked that alice has paid bob by her first order.
-fn said(paid: &SignedOrder) -> ServerNews {
-    let (payer, amount, order) = (name("alice"), paid.order.amount, Some(paid.order.id));
-    ServerNews::Event(Event::Received { payer, amount, number: EntryNumber::new(3), order })
-}
-
-fn busy() -> (&'static str, Fault) {
-    ("ReadReceipts", Fault::Says(Err(CallError::Problem(Problem::Busy))))
-}
-
-/// The server cannot give the proof at once: it is asked again before anything is told.
-#[actix::test]
-async fn a_proof_is_asked_for_again() {
-    tokio::time::pause();
-    let world = World::new();
-    let mut client = bob_online(&world, &store()).await;
-    let paid = order(10, 1);
-    world.lock().submit(alice().public_key(), &paid);
-    world.lock().faults.extend([busy(), busy()]);
-    world.tell(said(&paid));
-    assert_eq!(client.news.next().await, received(10, Some(paid.order.id)));
-    assert!(world.lock().faults.is_empty());
-}
-
-/// It cannot at all: the news says that it is the server's word, and the proof is kept when it comes.
-#[actix::test]
-async fn a_proof_that_comes_later_is_kept_without_news() {
-    tokio::time::pause();
-    let world = World::new();
-    let mut client = bob_online(&world, &store()).await;
-    let paid = order(10, 1);
-    world.lock().submit(alice().public_key(), &paid);
-    world.lock().faults.extend((0..8).map(|_| busy()));
-    world.tell(said(&paid));
-    // Longer than the wallet asks.
-    tokio::time::sleep(Duration::from_secs(150)).await;
-    let id = Some(paid.order.id);
-    assert_eq!(client.news.next().await, news_of(10, id, Proof::Word));
-    let receipt = client.wallet.send(ReadReceipt(paid.order.id)).await;
-    assert!(receipt.expect("the wallet answers").is_some());
 }
 
 /// A receipt that the disk did not take is none to point at.
