@@ -33,7 +33,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let disk = limits::disk(bench).await?;
 
     let mut report = Report::default();
-    round::report(&rounds, &server, &mut report)?;
+    round::report(bench, &rounds, &server, &mut report)?;
     drop(crew);
     let is_own = server.is_own();
     server.stop().await?;

@@ -51,6 +51,17 @@ impl Crew {
         }
     }
 
+    /// How many payments the server lets be under way on each connection; `None` where only the window
+    /// says it.
+    pub(super) fn window_max(&mut self) -> Option<u64> {
+        match self {
+            Self::Text(_) => None,
+            Self::Secure(load) | Self::Signed { load, .. } => {
+                load.connections().map(|lane| lane.window_max()).min()
+            }
+        }
+    }
+
     /// One round, with what must be done before it.
     pub(super) async fn round(
         self,

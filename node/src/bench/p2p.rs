@@ -46,7 +46,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     }
 
     let mut report = Report::default();
-    round::report(&rounds, &server, &mut report)?;
+    round::report(bench, &rounds, &server, &mut report)?;
     drop(crowd);
     let is_own = server.is_own();
     server.stop().await?;

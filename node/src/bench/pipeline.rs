@@ -20,13 +20,19 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let mut report = Report::default();
     prepare::payers(bench).await?;
     let server = Server::start(bench, &[]).await?;
-    let crew = Crew::open(bench, &server).await?;
+    let mut crew = Crew::open(bench, &server).await?;
+    let window = bench.config.window as u64;
+    if let Some(most) = crew.window_max().filter(|most| *most < window) {
+        report.note(format!(
+            "the server lets {most} payments be under way on a connection, so not all {window} were"
+        ));
+    }
     let Rounds { paid: rounds, echoed } = if bench.config.sweep {
         sweep(bench, &server, crew, &mut report).await?
     } else {
         at_one_pace(bench, &server, crew, &mut report).await?
     };
-    round::report(&rounds, &server, &mut report)?;
+    round::report(bench, &rounds, &server, &mut report)?;
     let is_own = server.is_own();
     server.stop().await?;
     if !echoed.is_empty() {

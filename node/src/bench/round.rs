@@ -87,6 +87,7 @@ pub(super) fn cpu_micros(rounds: &[Round]) -> Option<Spread> {
 
 /// What the rounds say of payments: how many, how long each took, and what of the server.
 pub(super) fn report(
+    bench: &Bench,
     rounds: &[Round],
     server: &Server,
     report: &mut Report,
@@ -98,6 +99,14 @@ pub(super) fn report(
     report.latency("payments", latency(measured()));
     if let Some(last) = rounds.last() {
         report.course("payments", &last.measured.moments);
+    }
+    let duration = bench.config.duration;
+    let ended_early = rounds.iter().filter(|round| round.measured.duration < duration).count();
+    if ended_early > 0 {
+        report.note(format!(
+            "{ended_early} rounds ended early: they paid faster than those before, and no signed \
+             orders were left"
+        ));
     }
     if let Some(cpu) = cpu_micros(rounds) {
         report.figure("server CPU per payment", Unit::Micros, cpu);

@@ -42,6 +42,10 @@ impl SignatureCosts {
         ] {
             report.figure(name, Unit::Micros, cost.as_secs_f64() * 1e6);
         }
+        report.note(format!(
+            "a batch is {BATCH} signatures, and the largest {LARGEST_BATCH}, as many as the server \
+             checks together at most"
+        ));
     }
 }
 

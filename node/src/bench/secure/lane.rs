@@ -72,6 +72,15 @@ impl SecureLane {
         })
     }
 
+    /// How many payments the server lets be under way on this connection at most.
+    pub(in crate::bench) fn window_max(&self) -> u64 {
+        let calls = u64::from(self.limits.calls_under_way_max);
+        match &self.payments {
+            Payments::Text { .. } => calls,
+            Payments::Orders(_) => calls * u64::from(self.limits.orders_per_call_max),
+        }
+    }
+
     /// How many orders are left.
     pub(in crate::bench) fn orders_left(&self) -> usize {
         match &self.payments {
