@@ -54,7 +54,7 @@ async fn accept() -> Result<(), BenchError> {
 }
 
 async fn echo(mut stream: TcpStream) {
-    let mut bytes = [0; READ_BYTES];
+    let mut bytes = vec![0; READ_BYTES];
     while let Ok(length @ 1..) = stream.read(&mut bytes).await {
         if stream.write_all(&bytes[..length]).await.is_err() {
             return;

@@ -201,7 +201,7 @@ fn protocol(config: &BenchConfig) -> &'static str {
 }
 
 /// As it is typed.
-fn flag_value(value: impl ValueEnum) -> Option<String> {
+fn flag_value(value: &impl ValueEnum) -> Option<String> {
     value.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
@@ -221,8 +221,8 @@ fn settings(config: &BenchConfig) -> Value {
         "session_threads": config.session_threads,
         "rate": rate,
         "sweep": config.sweep,
-        "line_end": flag_value(config.line_end),
-        "client_stores": flag_value(config.client_stores),
+        "line_end": flag_value(&config.line_end),
+        "client_stores": flag_value(&config.client_stores),
         "plot": config.plot,
         "protocol": protocol(config),
         "connections": config.connections,
