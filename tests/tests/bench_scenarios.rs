@@ -59,6 +59,15 @@ fn recover_tells_how_long_a_start_takes() {
 fn payers_are_there_before_the_server() {
     let found = measure("pipeline --accounts 20000 --connections 2 --window 10");
     figure(&found, "payments_per_second");
+    assert!(found["figures"]["memory_per_account"].is_null(), "{found}");
+}
+
+/// Each has its name, its balance and its place in an index, whatever the allocator adds.
+#[test]
+fn many_accounts_are_weighed() {
+    let found = measure("pipeline --accounts 100000 --connections 1 --window 10");
+    let bytes = figure(&found, "memory_per_account");
+    assert!((20.0..2_000.0).contains(&bytes), "{bytes}");
 }
 
 #[test]

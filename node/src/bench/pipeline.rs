@@ -1,6 +1,8 @@
 //! Scenario `pipeline`: many payments are under way on each connection, as many as the server takes or at
 //! a fixed rate.
 
+use std::fs;
+
 use super::Bench;
 use super::crew::Crew;
 use super::echo::EchoProcess;
@@ -9,17 +11,26 @@ use super::load::{Measured, Pace};
 use super::report::{RatePoint, Report, Unit, float};
 use super::round::{self, Round};
 use super::server::Server;
+use super::server_process::ServerProcess;
 use super::{journal, limits, prepare};
-use crate::config::Rate;
+use crate::config::{Rate, Target};
 
 /// Rates of a sweep, in percent of the maximum.
 const SWEPT: [u8; 10] = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
+
+/// So many take about 12 MB; of fewer, the pages that a start happens to touch would be much of it.
+const ACCOUNTS_WEIGHED_MIN: u32 = 100_000;
 
 /// Measures it.
 pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     let mut report = Report::default();
     prepare::payers(bench).await?;
+    let with_one = memory_with_one_account(bench).await?;
     let server = Server::start(bench, &[]).await?;
+    if let Some((without, with)) = with_one.zip(server.memory()?) {
+        let memory = float(with.resident) - float(without);
+        report.figure("memory per account", Unit::Bytes, memory / f64::from(bench.config.accounts));
+    }
     let mut crew = Crew::open(bench, &server).await?;
     let window = bench.config.window as u64;
     if let Some(most) = crew.window_max().filter(|most| *most < window) {
@@ -40,6 +51,22 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     }
     report_limits(bench, &rounds, is_own, &mut report).await?;
     Ok(report)
+}
+
+/// The resident memory of a server that has just started with one account, where the run's own has so
+/// many more that the difference is theirs.
+async fn memory_with_one_account(bench: &Bench) -> Result<Option<u64>, BenchError> {
+    let is_own = matches!(bench.config.target, Target::Own { .. });
+    if bench.config.signed || !is_own || bench.config.accounts < ACCOUNTS_WEIGHED_MIN {
+        return Ok(None);
+    }
+    let dir = bench.workplace.root().join("one-account");
+    prepare::one_account(bench, &dir).await?;
+    let server = ServerProcess::start(&dir, &[]).await?;
+    let memory = server.memory()?.resident;
+    server.stop().await?;
+    fs::remove_dir_all(&dir).map_err(|source| BenchError::File { path: dir, source })?;
+    Ok(Some(memory))
 }
 
 /// What was measured at one pace.

@@ -30,6 +30,15 @@ pub(super) async fn payers(bench: &Bench) -> Result<(), BenchError> {
     accounts(bench, bench.config.accounts, |_| Access::Open).await
 }
 
+/// Makes a ledger with one account.
+pub(super) async fn one_account(bench: &Bench, dir: &Path) -> Result<(), BenchError> {
+    let dir = dir.to_owned();
+    let write = move |watch: &Watch| {
+        Ledger::open(&dir)?.write(std::iter::once(opening(0, Access::Open)), watch)
+    };
+    bench.on_thread(write).await
+}
+
 /// Opens accounts in the ledger of the run, of which no server knows yet. `access` says what it takes to
 /// debit each of them.
 pub(super) async fn accounts(
