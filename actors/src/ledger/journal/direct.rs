@@ -7,53 +7,97 @@
 //!
 //! Such a file takes whole sectors only. So the sector that the last append ended in is written again
 //! with what follows, as the cache does with the whole page, and what is behind the end stays zero.
+//!
+//! Disks with larger sectors, and systems that want memory to begin elsewhere, refuse. Some say so before;
+//! others refuse the first write that does not suit them, which may come after many that did. Then
+//! that one is made again through the cache, and so are all behind it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
 
 use super::SECTOR_BYTES;
 
-/// Appends to one file, whose end stands in zeros.
+/// How a file is appended to, whose end stands in zeros.
 #[derive(Debug)]
-pub(super) struct DirectAppender {
-    file: File,
-    memory: SectorMemory,
-    /// Where the last append ended; `None` before the first.
-    end: Option<u64>,
+pub(super) enum Appending<F = File> {
+    /// Past the page cache.
+    Direct(DirectAppender<F>),
+    /// Through it, where the file system or the disk want it so.
+    Cached,
 }
 
-impl DirectAppender {
-    /// Opens the file once more, for appending.
+impl Appending {
+    /// The best way for the file at this path.
+    pub(super) fn to(path: &Path) -> Self {
+        DirectAppender::open(path).map_or(Self::Cached, Self::Direct)
+    }
+}
+
+impl<F: FileExt> Appending<F> {
+    /// Writes `bytes` at `offset`, where only zeros stand, durably. `through_cache` is the same file.
     ///
     /// # Errors
-    /// What the system says, above all that the file system of this directory cannot do it.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let flags = (OFlags::DIRECT | OFlags::DSYNC).bits().cast_signed();
-        let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-        Ok(Self { file, memory: SectorMemory::default(), end: None })
-    }
-
-    /// Whether nothing was appended yet.
-    pub(super) const fn is_new(&self) -> bool {
-        self.end.is_none()
-    }
-
-    /// Writes `bytes` at `offset`, where only zeros stand, durably. `through_cache` is the same file, to
-    /// read what the first sector begins with.
-    ///
-    /// # Errors
-    /// What the system says; [`io::ErrorKind::InvalidInput`] if it does not take memory and sectors as
-    /// they are, and then nothing is written.
+    /// What the system says; any part of it may be written.
     pub(super) fn append(
         &mut self,
         through_cache: &File,
         bytes: &[u8],
         offset: u64,
     ) -> io::Result<()> {
+        if let Self::Direct(direct) = self {
+            match direct.append(through_cache, bytes, offset)? {
+                Taken::Durably => return Ok(()),
+                Taken::NotAsItIs => *self = Self::Cached,
+            }
+        }
+        // Also over what a refused append may have written: it is all written again, and synced.
+        through_cache.write_all_at(bytes, offset)?;
+        through_cache.sync_data()
+    }
+}
+
+/// What became of an append.
+enum Taken {
+    Durably,
+    /// The system takes memory and sectors not as they are. Any part of it may be written.
+    NotAsItIs,
+}
+
+/// Appends to one file past the page cache.
+#[derive(Debug)]
+pub(super) struct DirectAppender<F> {
+    file: F,
+    memory: SectorMemory,
+    /// Where the last append ended; `None` before the first.
+    end: Option<u64>,
+}
+
+impl DirectAppender<File> {
+    /// Opens the file once more, for appending.
+    ///
+    /// # Errors
+    /// What the system says, above all that the file system of this directory cannot do it;
+    /// [`io::ErrorKind::Unsupported`] if it wants larger sectors.
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = (OFlags::DIRECT | OFlags::DSYNC).bits().cast_signed();
+        let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+        if Alignment::of(&file).is_some_and(|alignment| !alignment.is_met()) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Ok(Self::new(file))
+    }
+}
+
+impl<F: FileExt> DirectAppender<F> {
+    fn new(file: F) -> Self {
+        Self { file, memory: SectorMemory::default(), end: None }
+    }
+
+    fn append(&mut self, through_cache: &File, bytes: &[u8], offset: u64) -> io::Result<Taken> {
         let sector_bytes = SECTOR_BYTES as u64;
         let first_sector = offset / sector_bytes * sector_bytes;
         let head = sector_part(offset);
@@ -65,12 +109,42 @@ impl DirectAppender {
         memory[head..end].copy_from_slice(bytes);
         let whole = end.next_multiple_of(SECTOR_BYTES);
         memory[end..whole].fill(0);
-        self.file.write_all_at(&memory[..whole], first_sector)?;
+        match self.file.write_all_at(&memory[..whole], first_sector) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Ok(Taken::NotAsItIs);
+            }
+            written => written?,
+        }
         // The next append begins with what this one's last sector holds.
         let last_sector = end / SECTOR_BYTES * SECTOR_BYTES;
         memory.copy_within(last_sector..end, 0);
         self.end = Some(offset + bytes.len() as u64);
-        Ok(())
+        Ok(Taken::Durably)
+    }
+}
+
+/// What memory and offsets past the page cache must be multiples of, in bytes; 0 if it cannot be passed.
+#[derive(Clone, Copy, Debug)]
+struct Alignment {
+    memory: u32,
+    offset: u32,
+}
+
+impl Alignment {
+    /// That of a file; `None` if the system does not tell, as before Linux 6.1.
+    fn of(file: &File) -> Option<Self> {
+        let status = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN).ok()?;
+        let told = status.stx_mask & StatxFlags::DIOALIGN.bits() != 0;
+        told.then_some(Self {
+            memory: status.stx_dio_mem_align,
+            offset: status.stx_dio_offset_align,
+        })
+    }
+
+    /// Whether sectors, in memory that begins at a multiple of one, are taken.
+    fn is_met(self) -> bool {
+        let divides = |alignment| alignment != 0 && (SECTOR_BYTES as u64).is_multiple_of(alignment);
+        divides(self.memory.into()) && divides(self.offset.into())
     }
 }
 
@@ -102,3 +176,6 @@ impl SectorMemory {
         &mut self.bytes[self.begin..self.begin + whole]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::direct::DirectAppender;
+use super::direct::Appending;
 use super::error::DataDirError;
 
 /// A directory of files, without directories in it.
@@ -231,28 +231,14 @@ impl Storage for ReadOnlyDirectory {
 struct DiskFile {
     file: File,
     path: PathBuf,
-    appending: RefCell<Appending>,
-}
-
-/// How a file is appended to.
-enum Appending {
-    /// As the first append finds out.
-    Unknown,
-    /// Past the page cache.
-    Direct(DirectAppender),
-    /// Through it, where the file system or the disk want it so.
-    Cached,
+    /// `None` before the first append.
+    appending: RefCell<Option<Appending>>,
 }
 
 impl DiskFile {
     /// The file that is open and has this name.
     const fn new(file: File, path: PathBuf) -> Self {
-        Self { file, path, appending: RefCell::new(Appending::Unknown) }
-    }
-
-    fn append_cached(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)?;
-        self.file.sync_data()
+        Self { file, path, appending: RefCell::new(None) }
     }
 }
 
@@ -275,22 +261,8 @@ impl StorageFile for DiskFile {
 
     fn append(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut appending = self.appending.borrow_mut();
-        if let Appending::Unknown = *appending {
-            let direct = DirectAppender::open(&self.path);
-            *appending = direct.map_or(Appending::Cached, Appending::Direct);
-        }
-        let Appending::Direct(direct) = &mut *appending else {
-            return self.append_cached(bytes, offset);
-        };
-        let is_first = direct.is_new();
-        match direct.append(&self.file, bytes, offset) {
-            // A disk with larger sectors: it has refused, and has written nothing.
-            Err(error) if is_first && error.kind() == io::ErrorKind::InvalidInput => {
-                *appending = Appending::Cached;
-                self.append_cached(bytes, offset)
-            }
-            appended => appended,
-        }
+        let appending = appending.get_or_insert_with(|| Appending::to(&self.path));
+        appending.append(&self.file, bytes, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
