@@ -38,6 +38,7 @@ pub mod storage;
 pub mod stored;
 pub mod writer;
 
+use std::io;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -278,16 +279,16 @@ impl Journal {
             time: now.max(self.last.time),
             previous_head: self.last.head,
         };
-        let (segment_bytes, server) = (self.segment_bytes, self.server.clone());
+        let server = self.server.clone();
         let segment = self.segment_for(batch.written_bytes())?;
-        let write = |bytes: &[u8]| segment.append(bytes, segment_bytes);
+        let write = |bytes: &[u8]| segment.append(bytes);
         let (header, tree) = batch.write_sealed(&place, &server, write)?;
         self.prepare_next_segment();
         Ok(SealedBatch { committed: Committed::behind(&header), header, tree })
     }
 
-    /// The segment for a batch of so many bytes. If it has no zeros left for it, the next one begins,
-    /// or it grows if that is not ready.
+    /// The segment for a batch of so many bytes, with zeros for it. If there are none left, the next one
+    /// begins, or it grows if that is not ready.
     fn segment_for(&mut self, batch_bytes: u64) -> Result<&mut Segment, IoFailure> {
         let spare_is_ready = self.spare.as_ref().is_some_and(|spare| spare.has_room(batch_bytes));
         let segment_bytes = self.segment_bytes;
@@ -295,20 +296,36 @@ impl Journal {
             segment.is_full(segment_bytes)
                 || (spare_is_ready && segment.has_batch() && !segment.has_room(batch_bytes))
         });
-        match &mut self.segment {
-            Some(segment) => Ok(segment),
-            empty => {
-                let first = self.last.next_batch();
-                let header = SegmentHeader { first, previous_head: self.last.head };
-                let spare = self.spare.take_if(|_| spare_is_ready);
-                let made = spare.map(|spare| spare.into_segment(&header)).transpose()?.flatten();
-                let made = match made {
-                    Some(made) => made,
-                    None => Segment::create(&*self.storage, &header, segment_bytes)?,
-                };
-                Ok(empty.insert(made))
-            }
+        let mut segment = match self.segment.take() {
+            Some(segment) => segment,
+            None => self.next_segment(spare_is_ready)?,
+        };
+        self.with_room_of_spare(|| segment.make_room(batch_bytes, segment_bytes))?;
+        Ok(self.segment.insert(segment))
+    }
+
+    fn next_segment(&mut self, spare_is_ready: bool) -> Result<Segment, IoFailure> {
+        let first = self.last.next_batch();
+        let header = SegmentHeader { first, previous_head: self.last.head };
+        // One that has failed is kept until now, so that no other one fails in the same way meanwhile.
+        let spare = self.spare.take_if(|spare| spare_is_ready || spare.has_failed());
+        if let Some(made) = spare.map(|spare| spare.into_segment(&header)).transpose()?.flatten() {
+            return Ok(made);
         }
+        let (storage, segment_bytes) = (Arc::clone(&self.storage), self.segment_bytes);
+        self.with_room_of_spare(|| Segment::create(&*storage, &header, segment_bytes))
+    }
+
+    /// Takes room on the disk. If that is full, the next segment gives back its own, and it is tried once
+    /// more: no batch is in what failed.
+    fn with_room_of_spare<T>(
+        &mut self,
+        mut take: impl FnMut() -> Result<T, IoFailure>,
+    ) -> Result<T, IoFailure> {
+        let taken = take();
+        let no_room = taken.as_ref().err().is_some_and(is_full);
+        let given_back = no_room && self.spare.as_mut().is_some_and(Spare::give_up);
+        if given_back { take() } else { taken }
     }
 
     fn prepare_next_segment(&mut self) {
@@ -320,6 +337,11 @@ impl Journal {
             self.spare = Some(Spare::begin(&self.storage, len));
         }
     }
+}
+
+/// Whether there is no room on the disk, or no more for this user.
+fn is_full(failure: &IoFailure) -> bool {
+    matches!(failure.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]

@@ -151,7 +151,8 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Makes the file, with its header and zeros for the first batches, durably.
+    /// Makes the file, with its header and zeros for the first batches, durably. If that fails, it leaves
+    /// none behind, where the disk lets it.
     pub(super) fn create(
         storage: &dyn Storage,
         header: &SegmentHeader,
@@ -159,6 +160,20 @@ impl Segment {
     ) -> Result<Self, IoFailure> {
         let name = segment_name(header.first);
         let file = storage.create(&name).map_err(IoFailure::of(Operation::Create, &name))?;
+        let made = Self::fill(storage, name.clone(), file, header, segment_bytes);
+        if made.is_err() {
+            let _ = storage.remove(&name);
+        }
+        made
+    }
+
+    fn fill(
+        storage: &dyn Storage,
+        name: String,
+        file: Box<dyn StorageFile>,
+        header: &SegmentHeader,
+        segment_bytes: u64,
+    ) -> Result<Self, IoFailure> {
         let used = SEGMENT_HEADER_BYTES as u64;
         let allocated = length_for(used, 0, segment_bytes);
         let mut bytes = header.encode().to_vec();
@@ -185,15 +200,23 @@ impl Segment {
         self.used + batch_bytes <= self.allocated
     }
 
-    /// Adds the bytes of a batch, durably.
-    pub(super) fn append(&mut self, batch: &[u8], segment_bytes: u64) -> Result<(), IoFailure> {
-        let end = self.used + batch.len() as u64;
-        if end > self.allocated {
-            self.grow(length_for(end, self.allocated, segment_bytes))?;
+    /// Grows if so many bytes do not go into its zeros. May be tried again when it has failed.
+    pub(super) fn make_room(
+        &mut self,
+        batch_bytes: u64,
+        segment_bytes: u64,
+    ) -> Result<(), IoFailure> {
+        if self.has_room(batch_bytes) {
+            return Ok(());
         }
+        self.grow(length_for(self.used + batch_bytes, self.allocated, segment_bytes))
+    }
+
+    /// Adds the bytes of a batch, durably. There is room for it.
+    pub(super) fn append(&mut self, batch: &[u8]) -> Result<(), IoFailure> {
         let appended = self.file.append(batch, self.used);
         appended.map_err(IoFailure::of(Operation::Append, &self.name))?;
-        self.used = end;
+        self.used += batch.len() as u64;
         Ok(())
     }
 

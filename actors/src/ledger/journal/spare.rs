@@ -4,6 +4,7 @@
 //! it has its metadata to write, too. So the zeros go to another file, bit by bit, on a thread of its own;
 //! what is left for the moment when it is needed are a header and a name.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -30,8 +31,10 @@ pub(super) struct Spare {
     storage: Arc<dyn Storage>,
     /// How long it is to be.
     len: u64,
-    /// Makes it; `None` if the system could not start a thread.
-    thread: Option<JoinHandle<Result<(), IoFailure>>>,
+    /// Makes it; `None` if the system could not start a thread, or it was given up.
+    thread: Option<JoinHandle<()>>,
+    /// Says that it is whole and durable.
+    is_made: Arc<AtomicBool>,
     /// Tells the thread that nobody wants it any more.
     unwanted: Arc<AtomicBool>,
 }
@@ -40,19 +43,40 @@ impl Spare {
     /// Begins to make a file of this length, rounded up to sectors.
     pub(super) fn begin(storage: &Arc<dyn Storage>, len: u64) -> Self {
         let len = len.next_multiple_of(SECTOR_BYTES as u64);
-        let (storage, unwanted) = (Arc::clone(storage), Arc::new(AtomicBool::new(false)));
+        let storage = Arc::clone(storage);
+        let (is_made, unwanted) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let make = {
-            let (storage, unwanted) = (Arc::clone(&storage), Arc::clone(&unwanted));
-            move || make(&*storage, len, &unwanted)
+            let (storage, is_made) = (Arc::clone(&storage), Arc::clone(&is_made));
+            let unwanted = Arc::clone(&unwanted);
+            move || make(&*storage, len, &is_made, &unwanted)
         };
         let thread = thread::Builder::new().name("mite-segment".to_owned()).spawn(make).ok();
-        Self { storage, len, thread, unwanted }
+        Self { storage, len, thread, is_made, unwanted }
     }
 
     /// Whether it is there, and takes a first batch of so many bytes.
     pub(super) fn has_room(&self, batch_bytes: u64) -> bool {
-        let made = self.thread.as_ref().is_some_and(JoinHandle::is_finished);
-        made && SEGMENT_HEADER_BYTES as u64 + batch_bytes <= self.len
+        self.is_made.load(Ordering::Acquire)
+            && SEGMENT_HEADER_BYTES as u64 + batch_bytes <= self.len
+    }
+
+    /// Whether it can no longer be made. Then it takes no room on the disk.
+    pub(super) fn has_failed(&self) -> bool {
+        // In this order: the thread ends behind what it says.
+        let has_ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        has_ended && !self.is_made.load(Ordering::Acquire)
+    }
+
+    /// Gives back the room that it takes on the disk: it has failed then. Says whether there was any.
+    pub(super) fn give_up(&mut self) -> bool {
+        self.unwanted.store(true, Ordering::Relaxed);
+        let Some(thread) = self.thread.take() else { return false };
+        // If it panicked, the panic hook has said why.
+        let _ = thread.join();
+        self.is_made.store(false, Ordering::Release);
+        // It may not even be there. What stays, opening the journal removes.
+        let _ = self.storage.remove(SPARE_NAME);
+        true
     }
 
     /// Makes it the segment with this header, durably. `None` if it could not be made: whoever makes the
@@ -64,10 +88,11 @@ impl Spare {
         mut self,
         header: &SegmentHeader,
     ) -> Result<Option<Segment>, IoFailure> {
-        let made = self.thread.take().and_then(|thread| thread.join().ok());
-        if !matches!(made, Some(Ok(()))) {
+        if !self.is_made.load(Ordering::Acquire) {
             return Ok(None);
         }
+        // It has nothing more to do, and what it has made is not to be removed.
+        self.thread = None;
         let name = segment_name(header.first);
         let storage = &*self.storage;
         // Without its header, a segment of zeros is one that was being made.
@@ -83,29 +108,36 @@ impl Spare {
 
 impl Drop for Spare {
     fn drop(&mut self) {
-        self.unwanted.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // If it panicked, the panic hook has said why.
-            let _ = thread.join();
-            // It may not even be there. What stays, opening the journal removes.
-            let _ = self.storage.remove(SPARE_NAME);
+        self.give_up();
+    }
+}
+
+/// Makes the file, or leaves none: the room that a failed one took is for the segment that there is.
+fn make(storage: &dyn Storage, len: u64, is_made: &AtomicBool, unwanted: &AtomicBool) {
+    // A crash may have left one behind.
+    let _ = storage.remove(SPARE_NAME);
+    match write_zeros(storage, len, unwanted) {
+        Ok(whole) => is_made.store(whole, Ordering::Release),
+        Err(_) => {
+            let _ = storage.remove(SPARE_NAME);
         }
     }
 }
 
-fn make(storage: &dyn Storage, len: u64, unwanted: &AtomicBool) -> Result<(), IoFailure> {
-    // A failed attempt may have left one behind.
-    let _ = storage.remove(SPARE_NAME);
-    let file = storage.create(SPARE_NAME).map_err(IoFailure::of(Operation::Create, SPARE_NAME))?;
+/// Whether the file is whole and durable; it is not if nobody wants it any more.
+fn write_zeros(storage: &dyn Storage, len: u64, unwanted: &AtomicBool) -> io::Result<bool> {
+    let file = storage.create(SPARE_NAME)?;
     let zeros = vec![0; usize::try_from(CHUNK_BYTES).expect("a quarter of a mebibyte")];
     let mut made = 0;
-    while made < len && !unwanted.load(Ordering::Relaxed) {
+    while made < len {
+        if unwanted.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
         let chunk = usize::try_from(CHUNK_BYTES.min(len - made)).expect("a chunk at most");
-        let written = file.write_all_at(&zeros[..chunk], made);
-        written.map_err(IoFailure::of(Operation::Write, SPARE_NAME))?;
-        file.sync_all().map_err(IoFailure::of(Operation::Sync, SPARE_NAME))?;
+        file.write_all_at(&zeros[..chunk], made)?;
+        file.sync_all()?;
         made += CHUNK_BYTES;
         thread::sleep(PAUSE);
     }
-    Ok(())
+    Ok(true)
 }
