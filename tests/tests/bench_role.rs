@@ -213,6 +213,21 @@ fn servers_with_other_words_are_driven() {
     assert!(figure(&report, "payments_per_second") > 0.0);
 }
 
+/// In one dialect the answer goes to the payer, and the payee who asked hears nothing.
+#[test]
+fn servers_that_answer_the_payer_are_driven() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let args = ["--text-dialect", "ta2021", "--opening-balance", "1000000000"];
+    let server = Server::start(BINARY, data.path(), &args);
+    let address = server.address.to_string();
+    let running = ["--server", &address, "--connections", "3"];
+    for what in [&["closed"][..], &["closed", "--line-end", "none"], &["pipeline"]] {
+        let report = bench(&[what, &running[..]].concat());
+        assert!(figure(&report, "payments_per_second") > 0.0);
+    }
+    server.stop();
+}
+
 #[test]
 fn whole_payments_are_made() {
     for stores in ["memory", "disk"] {

@@ -41,7 +41,8 @@ pub(crate) struct BenchFlags {
     /// Pipeline of signed orders: how many payers sign them [default: 1000]
     #[arg(long, value_name = "COUNT")]
     pub(crate) payers: Option<NonZeroU32>,
-    /// How many accounts pay, each payment from another one of them [default: 1000]
+    /// How many accounts pay, each payment from another one of them; on a running server that answers the
+    /// payer instead of the payee who asks, one pays on each connection [default: 1000]
     #[arg(long, value_name = "COUNT")]
     pub(crate) accounts: Option<NonZeroU32>,
     /// Idle, list: how many sessions are logged in [default: 10000]
