@@ -16,13 +16,17 @@ use super::{Bench, limits, online};
 
 /// How many lists a second are asked for beside payments.
 const LISTS_PER_SECOND: u32 = 100;
+/// With less than so many a second, what stands beside payments is not what it is called.
+const LISTS_PER_SECOND_MIN: f64 = 99.0;
 
 /// Measures it.
 pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
+    online::prepare(bench).await?;
     let server = online::server(bench).await?;
     let online = online::log_in_all(bench, &server).await?;
     let mut load = Load::new(text::payees(bench, &server).await?)?;
     let (mut lists, mut alone, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    let mut listed = Vec::new();
     for number in 1..=bench.config.rounds {
         bench.progress.phase(format!("lists, round {number}"));
         lists.push(Lists::of(bench, &server).await?);
@@ -34,7 +38,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
             let round;
             (load, round) = Round::run(bench, &server, load, pace).await?;
             rounds.push(round);
-            lister.map(Lister::stop).transpose()?;
+            listed.extend(lister.map(Lister::stop).transpose()?);
         }
     }
     let bytes = lists.first().map_or(0, |lists| lists.bytes);
@@ -54,6 +58,14 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
     report.figure("payments per second", Unit::PerSecond, alone);
     report.figure("payments per second beside 100 lists", Unit::PerSecond, beside);
     report.figure("payments beside lists to alone", Unit::Ratio, beside.median / alone.median);
+    let listed = Spread::of(listed);
+    report.figure("lists per second beside payments", Unit::PerSecond, listed);
+    if listed.median < LISTS_PER_SECOND_MIN {
+        report.note(format!(
+            "beside payments the server gave fewer lists a second than the {LISTS_PER_SECOND} that were to be \
+             asked for, each when the last had come: payments had less to bear"
+        ));
+    }
     drop(online);
     server.stop().await?;
     Ok(report)
@@ -94,10 +106,11 @@ impl Lists {
     }
 }
 
-/// Asks for a list again and again, on a thread of its own.
+/// Asks for a list again and again, on a thread of its own, until it is dropped.
 struct Lister {
     stopped: Arc<AtomicBool>,
-    thread: thread::JoinHandle<Result<(), BenchError>>,
+    /// Returns how many lists a second came.
+    thread: Option<thread::JoinHandle<Result<f64, BenchError>>>,
 }
 
 impl Lister {
@@ -107,22 +120,31 @@ impl Lister {
         let seen = Arc::clone(&stopped);
         let ask = move || {
             let begin = Instant::now();
-            let mut due = Duration::ZERO;
+            let (mut count, mut due) = (0, Duration::ZERO);
             while !seen.load(Ordering::Relaxed) {
                 client.list()?;
+                count += 1;
                 due += Duration::from_secs(1) / LISTS_PER_SECOND;
                 thread::sleep(due.saturating_sub(begin.elapsed()));
             }
-            Ok(())
+            Ok(float(count) / begin.elapsed().as_secs_f64())
         };
         let thread = thread::Builder::new().name("lister".to_owned()).spawn(ask);
         let thread = thread.map_err(|source| BenchError::Start { what: "thread", source })?;
-        Ok(Self { stopped, thread })
+        Ok(Self { stopped, thread: Some(thread) })
     }
 
-    fn stop(self) -> Result<(), BenchError> {
+    /// How many lists a second came.
+    fn stop(mut self) -> Result<f64, BenchError> {
         self.stopped.store(true, Ordering::Relaxed);
-        self.thread.join().map_err(|_| BenchError::Panic("the lister".to_owned()))?
+        let thread = self.thread.take().expect("only this takes it");
+        thread.join().map_err(|_| BenchError::Panic("the lister".to_owned()))?
+    }
+}
+
+impl Drop for Lister {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 }
 

@@ -27,10 +27,10 @@ pub(super) enum Online {
     Secure(Vec<SecureClient>),
 }
 
-/// Starts a server, with the accounts for the sessions and room for them.
-pub(super) async fn server(bench: &Bench) -> Result<Server, BenchError> {
-    let sessions = bench.config.sessions;
-    let wanted = sessions.saturating_add(OTHER_CONNECTIONS);
+/// Opens the accounts for the sessions, in a ledger that no server has yet, and makes room for their
+/// connections.
+pub(super) async fn prepare(bench: &Bench) -> Result<(), BenchError> {
+    let wanted = connections_max(bench);
     let possible = raise_file_limit(wanted, &Logger::root(Discard, o!()));
     if possible < wanted {
         return Err(BenchError::TooFewFiles { wanted, possible });
@@ -40,8 +40,16 @@ pub(super) async fn server(bench: &Bench) -> Result<Server, BenchError> {
         Protocol::Secure => Access::Keyed(public_key(&key(number))),
         Protocol::Text => Access::Open,
     };
-    prepare::accounts(bench, sessions.max(bench.config.accounts), access).await?;
-    Server::start(bench, &["--max-connections", &wanted.to_string()]).await
+    prepare::accounts(bench, bench.config.sessions.max(bench.config.accounts), access).await
+}
+
+/// Starts a server on the ledger that is [prepared](prepare()), with room for the sessions.
+pub(super) async fn server(bench: &Bench) -> Result<Server, BenchError> {
+    Server::start(bench, &["--max-connections", &connections_max(bench).to_string()]).await
+}
+
+fn connections_max(bench: &Bench) -> u32 {
+    bench.config.sessions.saturating_add(OTHER_CONNECTIONS)
 }
 
 /// Logs in one after the other.
