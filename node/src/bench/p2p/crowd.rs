@@ -37,6 +37,11 @@ const AMOUNT: Amount = Amount::new(1);
 /// What the payer tells the payee, and nobody else: that it is told shows that it went between them.
 const MEMO: &str = "for the coffee";
 
+/// How long the news of the last payments may take from the payees' wallets to their persons, who are told
+/// through a mailbox, when the payers have heard already that they are paid.
+const NEWS_TIME_MAX: Duration = Duration::from_secs(1);
+const NEWS_LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// The clients, and the threads that they are on.
 pub(super) struct Crowd {
     threads: Vec<Arbiter>,
@@ -95,7 +100,12 @@ impl Crowd {
             }
         }
         let measured = round.finish();
-        let (paid, received) = (measured.latency.len(), self.received() - before);
+        let paid = measured.latency.len();
+        let asked = Instant::now();
+        while self.received() - before < paid && asked.elapsed() < NEWS_TIME_MAX {
+            tokio::time::sleep(NEWS_LOOK_EVERY).await;
+        }
+        let received = self.received() - before;
         if paid != received {
             let found = format!("{received} receipts of payees for {paid} payments");
             return Err(BenchError::Unpaid(found));
