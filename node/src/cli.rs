@@ -28,7 +28,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (node)");
 
 const AFTER_HELP: &str = "\
 Each flag can also stand in the environment (MITE_DATA for --data) or in a TOML file (data = \"…\").
-A flag goes before the environment, the environment before the file.
+A flag goes before the environment, the environment before the file. Those of `bench` are typed,
+--log-level and --log-format apart: a measurement is described by its command line.
 
 Examples:
   node --role demo                                 a server and two clients that pay each other
@@ -39,6 +40,7 @@ Examples:
   node --role audit receipt FILE --server-key KEY  does the receipt prove what it says?
   node --role audit ledger --data DIR --against RECEIPT
   node --role bench limits                         what this machine can do
+  node --role bench pipeline --rate 50%            payments by text at half of the maximum
 
 Exit codes:
   0   all is well
@@ -63,8 +65,8 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) flags: Flags,
     /// Audit: what to audit, `receipt FILE` or `ledger`. Bench: what to measure, `closed`, `pipeline`,
-    /// `idle`, `list`, `recover` or `limits`. Client: `restore` makes the key out of its 24 words, read
-    /// from the standard input
+    /// `idle`, `list`, `recover`, `p2p` or `limits`. Client: `restore` makes the key out of its 24 words,
+    /// read from the standard input
     #[arg(value_name = "WHAT")]
     pub(crate) words: Vec<OsString>,
     /// Audit of a ledger: receipts that it must hold
@@ -375,6 +377,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Scenario;
 
     #[test]
     fn the_command_is_well_formed() {
@@ -418,6 +421,17 @@ mod tests {
             ("", Err(QuietTimeError)),
         ] {
             assert_eq!(text.parse::<QuietTime>(), expected.map(QuietTime), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn help_lists_every_scenario() {
+        let command = Cli::command();
+        let words = command.get_arguments().find(|argument| argument.get_id() == "words");
+        let help = words.and_then(clap::Arg::get_help).expect("it has a help").to_string();
+        for scenario in Scenario::ALL {
+            let name = format!("`{}`", scenario.name());
+            assert!(help.contains(&name), "{name} is missing in:\n{help}");
         }
     }
 

@@ -94,7 +94,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// Those that people ask for.
-    const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Closed,
         Self::Pipeline,
         Self::Idle,
