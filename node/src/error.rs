@@ -184,6 +184,8 @@ pub enum Error {
     Bench {
         /// Why not.
         cause: Cause,
+        /// What to do about it, where there is something to do.
+        hint: Option<String>,
     },
     /// A mistake in the program itself.
     #[error("internal error: {0}")]

@@ -1,6 +1,7 @@
 //! Why a measurement failed.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,15 @@ use crate::error::Error;
 /// Why there is no result, or none to be believed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
-    /// The connection to the server, or to the echo server, broke or could not be made.
+    /// Nobody takes a connection where the server should be.
+    #[error("cannot reach the server at {address}: {}", reason(source))]
+    Unreachable {
+        /// Where it should be.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The connection to the server, or to the echo server, broke.
     #[error("the connection to the server broke: {}", reason(.0))]
     Connection(#[source] io::Error),
     /// The server said something else than it must.
@@ -30,9 +39,7 @@ pub(crate) enum BenchError {
     #[error("the server sent {0}")]
     Frame(#[from] FrameError),
     /// The payers have signed all that the server would remember of them.
-    #[error(
-        "the server takes no more orders of so few payers in a day: measure less, or with more --payers"
-    )]
+    #[error("the server takes no more orders of so few payers in a day")]
     TooManyOrders,
     /// Nothing came for long.
     #[error("the server says nothing for {} s", .0.as_secs())]
@@ -68,7 +75,7 @@ pub(crate) enum BenchError {
     #[error("the journal: {0}")]
     Journal(String),
     /// The system lets too few connections be open at once.
-    #[error("only {possible} connections can be open here, of {wanted}: raise it with ulimit -Hn")]
+    #[error("only {possible} connections can be open here, of {wanted}")]
     TooFewFiles {
         /// How many it takes.
         wanted: u32,
@@ -97,8 +104,36 @@ pub(crate) enum BenchError {
     Interrupted,
 }
 
+impl BenchError {
+    /// What to do next, where there is something to do.
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some("start it, or correct --server"),
+            Self::WrongAnswer { found, .. } if says_too_poor(found) => Some(
+                "start the server with a larger --opening-balance, or let more --accounts share the payments",
+            ),
+            Self::TooManyOrders => Some("measure less, or with more --payers"),
+            Self::Silent(_) => Some(
+                "if it takes one request at a time, or none that ends with a line feed, add --line-end nul or \
+                 --line-end none",
+            ),
+            Self::ProcessStats { .. } => Some("correct --server-pid, or leave it out"),
+            Self::TooFewFiles { .. } => {
+                Some("raise it with `ulimit -Hn`, or measure with fewer --sessions")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a server says so of a payer, in any wording of the family.
+fn says_too_poor(answer: &str) -> bool {
+    let answer = answer.to_ascii_lowercase();
+    answer.contains("insufficient") || answer.contains("transfer fail!")
+}
+
 impl From<BenchError> for Error {
     fn from(error: BenchError) -> Self {
-        Self::Bench { cause: error.into() }
+        Self::Bench { hint: error.hint().map(str::to_owned), cause: error.into() }
     }
 }

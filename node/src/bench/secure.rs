@@ -173,7 +173,8 @@ struct SecureStream {
 
 impl SecureStream {
     fn connect(address: SocketAddr, key: &SigningKey) -> Result<Self, BenchError> {
-        let mut stream = TcpStream::connect(address).map_err(BenchError::Connection)?;
+        let mut stream = TcpStream::connect(address)
+            .map_err(|source| BenchError::Unreachable { address, source })?;
         stream.set_nodelay(true).map_err(BenchError::Connection)?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX)).map_err(BenchError::Connection)?;
         let config = config(&TlsKey::new(key), ExpectedKey::Anyone);

@@ -11,7 +11,8 @@ impl Error {
     /// What to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::CommandsFailed { .. } | Self::Terminal(_) | Self::Bench { .. } => None,
+            Self::CommandsFailed { .. } | Self::Terminal(_) => None,
+            Self::Bench { hint, .. } => hint.clone(),
             Self::OutcomesUnknown { .. } => {
                 Some("what was said of each tells how to find out; do not pay again before".into())
             }

@@ -258,7 +258,9 @@ impl Handler<WalletNews> for Counter {
 
 /// What the server at this address is known by.
 async fn key_of(address: SocketAddr) -> Result<PublicKey, BenchError> {
-    let stream = TcpStream::connect(address).await.map_err(BenchError::Connection)?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|source| BenchError::Unreachable { address, source })?;
     let own = TlsKey::new(&SigningKey::from(rand::random::<[u8; 32]>()));
     let connected = tls::client::connect(stream, &own, ExpectedKey::Anyone).await;
     let (_, key) = connected.map_err(|error| BenchError::Client(error.to_string()))?;

@@ -31,7 +31,8 @@ impl TextClient {
         address: SocketAddr,
         line_end: LineEnd,
     ) -> Result<Self, BenchError> {
-        let stream = TcpStream::connect(address).map_err(BenchError::Connection)?;
+        let stream = TcpStream::connect(address)
+            .map_err(|source| BenchError::Unreachable { address, source })?;
         stream.set_nodelay(true).map_err(BenchError::Connection)?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX)).map_err(BenchError::Connection)?;
         Ok(Self { stream: BufReader::new(stream), line_end })
