@@ -1,4 +1,6 @@
 //! What a wallet does for each payment besides talking: receipts that are verified, steps that are written.
+//!
+//! `cargo bench -p actors --bench wallet`
 
 use std::hint::black_box;
 

@@ -1,6 +1,13 @@
-//! What the frames of the secure protocol cost: calls with signed orders, answers with their receipts.
+//! What the frames of the secure protocol cost: calls with signed orders, answers with their receipts; and payments
+//! by the text protocol's rules, of which each is a call.
+//!
+//! `cargo bench -p wire --bench secure`
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "criterion's macros; nobody handles errors here"
+)]
 
 use std::hint::black_box;
 
@@ -10,6 +17,7 @@ use wire::batch::{BatchHeader, Seal};
 use wire::merkle::{self, MerkleTree};
 use wire::secure::call::ORDERS_PER_CALL_MAX;
 use wire::secure::{Answer, Call, Correlation, OrderAnswer, Request, Response, ServerFrame, frame};
+use wire::text::TextPayment;
 use wire::{
     AccountId, Amount, Authority, BatchNumber, Entry, EntryNumber, Order, OrderId, PublicKey,
     Receipt, Signature, SignedOrder, Timestamp,
@@ -97,5 +105,29 @@ fn frames(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frames);
+fn text_payment(c: &mut Criterion) {
+    let mut group = c.benchmark_group("frames");
+    group.throughput(Throughput::Elements(1));
+    let payment = TextPayment {
+        payer: "payer123".parse().unwrap(),
+        amount: Amount::new(1),
+        payee: "payee".parse().unwrap(),
+    };
+    let call = Request { correlation: Correlation(1), call: Call::SubmitText { payment } };
+    let mut asked = Vec::new();
+    frame::encode(&call, &mut asked);
+    let mut bytes = Vec::new();
+    group.bench_function("encode a payment by text", |b| {
+        b.iter(|| {
+            bytes.clear();
+            frame::encode(black_box(&call), &mut bytes);
+        });
+    });
+    group.bench_function("decode a payment by text", |b| {
+        b.iter(|| frame::decode::<Request>(&asked[frame::LENGTH_BYTES..]).unwrap());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, frames, text_payment);
 criterion_main!(benches);

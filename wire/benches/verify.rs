@@ -1,7 +1,13 @@
 //! What checking the signatures of orders costs: one by one, and in batches of orders of one payer and of
 //! a thousand.
+//!
+//! `cargo bench -p wire --bench verify`
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "criterion's macros; nobody handles errors here"
+)]
 
 use std::hint::black_box;
 
