@@ -1,5 +1,5 @@
-//! What the frames of the secure protocol cost: calls with signed orders, answers with their receipts; and payments
-//! by the text protocol's rules, of which each is a call.
+//! What the frames of the secure protocol cost: calls with signed orders, answers with their receipts; and
+//! payments by the text protocol's rules, of which each is a call.
 //!
 //! `cargo bench -p wire --bench secure`
 

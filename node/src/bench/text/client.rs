@@ -182,7 +182,8 @@ impl TextClient {
         }
     }
 
-    /// Comes online at Mite's own server, however many are; from then on the connection belongs to the account.
+    /// Comes online at Mite's own server, however many are; from then on the connection belongs to the
+    /// account.
     pub(in crate::bench) fn log_in(&mut self, name: &str, port: u16) -> Result<(), BenchError> {
         self.send(&request(&format!("{name}#{port}"), self.line_end))?;
         // Balance, the server's key, and how many lines follow.
