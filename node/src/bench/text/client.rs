@@ -14,9 +14,6 @@ use crate::config::LineEnd;
 
 /// How long an answer may take while accounts are opened.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// So many accounts are asked for together: few enough that their requests and answers fit in the system's
-/// buffers, so that neither side waits for the other to read, and enough for each to cost little of a sync.
-const REGISTER_TOGETHER: usize = 256;
 /// How long nothing must come for an answer to be whole that does not show its end.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -38,44 +35,17 @@ impl TextClient {
         Ok(Self { stream: BufReader::new(stream), line_end })
     }
 
-    /// Opens these accounts: many together if the server can tell requests apart, and its answers end as
-    /// lines do.
+    /// Opens these accounts.
     pub(in crate::bench) fn register(
         &mut self,
         names: impl Iterator<Item = String>,
         watch: &Watch,
     ) -> Result<(), BenchError> {
-        let mut names = names.map(|name| format!("REGISTER#{name}"));
-        let Some(first) = names.next() else { return Ok(()) };
-        let answer = self.ask(&first, Expected::Verdict)?;
-        watch.add(1);
-        let together = self.line_end == LineEnd::Lf && answer.ends_with(b"\n");
-        loop {
-            let some: Vec<_> =
-                names.by_ref().take(if together { REGISTER_TOGETHER } else { 1 }).collect();
-            match &some[..] {
-                [] => return Ok(()),
-                [one] => drop(self.ask(one, Expected::Verdict)?),
-                many => self.ask_together(many, &answer)?,
-            }
-            watch.add(some.len() as u64);
+        for name in names {
+            self.ask(&format!("REGISTER#{name}"), Expected::Verdict)?;
+            watch.add(1);
             if watch.is_stopped() {
                 return Err(BenchError::Interrupted);
-            }
-        }
-    }
-
-    /// Asks for all of these at once. Each is answered by the same line.
-    fn ask_together(&mut self, requests: &[String], answer: &[u8]) -> Result<(), BenchError> {
-        let requests: Vec<_> = requests.iter().map(|words| request(words, self.line_end)).collect();
-        self.send(&requests.concat())?;
-        // Some servers fill their answers up with zeros.
-        let bare = |line: &str| line.trim_matches(['\0', '\r', '\n']).to_owned();
-        let expected = bare(&String::from_utf8_lossy(answer));
-        for _ in requests {
-            let line = bare(&self.line()?);
-            if line != expected {
-                return Err(wrong(&expected, &line));
             }
         }
         Ok(())
