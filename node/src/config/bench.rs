@@ -372,7 +372,7 @@ fn target(
                     "leave --session-threads or --server out",
                 ));
             }
-            Ok(Target::Running { address: super::reachable(server)?, pid })
+            Ok(Target::Running { address: super::address::reachable(server)?, pid })
         }
         None if pid.is_some() => {
             Err(refusal("--server-pid is that of which server?", "add --server HOST:PORT"))

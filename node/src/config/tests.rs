@@ -1,6 +1,11 @@
 use std::io::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
+use wire::Amount;
+use wire::text::Dialect;
+
+use super::server::{session_threads, session_threads_default};
 use super::*;
 
 /// As if typed. The environment of the tests has no `MITE_` variables.
