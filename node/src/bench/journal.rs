@@ -1,7 +1,9 @@
 //! What the journal says of a run: how large its batches were, and how many syncs they took. And what a
 //! journal alone can do with batches as large.
 
-use std::path::Path;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -15,8 +17,8 @@ use wire::{AccountId, Amount, Authority, Entry, Timestamp};
 
 use super::Bench;
 use super::error::BenchError;
-use super::load::Watch;
-use super::report::{Report, Spread, Unit, float};
+use super::load::{self, Watch};
+use super::report::{Latency, Report, Spread, Unit, float};
 use super::round::{self, Round};
 
 /// How long the journal alone is measured.
@@ -51,6 +53,37 @@ pub(super) async fn report(
     Ok(())
 }
 
+/// Adds how late a journal alone is at the rate at which payments by text were offered, in as many rounds.
+pub(super) async fn report_at_rate(
+    bench: &Bench,
+    rounds: &[Round],
+    per_second: u64,
+    report: &mut Report,
+) -> Result<(), BenchError> {
+    let dir = bench.workplace.root().join("journal-at-rate");
+    let (times, duration) = (bench.config.rounds, bench.config.duration);
+    bench.progress.phase("a journal alone, at the rate");
+    let measured = bench
+        .on_thread(move |watch| {
+            let mut journal = Alone::open(&dir)?;
+            let measure = |_| {
+                load::work_at_rate(per_second, duration, watch, |count| {
+                    journal.append(&mut payments(count))
+                })
+            };
+            let measured = (0..times).map(measure).collect::<Result<Vec<_>, _>>()?;
+            journal.remove()?;
+            Ok(measured)
+        })
+        .await?;
+    let p99 = |point: &Latency| point.p99;
+    let paid = round::latencies(rounds.iter().map(|round| &round.measured), p99);
+    let alone = round::latencies(measured.iter(), p99);
+    report.latency("journal alone at this rate", round::latency(measured.iter()));
+    report.figure("p99 to journal alone", Unit::Ratio, paid.to_limit(alone.median));
+    Ok(())
+}
+
 /// What was written during a round.
 struct Counts {
     begin: Timestamp,
@@ -69,7 +102,6 @@ impl Counts {
 }
 
 fn read(ledger: &Path, counts: &mut [Counts]) -> Result<(), BenchError> {
-    let failed = |error: &dyn std::fmt::Display| BenchError::Journal(error.to_string());
     let storage = ReadOnlyDirectory::open(ledger).map_err(|error| failed(&error))?;
     let count = |header: &wire::batch::BatchHeader| {
         for counts in &mut *counts {
@@ -84,12 +116,7 @@ fn read(ledger: &Path, counts: &mut [Counts]) -> Result<(), BenchError> {
 
 /// How many entries a second a journal appends that does nothing else, in batches of so many.
 fn entries_per_second(dir: &Path, batch: u64, watch: &Watch) -> Result<f64, BenchError> {
-    let failed = |error: &dyn std::fmt::Display| BenchError::Journal(error.to_string());
-    let storage = DiskStorage::open(dir).map_err(|error| failed(&error))?;
-    let signer = Signer::new(SigningKey::from_bytes(&[7; 32]));
-    let log = Logger::root(Discard, o!());
-    let opened = Journal::open(Arc::new(storage), signer, JournalOptions::default(), &log);
-    let (mut journal, _) = opened.map_err(|error| failed(&error))?;
+    let mut journal = Alone::open(dir)?;
     let mut payments = payments(batch);
     let begin = Instant::now();
     let mut entries = 0;
@@ -97,14 +124,44 @@ fn entries_per_second(dir: &Path, batch: u64, watch: &Watch) -> Result<f64, Benc
         if watch.is_stopped() {
             return Err(BenchError::Interrupted);
         }
-        journal.append(&mut payments, Timestamp::new(1)).map_err(|error| failed(&error))?;
+        journal.append(&mut payments)?;
         entries += u64::from(payments.entry_count());
     }
     let per_second = float(entries) / begin.elapsed().as_secs_f64();
-    drop(journal);
-    std::fs::remove_dir_all(dir)
-        .map_err(|source| BenchError::File { path: dir.to_owned(), source })?;
+    journal.remove()?;
     Ok(per_second)
+}
+
+/// A journal without a server.
+struct Alone {
+    journal: Journal,
+    dir: PathBuf,
+}
+
+impl Alone {
+    fn open(dir: &Path) -> Result<Self, BenchError> {
+        let storage = DiskStorage::open(dir).map_err(|error| failed(&error))?;
+        let signer = Signer::new(SigningKey::from_bytes(&[7; 32]));
+        let log = Logger::root(Discard, o!());
+        let opened = Journal::open(Arc::new(storage), signer, JournalOptions::default(), &log);
+        let (journal, _) = opened.map_err(|error| failed(&error))?;
+        Ok(Self { journal, dir: dir.to_owned() })
+    }
+
+    fn append(&mut self, batch: &mut Batch) -> Result<(), BenchError> {
+        self.journal.append(batch, Timestamp::new(1)).map_err(|error| failed(&error))?;
+        Ok(())
+    }
+
+    fn remove(self) -> Result<(), BenchError> {
+        let Self { journal, dir } = self;
+        drop(journal);
+        fs::remove_dir_all(&dir).map_err(|source| BenchError::File { path: dir, source })
+    }
+}
+
+fn failed(error: &dyn fmt::Display) -> BenchError {
+    BenchError::Journal(error.to_string())
 }
 
 /// So many payments by text, or as many as a batch takes.

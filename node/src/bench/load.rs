@@ -26,6 +26,8 @@ use super::error::BenchError;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The longest wait: how soon it is noticed that somebody has pressed Ctrl-C.
 const WAIT_MAX: Duration = Duration::from_millis(100);
+/// How much work of a fixed rate is done at once: less than a batch takes.
+const WORK_AT_ONCE_MAX: u64 = 1 << 15;
 /// Events taken at once, more than which wait for the next turn.
 const EVENTS_MAX: usize = 256;
 
@@ -87,6 +89,8 @@ impl Watch {
 /// Connections that carry load.
 pub(crate) struct Load<C> {
     lanes: Vec<Lane<C>>,
+    /// Which lane is the first to ask for what is due next.
+    turn: usize,
     epoll: OwnedFd,
 }
 
@@ -114,7 +118,7 @@ impl<C: Connection> Load<C> {
             let stream = lane.connection.stream();
             epoll::add(&epoll, stream, data, epoll::EventFlags::IN).map_err(broken)?;
         }
-        Ok(Self { lanes, epoll })
+        Ok(Self { lanes, turn: 0, epoll })
     }
 
     /// Carries load for so long, or until no connection has anything left to ask; then waits until all
@@ -164,12 +168,14 @@ impl<C: Connection> Load<C> {
         }
     }
 
-    /// Asks for all that is due, each lane in its turn.
+    /// Asks for all that is due, on the lane whose turn it is and, as far as that has no room, on those
+    /// behind it. To divide what little is due at a time would take a system call for each lane.
     fn ask_due(&mut self, clock: &mut Clock, now: Duration) -> Result<(), BenchError> {
-        for number in 0..self.lanes.len() {
-            let lanes_left = self.lanes.len() - number;
+        let first = self.turn;
+        self.turn = (first + 1) % self.lanes.len();
+        for number in (first..self.lanes.len()).chain(0..first) {
             let lane = &mut self.lanes[number];
-            let Some(run) = clock.take(now, lane.under_way.count(), lanes_left) else { continue };
+            let Some(run) = clock.take(now, lane.under_way.count()) else { continue };
             let asked = lane.connection.ask(run.count)?;
             clock.give_back(run.count - asked);
             if asked > 0 {
@@ -217,6 +223,33 @@ impl<C: Connection> Load<C> {
             Err(error) => Err(broken(error)),
         }
     }
+}
+
+/// Does, for so long, what becomes due at a fixed rate, as much of it at once as is due. `work` says when
+/// that is done.
+pub(crate) fn work_at_rate(
+    per_second: u64,
+    duration: Duration,
+    watch: &Watch,
+    mut work: impl FnMut(u64) -> Result<(), BenchError>,
+) -> Result<Measured, BenchError> {
+    let mut recorder = Recorder::start(duration);
+    let mut clock = Pace::Rate { per_second, window: WORK_AT_ONCE_MAX }.clock();
+    let mut under_way = UnderWay::new();
+    while recorder.now() < duration || clock.is_late(duration) {
+        if watch.is_stopped() {
+            return Err(BenchError::Interrupted);
+        }
+        let Some(run) = clock.take(recorder.now().min(duration), 0) else {
+            std::thread::sleep(clock.wait_max());
+            continue;
+        };
+        let count = run.count;
+        under_way.push(run);
+        work(count)?;
+        under_way.answered(count, &mut recorder)?;
+    }
+    Ok(recorder.finish())
 }
 
 fn broken(error: Errno) -> BenchError {

@@ -38,7 +38,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
             "the server lets {most} payments be under way on a connection, so not all {window} were"
         ));
     }
-    let Rounds { paid: rounds, echoed } = if bench.config.sweep {
+    let Rounds { paid: rounds, offered, echoed } = if bench.config.sweep {
         sweep(bench, &server, crew, &mut report).await?
     } else {
         at_one_pace(bench, &server, crew, &mut report).await?
@@ -50,6 +50,12 @@ pub(super) async fn run(bench: &Bench) -> Result<Report, BenchError> {
         round::report_echo(&rounds, &echoed, &mut report);
     }
     report_limits(bench, &rounds, is_own, &mut report).await?;
+    if let Some(per_second) = offered
+        && is_own
+        && !bench.config.signed
+    {
+        journal::report_at_rate(bench, &rounds, per_second, &mut report).await?;
+    }
     Ok(report)
 }
 
@@ -72,6 +78,8 @@ async fn memory_with_one_account(bench: &Bench) -> Result<Option<u64>, BenchErro
 /// What was measured at one pace.
 struct Rounds {
     paid: Vec<Round>,
+    /// How many a second were offered, if that was not as many as they went.
+    offered: Option<u64>,
     /// The echo server as fast as it goes, in turns with payments as fast as they go.
     echoed: Vec<Measured>,
 }
@@ -85,23 +93,21 @@ async fn at_one_pace(
 ) -> Result<Rounds, BenchError> {
     let window = bench.config.window as u64;
     let fastest = Pace::Window(window);
-    let pace = match bench.config.rate {
+    let per_second = match bench.config.rate {
         None => return Ok(beside_echo(bench, server, crew, fastest).await?.1),
-        Some(Rate::PerSecond(per_second)) => Pace::Rate { per_second, window },
+        Some(Rate::PerSecond(per_second)) => per_second,
         Some(Rate::Percent(percent)) => {
             let at_most;
             (crew, at_most) = rounds(bench, server, crew, fastest, "maximum").await?;
             let maximum = round::per_second(at_most.iter().map(|round| &round.measured));
             report.figure("maximum per second", Unit::PerSecond, maximum);
-            let per_second = median(&at_most).percent_per_second(percent);
-            Pace::Rate { per_second, window }
+            median(&at_most).percent_per_second(percent)
         }
     };
-    if let Pace::Rate { per_second, .. } = pace {
-        report.figure("offered per second", Unit::PerSecond, float(per_second));
-    }
+    report.figure("offered per second", Unit::PerSecond, float(per_second));
+    let pace = Pace::Rate { per_second, window };
     let (_, paid) = rounds(bench, server, crew, pace, "payments").await?;
-    Ok(Rounds { paid, echoed: Vec::new() })
+    Ok(Rounds { paid, offered: Some(per_second), echoed: Vec::new() })
 }
 
 /// The maximum, whose rounds are returned, and then parts of it.
@@ -137,7 +143,7 @@ async fn beside_echo(
 ) -> Result<(Crew, Rounds), BenchError> {
     let echo = EchoProcess::start().await?;
     let connections = bench.config.connections;
-    let mut rounds = Rounds { paid: Vec::new(), echoed: Vec::new() };
+    let mut rounds = Rounds { paid: Vec::new(), offered: None, echoed: Vec::new() };
     for number in 1..=bench.config.rounds {
         bench.progress.phase(format!("echo, round {number}"));
         rounds.echoed.push(limits::echo_round(bench, echo.address(), connections, pace).await?);

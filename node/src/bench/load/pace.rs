@@ -54,16 +54,15 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// What the next of `lanes_left` connections is to ask now, on which so many are under way.
-    pub(super) fn take(&mut self, now: Duration, under_way: u64, lanes_left: usize) -> Option<Run> {
+    /// What a connection is to ask now, on which so many are under way.
+    pub(super) fn take(&mut self, now: Duration, under_way: u64) -> Option<Run> {
         let run = match self.pace {
             Pace::Window(window) => {
                 Run { due: now, per_second: None, count: window.saturating_sub(under_way) }
             }
             Pace::Rate { per_second, window } => {
                 let left = due_by(per_second, now).saturating_sub(self.taken);
-                let share = left.div_ceil(lanes_left as u64);
-                let count = share.min(window.saturating_sub(under_way));
+                let count = left.min(window.saturating_sub(under_way));
                 Run { due: due_at(per_second, self.taken), per_second: Some(per_second), count }
             }
         };
@@ -169,16 +168,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_shared_and_waits_for_room() {
+    fn a_rate_waits_for_room() {
         let mut clock = Pace::Rate { per_second: 1000, window: 6 }.clock();
         let at = Duration::from_millis;
-        assert!(clock.take(at(0), 0, 2).is_none());
-        let first = clock.take(at(10), 0, 2).expect("10 are due");
+        assert!(clock.take(at(0), 0).is_none());
+        let first = clock.take(at(10), 1).expect("10 are due, and there is room for 5");
         assert_eq!((first.due, first.count), (at(0), 5));
-        let second = clock.take(at(10), 3, 1).expect("5 are left, and there is room for 3");
+        let second = clock.take(at(10), 3).expect("5 are left, and there is room for 3");
         assert_eq!((second.due, second.count), (at(5), 3));
         // The two that had no room are still due when they were.
-        let late = clock.take(at(20), 0, 2).expect("12 are left");
+        let late = clock.take(at(20), 0).expect("12 are left");
         assert_eq!((late.due, late.count), (at(8), 6));
         assert!(clock.is_late(at(20)) && !clock.is_late(at(14)));
     }
@@ -186,8 +185,8 @@ mod tests {
     #[test]
     fn a_window_is_filled_up() {
         let mut clock = Pace::Window(4).clock();
-        assert_eq!(clock.take(Duration::ZERO, 1, 9).map(|run| run.count), Some(3));
-        assert!(clock.take(Duration::ZERO, 4, 9).is_none());
+        assert_eq!(clock.take(Duration::ZERO, 1).map(|run| run.count), Some(3));
+        assert!(clock.take(Duration::ZERO, 4).is_none());
     }
 
     #[test]
