@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`client`] | Mite's client, told what to do line by line |
 //! | [`forge`] | signatures that are crafted, and receipts of one's own |
+//! | [`golden`] | what releases have left behind, and what is known of it |
 //! | [`listener`] | a listener that plays a server or a payee |
 //! | [`lying_server`] | a server that lies when it is told to |
 //! | [`payee`] | a payee who goes as far as it is told and no further |
@@ -19,6 +20,7 @@
 
 pub mod client;
 pub mod forge;
+pub mod golden;
 pub mod listener;
 pub mod lying_server;
 pub mod payee;

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,24 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long anything may take that is expected to happen: far longer than it does, even on a machine
 /// that is busy with something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether this process is to be the program under test: those that are no tests start themselves as it
+/// with [`this_program`], and take `--role` as nothing else.
+pub fn is_under_test() -> bool {
+    std::env::args().nth(1).is_some_and(|first| first == "--role")
+}
+
+/// The path of this program, for one that can be the program under test.
+///
+/// # Panics
+/// If the system does not tell, or it is no text.
+pub fn this_program() -> &'static str {
+    static PATH: LazyLock<String> = LazyLock::new(|| {
+        let path = std::env::current_exe().expect("the system tells");
+        path.into_os_string().into_string().expect("the path is text")
+    });
+    &PATH
+}
 
 /// A running program whose output is read line by line. It is killed when this is dropped.
 pub struct Program {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,12 +27,21 @@ pub struct Purse {
     binary: &'static str,
     config_dir: PathBuf,
     name: String,
+    /// What its key is encrypted with, if it is.
+    passphrase: Option<String>,
 }
 
 impl Purse {
     /// The profile of this name, which has no key yet.
     pub fn new(binary: &'static str, config_dir: &Path, name: &str) -> Self {
-        Self { binary, config_dir: config_dir.to_owned(), name: name.to_owned() }
+        let (config_dir, name) = (config_dir.to_owned(), name.to_owned());
+        Self { binary, config_dir, name, passphrase: None }
+    }
+
+    /// The same with a key that is encrypted.
+    #[must_use]
+    pub fn locked(self, passphrase: &str) -> Self {
+        Self { passphrase: Some(passphrase.to_owned()), ..self }
     }
 
     /// Starts a client in it and opens its account.
@@ -50,7 +60,9 @@ impl Purse {
     /// # Panics
     /// If it cannot be started.
     pub fn start(&self, server: SocketAddr) -> Session {
-        let program = Program::start(self.binary, self.args(server));
+        let passphrase = self.passphrase.as_deref().map(|phrase| ("MITE_PASSPHRASE", phrase));
+        let env: Vec<_> = passphrase.into_iter().collect();
+        let program = Program::start_with_env(self.binary, self.args(server), &env);
         Session { program, heard: Vec::new(), name: self.name.clone() }
     }
 
@@ -84,7 +96,8 @@ impl Purse {
         let config_dir = self.config_dir.to_str().expect("temporary paths are text");
         let server = server.to_string();
         let args = ["--role", "client", "--server", &server, "--name", &self.name];
-        let more = ["--config-dir", config_dir, "--no-passphrase"];
+        let unlocked = self.passphrase.is_none().then_some("--no-passphrase");
+        let more = ["--config-dir", config_dir].into_iter().chain(unlocked);
         args.into_iter().chain(more).map(str::to_owned).collect()
     }
 
@@ -186,6 +199,16 @@ impl Session {
         }
     }
 
+    /// Its balance.
+    ///
+    /// # Panics
+    /// If it does not say one.
+    pub fn balance(&mut self) -> u64 {
+        let told = self.ask("balance");
+        let balance = told.iter().find_map(|line| line.strip_prefix("balance: "));
+        balance.and_then(|balance| balance.parse().ok()).expect("a balance")
+    }
+
     /// The errors that it has told of what was typed, and that nobody has read.
     ///
     /// # Panics
@@ -274,22 +297,16 @@ impl Witness {
     /// As [`Witness::settled`]; if the client says something else, or nothing, or speaks of two
     /// payments.
     pub fn confirms(&self, amount: u64, told: &[Told]) -> bool {
-        let told: Vec<_> = told.iter().filter(|payment| payment.amount == amount).collect();
+        self.confirms_all(amount..amount + 1, told) == 1
+    }
+
+    /// How many of these amounts were paid, and the client says the same of each.
+    ///
+    /// # Panics
+    /// As [`Witness::confirms`].
+    pub fn confirms_all(&self, amounts: Range<u64>, told: &[Told]) -> u64 {
         let settled = self.settled();
-        let story = format!("{told:?} of {amount}; the ledger has {settled:?}");
-        match (&told[..], settled.get(&amount)) {
-            ([], None) => false,
-            ([payment], Some(id)) => {
-                assert_eq!(payment.state, "paid", "{story}");
-                assert!(id.to_string().starts_with(&payment.id), "{story}");
-                true
-            }
-            ([payment], None) => {
-                assert!(payment.state.starts_with("refused"), "{story}");
-                false
-            }
-            _ => panic!("{story}"),
-        }
+        amounts.map(|amount| u64::from(is_paid(amount, told, &settled))).sum()
     }
 
     fn account(&self, key: &SigningKey) -> Account {
@@ -321,8 +338,31 @@ impl Witness {
     }
 }
 
-/// All of it, the newest first.
-fn history(client: &mut SecureClient) -> Vec<HistoryItem> {
+/// Whether this amount was paid by the ledger, which is what the client tells.
+fn is_paid(amount: u64, told: &[Told], settled: &BTreeMap<u64, OrderId>) -> bool {
+    let told: Vec<_> = told.iter().filter(|payment| payment.amount == amount).collect();
+    let paid = settled.get(&amount);
+    let story = || format!("{told:?} of {amount}; the ledger has {paid:?}");
+    match (&told[..], paid) {
+        ([], None) => false,
+        ([payment], Some(id)) => {
+            assert_eq!(payment.state, "paid", "{}", story());
+            assert!(id.to_string().starts_with(&payment.id), "{}", story());
+            true
+        }
+        ([payment], None) => {
+            assert!(payment.state.starts_with("refused"), "{}", story());
+            false
+        }
+        _ => panic!("{}", story()),
+    }
+}
+
+/// All of a client's history, the newest first.
+///
+/// # Panics
+/// If the server does not give it.
+pub fn history(client: &mut SecureClient) -> Vec<HistoryItem> {
     let mut history: Vec<HistoryItem> = Vec::new();
     loop {
         let before = history.last().map(|item| item.number);
