@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`client`] | Mite's client, told what to do line by line |
+//! | [`drill`] | load of every kind, and everybody killed under it |
 //! | [`forge`] | signatures that are crafted, and receipts of one's own |
 //! | [`golden`] | what releases have left behind, and what is known of it |
 //! | [`listener`] | a listener that plays a server or a payee |
@@ -19,6 +20,7 @@
 //! | [`text`] | a connection that sends and expects exact bytes |
 
 pub mod client;
+pub mod drill;
 pub mod forge;
 pub mod golden;
 pub mod listener;

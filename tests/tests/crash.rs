@@ -3,16 +3,15 @@
 //!
 //! `MITE_TEST_CRASH_ROUNDS` says how often a server is killed under load, `MITE_TEST_SEED` when.
 
-use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tests::drill::{Load, Pair, Seen, balance, setting};
 use tests::process::{PATIENCE, Server};
 use tests::random::Random;
 use tests::text::Connection;
@@ -28,29 +27,6 @@ const BURST_MAX: u64 = 40;
 /// Accounts that each restart is asked for: more than a round opens.
 const OPENED_CHECKED_MAX: usize = 500;
 
-fn setting(name: &str, default: u64) -> u64 {
-    let value = env::var(name).ok();
-    value.map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
-/// A payer and a payee who have nothing to do with anybody else. The n-th payment is of n credits, so
-/// that the balance tells exactly which payments were made: the first m of them, or else something
-/// was lost, doubled, or done out of order.
-#[derive(Clone, Debug)]
-struct Pair {
-    payer: String,
-    payee: String,
-    /// Payments that are known to be made.
-    made: u64,
-}
-
-/// What one round of load saw.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    sent: u64,
-    answered: u64,
-}
-
 struct Bank {
     data: TempDir,
     pairs: Vec<Pair>,
@@ -63,16 +39,10 @@ struct Bank {
 impl Bank {
     fn open() -> (Self, Server) {
         let seed = setting("MITE_TEST_SEED", u64::from(std::process::id()));
+        println!("MITE_TEST_SEED={seed}");
         let data = tempfile::tempdir().expect("a temporary directory");
         let server = Server::start(MITE, data.path(), &ARGS);
-        let mut connection = Connection::open(server.address);
-        let pairs = (0..PAIRS).map(|number| {
-            let (payer, payee) = (format!("payer{number}"), format!("payee{number}"));
-            connection.ask(&format!("REGISTER#{payer}\n"), "100 OK\n");
-            connection.ask(&format!("REGISTER#{payee}\n"), "100 OK\n");
-            Pair { payer, payee, made: 0 }
-        });
-        let pairs = pairs.collect();
+        let pairs = (0..PAIRS).map(|number| Pair::open(server.address, number, OPENING)).collect();
         (Self { data, pairs, opened: Vec::new(), random: Random::new(seed), seed }, server)
     }
 
@@ -80,46 +50,39 @@ impl Bank {
         Server::start_at(MITE, address, self.data.path(), &ARGS)
     }
 
-    /// Pays and registers until so many answers have come, then calls `end`.
-    fn load(&mut self, server: Server, round: u64, answers: u64, end: impl FnOnce(Server)) {
-        let answered = AtomicU64::new(0);
+    /// Pays and registers until so many answers have come, then calls `end`, which says whether the server
+    /// came to its end in peace.
+    fn load(&mut self, server: Server, round: u64, answers: u64, end: impl FnOnce(Server) -> bool) {
+        let load = &Load::default();
         let address = server.address;
         let bursts = Random::new(self.random.below(u64::MAX));
-        let (seen, opened) = thread::scope(|scope| {
+        let (seen, opened, in_peace) = thread::scope(|scope| {
             let paying = self.pairs.iter().map(|pair| {
-                let (bursts, answered) = (bursts.clone(), &answered);
-                scope.spawn(move || pay(address, pair, bursts, answered))
+                let bursts = bursts.clone();
+                scope.spawn(move || pair.pay(address, BURST_MAX, bursts, load))
             });
             let paying: Vec<_> = paying.collect();
             let registering = scope.spawn(|| register(address, round));
             let began = Instant::now();
-            while answered.load(Ordering::Relaxed) < answers {
+            while load.answers() < answers {
                 assert!(began.elapsed() < PATIENCE, "seed {}: no answers", self.seed);
                 thread::yield_now();
             }
-            end(server);
+            let in_peace = end(server);
             let seen: Vec<_> =
                 paying.into_iter().map(|thread| thread.join().expect("it pays")).collect();
-            (seen, registering.join().expect("it registers"))
+            (seen, registering.join().expect("it registers"), in_peace)
         });
         self.opened.extend(opened);
-        self.expected(&seen, address);
+        self.expected(&seen, address, in_peace);
     }
 
     /// Starts the server again and compares what it knows with what was seen.
-    fn expected(&mut self, seen: &[Seen], address: SocketAddr) {
+    fn expected(&mut self, seen: &[Seen], address: SocketAddr, in_peace: bool) {
         let server = self.restart(address);
         let seed = self.seed;
         for (pair, seen) in self.pairs.iter_mut().zip(seen) {
-            let (payer, payee) = (balance(address, &pair.payer), balance(address, &pair.payee));
-            let story = format!("seed {seed}: {pair:?} {seen:?} {payer} {payee}");
-            assert_eq!(payer + payee, 2 * OPENING, "credits appear or vanish; {story}");
-            let moved = payee.checked_sub(OPENING).expect(&story);
-            let made = payments_that_sum_to(moved);
-            let made = made.unwrap_or_else(|| panic!("lost, doubled or reordered; {story}"));
-            let (least, most) = (pair.made + seen.answered, pair.made + seen.sent);
-            assert!((least..=most).contains(&made), "{made} payments were made; {story}");
-            pair.made = made;
+            pair.check(address, *seen, in_peace);
         }
         // The older ones have been looked at before.
         for name in self.opened.iter().rev().take(OPENED_CHECKED_MAX) {
@@ -130,59 +93,8 @@ impl Bank {
 
     /// Compares the balances with what is known from before, nothing having been done since.
     fn unchanged(&mut self, address: SocketAddr) {
-        self.expected(&[Seen { sent: 0, answered: 0 }; PAIRS], address);
+        self.expected(&[Seen::default(); PAIRS], address, true);
     }
-}
-
-/// The m for which 1 + 2 + … + m is the sum.
-fn payments_that_sum_to(sum: u64) -> Option<u64> {
-    let made = ((8 * sum + 1).isqrt() - 1) / 2;
-    (made * (made + 1) / 2 == sum).then_some(made)
-}
-
-/// Pays, with many payments under way, until the connection ends.
-fn pay(address: SocketAddr, pair: &Pair, mut bursts: Random, answered: &AtomicU64) -> Seen {
-    let mut seen = Seen { sent: 0, answered: 0 };
-    let Ok(mut stream) = TcpStream::connect(address) else { return seen };
-    let mut replies = BufReader::new(stream.try_clone().expect("a live socket"));
-    let log_in = format!("{}#5001\n", pair.payee);
-    let mut line = String::new();
-    if stream.write_all(log_in.as_bytes()).is_err() || !skip_list(&mut replies) {
-        return seen;
-    }
-    loop {
-        let burst = 1 + bursts.below(BURST_MAX);
-        let mut requests = Vec::new();
-        for number in 1..=burst {
-            let amount = pair.made + seen.sent + number;
-            writeln!(requests, "{}#{amount}#{}", pair.payer, pair.payee).expect("memory takes it");
-        }
-        seen.sent += burst;
-        // What was sent before the end may be answered and read.
-        let written = stream.write_all(&requests);
-        for _ in 0..burst {
-            line.clear();
-            match replies.read_line(&mut line) {
-                Ok(1..) if line == "100 OK\n" => {
-                    seen.answered += 1;
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-                // The last line may be torn, or say that the server stops.
-                Ok(1..) if !line.ends_with('\n') || line == "220 ERROR\n" => return seen,
-                Ok(1..) => panic!("{line:?} instead of an outcome"),
-                Ok(0) | Err(_) => return seen,
-            }
-        }
-        if written.is_err() {
-            return seen;
-        }
-    }
-}
-
-fn skip_list(replies: &mut impl std::io::BufRead) -> bool {
-    let mut lines = replies.lines().map_while(Result::ok).skip(2);
-    let count = lines.next().and_then(|count| count.parse::<usize>().ok());
-    count.is_some_and(|count| lines.take(count).count() == count)
 }
 
 /// Registers, one by one, until the connection ends. Returns the accounts that were opened.
@@ -205,12 +117,6 @@ fn register(address: SocketAddr, round: u64) -> Vec<String> {
     }
 }
 
-fn balance(address: SocketAddr, name: &str) -> u64 {
-    let mut connection = Connection::open(address);
-    connection.send(format!("{name}#5001\n"));
-    connection.list().0
-}
-
 #[test]
 fn a_server_killed_under_load_keeps_every_answer() {
     // Protects the promise of the ledger: an answer is sent after the payment is on the disk.
@@ -218,7 +124,10 @@ fn a_server_killed_under_load_keeps_every_answer() {
     for round in 0..setting("MITE_TEST_CRASH_ROUNDS", 20) {
         let address = server.address;
         let answers = 1 + bank.random.below(1500);
-        bank.load(server, round, answers, |server| server.program.kill());
+        bank.load(server, round, answers, |server| {
+            server.program.kill();
+            false
+        });
         server = bank.restart(address);
     }
 }
@@ -236,6 +145,7 @@ fn a_server_killed_while_it_starts_or_stops_loses_nothing() {
             // Not for something to settle: the moment of the kill is what varies.
             thread::sleep(stopping);
             server.program.kill();
+            false
         });
         for _ in 0..4 {
             let starting = Server::launch(MITE, address, bank.data.path(), &ARGS);
@@ -254,7 +164,10 @@ fn many_kills_with_little_work_between_lose_nothing() {
     for round in 0..setting("MITE_TEST_CRASH_ROUNDS", 20) {
         let address = server.address;
         let answers = bank.random.below(3);
-        bank.load(server, round, answers, |server| server.program.kill());
+        bank.load(server, round, answers, |server| {
+            server.program.kill();
+            false
+        });
         server = bank.restart(address);
     }
 }
@@ -266,7 +179,7 @@ fn a_server_that_is_stopped_under_load_answers_what_it_did() {
     for round in 0..3 {
         let address = server.address;
         let answers = 1 + bank.random.below(500);
-        bank.load(server, round, answers, |server| drop(server.stop()));
+        bank.load(server, round, answers, |server| server.stop().status.success());
         server = bank.restart(address);
     }
 }
