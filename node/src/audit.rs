@@ -11,7 +11,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use actors::ledger::audit::{AuditError, Audited, audit};
+use actors::ledger::audit::{AuditError, Audited, Operations, audit};
 use actors::ledger::journal::{DataDirError, OpenError, ReadOnlyDirectory};
 use slog::Logger;
 use wire::receipt::RECEIPT_TEXT_BYTES_MAX;
@@ -79,7 +79,7 @@ fn audit_ledger(
 
 fn findings(audited: &Audited) -> Vec<(&'static str, String)> {
     let Audited { last, began, unsealed, accounts, supply, orders, .. } = audited;
-    let Audited { text_payments, key_changes, unfinished, .. } = audited;
+    let Audited { text_payments, key_changes, operations, unfinished, .. } = audited;
     let mut head = String::new();
     push_hex(&mut head, &last.head);
     let batches = match unsealed {
@@ -101,6 +101,16 @@ fn findings(audited: &Audited) -> Vec<(&'static str, String)> {
         ("keys", format!("{key_changes} changed, each signed by the old and the new one")),
         ("written", format!("{began} to {}", last.time.to_utc())),
     ];
+    if *operations != Operations::default() {
+        let Operations { deposits, withdrawals, freezes, frozen } = operations;
+        lines.push((
+            "operator",
+            format!(
+                "{deposits} deposits, {withdrawals} withdrawals, {freezes} times an account was \
+                 frozen, {frozen} accounts still are"
+            ),
+        ));
+    }
     if let Some(position) = unfinished {
         let place = format!("{} at byte {}", position.file(), position.offset);
         lines.push((

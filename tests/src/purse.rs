@@ -327,7 +327,12 @@ impl Witness {
                     let order = order.expect("by a signed order");
                     account.received.push(Moved { other: payer, amount: amount.credits(), order });
                 }
-                HistoryEvent::Refused { .. } | HistoryEvent::KeyChanged { .. } => {}
+                HistoryEvent::Deposited { amount } => balance += i128::from(amount.credits()),
+                HistoryEvent::Withdrawn { amount } => balance -= i128::from(amount.credits()),
+                HistoryEvent::Refused { .. }
+                | HistoryEvent::KeyChanged { .. }
+                | HistoryEvent::Frozen { .. }
+                | HistoryEvent::Unfrozen => {}
             }
         }
         match client.call(Call::ReadBalance) {

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::entry::{Access, Authority, ENTRY_BYTES_MAX, Entry};
     use crate::{
-        AccountId, Amount, KeyChange, Order, OrderId, PublicKey, Refusal, Signature,
+        AccountId, Amount, KeyChange, OperatorId, Order, OrderId, PublicKey, Refusal, Signature,
         SignedKeyChange, SignedOrder, Timestamp,
     };
 
@@ -165,6 +165,35 @@ mod tests {
         assert_eq!(encoded(&changed), expected);
         for entry in [settled, refused, changed] {
             let decoded = decode_exact::<ENTRY_BYTES_MAX, Entry>(&encoded(&entry));
+            assert_eq!(decoded.expect("a whole entry"), entry);
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_the_operators_entries() {
+        let account = AccountId::new(3);
+        let id: OperatorId = "i-1".parse().expect("an id");
+        let amount = Amount::new(10);
+        let text = |text: &[u8]| {
+            [&[u8::try_from(text.len()).unwrap(), 0, 0, 0, 0, 0, 0, 0], text].concat()
+        };
+        for (tag, entry, rest) in [
+            (
+                4,
+                Entry::Deposited { account, amount, id: id.clone() },
+                [vec![10, 0, 0, 0, 0, 0, 0, 0], text(b"i-1")].concat(),
+            ),
+            (
+                5,
+                Entry::Withdrawn { account, amount, id },
+                [vec![10, 0, 0, 0, 0, 0, 0, 0], text(b"i-1")].concat(),
+            ),
+            (6, Entry::Frozen { account, reason: "why".parse().expect("a reason") }, text(b"why")),
+            (7, Entry::Unfrozen { account }, Vec::new()),
+        ] {
+            let expected = [vec![tag, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0], rest].concat();
+            assert_eq!(encoded(&entry), expected, "{entry:?}");
+            let decoded = decode_exact::<ENTRY_BYTES_MAX, Entry>(&expected);
             assert_eq!(decoded.expect("a whole entry"), entry);
         }
     }

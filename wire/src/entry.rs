@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::key_change::SignedKeyChange;
+use crate::operator::{FreezeReason, OperatorId};
 use crate::order::SignedOrder;
 use crate::{AccountId, Amount, PublicKey, Refusal, Username};
 
@@ -54,6 +55,36 @@ pub enum Entry {
         account: AccountId,
         /// What both keys signed.
         change: Box<SignedKeyChange>,
+    },
+    /// The operator issued credits of the treasury to an account.
+    Deposited {
+        /// To whom.
+        account: AccountId,
+        /// How much, never zero.
+        amount: Amount,
+        /// What names it among the operator's.
+        id: OperatorId,
+    },
+    /// The operator took credits of an account back to the treasury.
+    Withdrawn {
+        /// From whom.
+        account: AccountId,
+        /// How much, never zero.
+        amount: Amount,
+        /// What names it among the operator's.
+        id: OperatorId,
+    },
+    /// The operator has frozen an account: until it is unfrozen, it pays nobody and keeps its key.
+    Frozen {
+        /// Whose, never frozen already.
+        account: AccountId,
+        /// For people.
+        reason: FreezeReason,
+    },
+    /// The operator has unfrozen an account.
+    Unfrozen {
+        /// Whose, always frozen.
+        account: AccountId,
     },
 }
 

@@ -13,6 +13,7 @@
 //! | [`key`], [`signature`] | [`PublicKey`], [`Signature`] and the one rule of what is valid |
 //! | [`order`], [`key_change`] | what account holders sign: [`SignedOrder`], [`SignedKeyChange`] |
 //! | [`entry`] | [`Entry`]: one change of the ledger, as the journal keeps it |
+//! | [`operator`] | what an operator says beside a change of an account |
 //! | [`batch`], [`merkle`], [`receipt`] | what the server signs: batches, and [`Receipt`]s from them |
 //! | [`refusal`] | [`Refusal`]: why the ledger moved nothing, each with a stable code |
 //! | [`codec`] | the bincode encoding of everything that is kept or sent in binary |
@@ -29,6 +30,7 @@ pub mod key_change;
 pub mod merkle;
 pub mod name_look;
 pub mod new_username;
+pub mod operator;
 pub mod order;
 pub mod receipt;
 pub mod refusal;
@@ -44,6 +46,7 @@ pub use key::PublicKey;
 pub use key_change::{KeyChange, SignedKeyChange, VerifiedKeyChange};
 pub use name_look::NameLook;
 pub use new_username::{NewUsername, NewUsernameError};
+pub use operator::{FreezeReason, OperatorId, OperatorRefusal};
 pub use order::{Memo, Order, OrderHash, OrderId, SignedOrder, VerifiedOrder};
 pub use receipt::{Receipt, Verdict};
 pub use refusal::Refusal;

@@ -186,7 +186,12 @@ impl Receipt {
         match &self.entry {
             Entry::Transferred { .. } => Some(Verdict::Settled),
             Entry::OrderRefused { refusal, .. } => Some(Verdict::Refused(*refusal)),
-            Entry::AccountOpened { .. } | Entry::KeyChanged { .. } => None,
+            Entry::AccountOpened { .. }
+            | Entry::KeyChanged { .. }
+            | Entry::Deposited { .. }
+            | Entry::Withdrawn { .. }
+            | Entry::Frozen { .. }
+            | Entry::Unfrozen { .. } => None,
         }
     }
 }

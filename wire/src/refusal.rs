@@ -43,6 +43,9 @@ pub enum Refusal {
     /// An account has this key, or had it once.
     #[error("the key belongs to an account")]
     KeyInUse,
+    /// The operator has frozen the account that is to pay, or whose key is to be changed.
+    #[error("the account is frozen")]
+    AccountFrozen,
 }
 
 impl Refusal {
@@ -61,6 +64,7 @@ impl Refusal {
             Self::NameTooSimilar => 10,
             Self::PayeeKeyChanged => 11,
             Self::KeyInUse => 12,
+            Self::AccountFrozen => 13,
         }
     }
 }

@@ -188,7 +188,11 @@ fn concerns(
 ) -> Result<bool, redb::Error> {
     match entry {
         Entry::AccountOpened { account: holder, .. }
-        | Entry::KeyChanged { account: holder, .. } => Ok(*holder == account),
+        | Entry::KeyChanged { account: holder, .. }
+        | Entry::Deposited { account: holder, .. }
+        | Entry::Withdrawn { account: holder, .. }
+        | Entry::Frozen { account: holder, .. }
+        | Entry::Unfrozen { account: holder } => Ok(*holder == account),
         Entry::Transferred { payer, payee, .. } => Ok(*payer == account || *payee == account),
         Entry::OrderRefused { payer, .. } if *payer == account => Ok(true),
         // Whoever took the payee's name later is not the payee.

@@ -68,8 +68,22 @@ impl Record {
                 let changed = HistoryEvent::KeyChanged { key: change.change.new };
                 Self { order: None, history: vec![(*account, changed)] }
             }
+            Entry::Deposited { account, amount, .. } => {
+                Self::by_operator(*account, HistoryEvent::Deposited { amount: *amount })
+            }
+            Entry::Withdrawn { account, amount, .. } => {
+                Self::by_operator(*account, HistoryEvent::Withdrawn { amount: *amount })
+            }
+            Entry::Frozen { account, reason } => {
+                Self::by_operator(*account, HistoryEvent::Frozen { reason: reason.clone() })
+            }
+            Entry::Unfrozen { account } => Self::by_operator(*account, HistoryEvent::Unfrozen),
         };
         Ok(Some(record))
+    }
+
+    fn by_operator(account: AccountId, event: HistoryEvent) -> Self {
+        Self { order: None, history: vec![(account, event)] }
     }
 }
 
@@ -82,5 +96,9 @@ pub(super) fn is_recorded(entry: &Entry, keyed: &KeyedAccounts) -> bool {
         Entry::Transferred { authority: Authority::Order(_), .. }
         | Entry::OrderRefused { .. }
         | Entry::KeyChanged { .. } => true,
+        Entry::Deposited { account, .. }
+        | Entry::Withdrawn { account, .. }
+        | Entry::Frozen { account, .. }
+        | Entry::Unfrozen { account } => keyed.contains(account),
     }
 }

@@ -8,8 +8,8 @@ use wire::batch::{BatchHeader, Seal};
 use wire::merkle::{self, MerkleTree};
 use wire::signature::{Domain, Signature, public_key};
 use wire::{
-    Access, AccountId, Amount, Authority, BatchNumber, Entry, KeyChange, Order, OrderId, PublicKey,
-    Refusal, Timestamp, Username, codec,
+    Access, AccountId, Amount, Authority, BatchNumber, Entry, FreezeReason, KeyChange, Order,
+    OrderId, PublicKey, Refusal, Timestamp, Username, codec,
 };
 
 use super::*;

@@ -55,9 +55,24 @@ pub struct Audited {
     pub text_payments: u64,
     /// How many keys were changed, each with the signatures of both.
     pub key_changes: u64,
+    /// What the operator did to accounts, on its word alone.
+    pub operations: Operations,
     /// Where something stands behind the last batch that was not finished, or is being written.
     /// Nobody was told of it; it is no fault.
     pub unfinished: Option<BatchPosition>,
+}
+
+/// How often the operator did something to an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// How many deposits there were.
+    pub deposits: u64,
+    /// How many withdrawals.
+    pub withdrawals: u64,
+    /// How often an account was frozen.
+    pub freezes: u64,
+    /// How many are frozen now.
+    pub frozen: u64,
 }
 
 /// Audits the journal in `storage` from its first batch on: that it is the work of the server with
@@ -94,6 +109,7 @@ struct Auditor<'r> {
     orders: u64,
     text_payments: u64,
     key_changes: u64,
+    operations: Operations,
 }
 
 impl<'r> Auditor<'r> {
@@ -115,6 +131,7 @@ impl<'r> Auditor<'r> {
             orders: 0,
             text_payments: 0,
             key_changes: 0,
+            operations: Operations::default(),
         })
     }
 
@@ -190,16 +207,19 @@ impl<'r> Auditor<'r> {
                 add(Fault::OldKeySignature, &change.old, by_old, Domain::KeyChange, &bytes)?;
                 add(Fault::NewKeySignature, &change.new, by_new, Domain::KeyChange, &bytes)
             }
-            Entry::AccountOpened { .. } | Entry::Transferred { authority: Authority::Text, .. } => {
-                Ok(())
-            }
+            Entry::AccountOpened { .. }
+            | Entry::Transferred { authority: Authority::Text, .. }
+            | Entry::Deposited { .. }
+            | Entry::Withdrawn { .. }
+            | Entry::Frozen { .. }
+            | Entry::Unfrozen { .. } => Ok(()),
         }
     }
 
     /// Everything about the next entry but its signatures.
     fn check_entry(&mut self, entry: &Entry, time: Timestamp) -> Result<(), Fault> {
         match entry {
-            Entry::AccountOpened { .. } => {}
+            Entry::AccountOpened { .. } | Entry::Unfrozen { .. } => {}
             Entry::Transferred { authority: Authority::Text, .. } => self.text_payments += 1,
             Entry::Transferred { authority: Authority::Order(signed), .. }
             | Entry::OrderRefused { order: signed, .. } => {
@@ -210,6 +230,9 @@ impl<'r> Auditor<'r> {
                 self.key_changes += 1;
                 self.check_server(change.change.server)?;
             }
+            Entry::Deposited { .. } => self.operations.deposits += 1,
+            Entry::Withdrawn { .. } => self.operations.withdrawals += 1,
+            Entry::Frozen { .. } => self.operations.freezes += 1,
         }
         Ok(self.state.replay(entry)?)
     }
@@ -257,6 +280,7 @@ impl<'r> Auditor<'r> {
             orders: self.orders,
             text_payments: self.text_payments,
             key_changes: self.key_changes,
+            operations: Operations { frozen: self.state.frozen().len() as u64, ..self.operations },
             unfinished,
         })
     }

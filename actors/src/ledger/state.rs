@@ -8,19 +8,24 @@
 mod command;
 mod index;
 mod look_index;
+mod operator;
 mod orders;
 mod replay_error;
 mod signed;
 mod text_transfer;
+
+use std::collections::BTreeMap;
 
 use wire::{
     Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, OrderHash, PublicKey,
     Refusal, Timestamp, Username,
 };
 
-pub use self::command::{Command, KeyHolder, Outcome, Terms};
+pub use self::command::{Command, KeyHolder, Operated, OperatorCommand, Outcome, Terms};
 use self::index::{KeyIndex, NameIndex};
 use self::look_index::LookIndex;
+use self::operator::Operations;
+pub use self::operator::{OperatorAct, RememberedAct};
 pub use self::orders::DecidedOrder;
 use self::orders::RecentOrders;
 pub use self::replay_error::ReplayError;
@@ -50,6 +55,10 @@ pub struct Parts {
     pub retired_keys: Vec<(PublicKey, AccountId)>,
     /// The orders that are remembered.
     pub orders: Vec<DecidedOrder>,
+    /// The accounts that are frozen, and by which entries.
+    pub frozen: Vec<(AccountId, EntryNumber)>,
+    /// The deposits and withdrawals that are remembered, in the order in which they were made.
+    pub acts: Vec<RememberedAct>,
     /// The number that the next entry has.
     pub next_entry: EntryNumber,
 }
@@ -64,6 +73,9 @@ pub struct State {
     /// Keys in the index that are nobody's any more, in the order in which they were given up.
     retired_keys: Vec<(PublicKey, AccountId)>,
     orders: RecentOrders,
+    /// The accounts that are frozen, and by which entries.
+    frozen: BTreeMap<AccountId, EntryNumber>,
+    operations: Operations,
     supply: Amount,
     next_entry: EntryNumber,
 }
@@ -123,6 +135,7 @@ impl State {
             Command::ChangeKey { account, change } => {
                 self.decide_key_change(account, *change, terms)
             }
+            Command::Operate(command) => self.decide_operation(*command),
             question => Err(self.answer(&question, terms)),
         };
         let entry = match decided {
@@ -136,6 +149,10 @@ impl State {
             Entry::Transferred { authority: Authority::Text, .. } => Outcome::Settled,
             Entry::Transferred { .. } | Entry::OrderRefused { .. } => Outcome::Decided(number),
             Entry::KeyChanged { .. } => Outcome::KeyChanged(number),
+            Entry::Deposited { account, .. }
+            | Entry::Withdrawn { account, .. }
+            | Entry::Frozen { account, .. }
+            | Entry::Unfrozen { account } => self.operated(*account, number, false),
         };
         (outcome, Some(entry))
     }
@@ -172,6 +189,10 @@ impl State {
                 self.refuse(*payer, order, *refusal, hash)?;
             }
             Entry::KeyChanged { account, change } => self.change_key(*account, change)?,
+            Entry::Deposited { account, amount, id } => self.deposit(*account, *amount, id)?,
+            Entry::Withdrawn { account, amount, id } => self.withdraw(*account, *amount, id)?,
+            Entry::Frozen { account, .. } => self.freeze(*account)?,
+            Entry::Unfrozen { account } => self.unfreeze(*account)?,
         }
         self.next_entry = EntryNumber::new(self.next_entry.get() + 1);
         Ok(())
@@ -181,7 +202,7 @@ impl State {
     ///
     /// # Errors
     /// [`ReplayError`] if two accounts have one name, they hold more than can exist, an order is decided
-    /// twice, or a key or an order is an account's that does not exist.
+    /// twice, or a key, an order or what the operator did is an account's that does not exist.
     pub fn restore(parts: Parts) -> Result<Self, ReplayError> {
         let mut state = Self::default();
         let count = parts.accounts.len() as u64;
@@ -204,6 +225,7 @@ impl State {
             }
             state.orders.insert(order);
         }
+        state.restore_operations(parts.frozen, parts.acts)?;
         state.next_entry = parts.next_entry;
         Ok(state)
     }
@@ -221,6 +243,16 @@ impl State {
     /// The orders that are remembered, in no order.
     pub fn orders(&self) -> Vec<DecidedOrder> {
         self.orders.to_vec()
+    }
+
+    /// The accounts that are frozen, in the order of their numbers, and by which entries.
+    pub fn frozen(&self) -> Vec<(AccountId, EntryNumber)> {
+        self.frozen.iter().map(|(&account, &entry)| (account, entry)).collect()
+    }
+
+    /// The deposits and withdrawals that are remembered, in the order in which they were made.
+    pub fn acts(&self) -> Vec<RememberedAct> {
+        self.operations.to_vec()
     }
 
     /// The account with this number.
@@ -291,7 +323,8 @@ impl State {
             Command::OpenAccount { .. }
             | Command::TextTransfer { .. }
             | Command::Order { .. }
-            | Command::ChangeKey { .. } => unreachable!("the caller has decided these"),
+            | Command::ChangeKey { .. }
+            | Command::Operate(_) => unreachable!("the caller has decided these"),
         }
     }
 
@@ -331,6 +364,9 @@ impl State {
         let credited = self.account(payee).ok_or(ReplayError::UnknownAccount(payee))?;
         if payer == payee || amount.is_zero() {
             return Err(ReplayError::EmptyTransfer(payer));
+        }
+        if self.is_frozen(payer) {
+            return Err(ReplayError::Frozen(payer));
         }
         match (authority, debited.access) {
             (Authority::Text, Access::Open) => {}
@@ -390,6 +426,8 @@ impl PartialEq for State {
             && self.next_entry == other.next_entry
             && self.by_key == other.by_key
             && self.retired_keys == other.retired_keys
+            && self.frozen == other.frozen
+            && self.operations == other.operations
             && self.orders == other.orders
     }
 }

@@ -96,7 +96,11 @@ impl World {
             Entry::Transferred { payer, payee, .. } => payer == account || payee == account,
             Entry::OrderRefused { payer, .. } => payer == account,
             Entry::AccountOpened { account: holder, .. }
-            | Entry::KeyChanged { account: holder, .. } => holder == account,
+            | Entry::KeyChanged { account: holder, .. }
+            | Entry::Deposited { account: holder, .. }
+            | Entry::Withdrawn { account: holder, .. }
+            | Entry::Frozen { account: holder, .. }
+            | Entry::Unfrozen { account: holder } => holder == account,
         };
         Ok(sought.iter().map(|sought| find(sought).filter(concerns).cloned()).collect())
     }

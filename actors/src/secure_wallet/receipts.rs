@@ -114,6 +114,11 @@ const fn order_of(event: &HistoryEvent) -> Option<OrderId> {
     match event {
         HistoryEvent::Paid { order, .. } | HistoryEvent::Refused { order, .. } => Some(*order),
         HistoryEvent::Received { order, .. } => *order,
-        HistoryEvent::Opened { .. } | HistoryEvent::KeyChanged { .. } => None,
+        HistoryEvent::Opened { .. }
+        | HistoryEvent::KeyChanged { .. }
+        | HistoryEvent::Deposited { .. }
+        | HistoryEvent::Withdrawn { .. }
+        | HistoryEvent::Frozen { .. }
+        | HistoryEvent::Unfrozen => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use wire::order::NO_MEMO;
 use wire::receipt::Proven;
-use wire::{Access, Authority, Entry, KeyChange, Order, PublicKey};
+use wire::{Access, AccountId, Amount, Authority, Entry, KeyChange, OperatorId, Order, PublicKey};
 
 use crate::hex::push_hex;
 use crate::printable::printable;
@@ -54,7 +54,34 @@ fn entry(entry: &Entry) -> Vec<(&'static str, String)> {
                 ("new key", new.to_string()),
             ]
         }
+        Entry::Deposited { account, amount, id } => {
+            operated("deposited by the operator", *account, Some((*amount, id)))
+        }
+        Entry::Withdrawn { account, amount, id } => {
+            operated("withdrawn by the operator", *account, Some((*amount, id)))
+        }
+        Entry::Frozen { account, reason } => {
+            let mut lines = operated("frozen by the operator", *account, None);
+            if !reason.is_empty() {
+                lines.push(("reason", printable(reason.as_str()).into_owned()));
+            }
+            lines
+        }
+        Entry::Unfrozen { account } => operated("unfrozen by the operator", *account, None),
     }
+}
+
+fn operated(
+    outcome: &str,
+    account: AccountId,
+    moved: Option<(Amount, &OperatorId)>,
+) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("outcome", outcome.to_owned()), ("account", account.to_string())];
+    if let Some((amount, id)) = moved {
+        lines.push(("amount", format!("{amount} credits")));
+        lines.push(("id", id.to_string()));
+    }
+    lines
 }
 
 fn ordered(order: &Order, outcome: String) -> Vec<(&'static str, String)> {

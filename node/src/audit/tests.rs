@@ -79,6 +79,8 @@ fn every_outcome_has_its_words() {
         order: signed(|order| order.payee_key = None),
         refusal: Refusal::InsufficientBalance,
     };
+    let (account, amount) = (AccountId::new(2), Amount::new(5));
+    let id = |text: &str| text.parse().expect("an id");
     let with_memo = signed(|order| order.memo_hash = [0xCD; 32]);
     for (entry, words) in [
         (refused.clone(), "refused for good, insufficient balance: nothing was moved"),
@@ -92,6 +94,13 @@ fn every_outcome_has_its_words() {
             Entry::KeyChanged { account: AccountId::new(2), change },
             "new key  BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ",
         ),
+        (Entry::Deposited { account, amount, id: id("in-1") }, "id       in-1"),
+        (Entry::Withdrawn { account, amount, id: id("out-1") }, "withdrawn by the operator"),
+        (
+            Entry::Frozen { account, reason: "why\u{202e}".parse().expect("a reason") },
+            "reason   why\\u{202e}",
+        ),
+        (Entry::Unfrozen { account }, "unfrozen by the operator"),
     ] {
         let told = told(&entry);
         assert!(told.contains(words), "{words:?} is missing in {told}");
@@ -122,6 +131,7 @@ fn what_was_not_finished_and_not_signed_is_told() {
         orders: 1,
         text_payments: 2,
         key_changes: 0,
+        operations: Operations { deposits: 4, withdrawals: 3, freezes: 2, frozen: 1 },
         unfinished: Some(actors::ledger::journal::BatchPosition {
             segment: BatchNumber::new(9),
             offset: 77,
@@ -133,6 +143,7 @@ fn what_was_not_finished_and_not_signed_is_told() {
         "12 batches, then an unfinished end in journal-00000000000000000009.mite at byte 77",
         "1970-01-01T00:00:00.000Z to 2026-09-21T14:13:20.000Z",
         "2000 credits",
+        "4 deposits, 3 withdrawals, 2 times an account was frozen, 1 accounts still are",
     ] {
         assert!(told.contains(words), "{words:?} is missing in {told}");
     }

@@ -116,6 +116,7 @@ impl Receipt {
             lines.push(("Payee", format!("account {payee}")));
             lines.push(("Amount", amount.to_string()));
         }
+        lines.extend(by_operator(self.entry()));
         match self.verdict() {
             Some(Verdict::Settled) => lines.push(("Outcome", "settled".into())),
             Some(Verdict::Refused(refusal)) => {
@@ -128,6 +129,20 @@ impl Receipt {
         }
         lines
     }
+}
+
+/// What the operator did, if it is that.
+fn by_operator(entry: &Entry) -> Vec<(&'static str, String)> {
+    let (what, account, amount) = match entry {
+        Entry::Deposited { account, amount, .. } => ("deposited", account, Some(amount)),
+        Entry::Withdrawn { account, amount, .. } => ("withdrawn", account, Some(amount)),
+        Entry::Frozen { account, .. } => ("frozen", account, None),
+        Entry::Unfrozen { account } => ("unfrozen", account, None),
+        _ => return Vec::new(),
+    };
+    let mut lines = vec![("Operator", what.to_owned()), ("Account", format!("account {account}"))];
+    lines.extend(amount.map(|amount| ("Amount", amount.to_string())));
+    lines
 }
 
 fn is_word(text: &str) -> bool {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Correlation, OrderProblem, Problem};
 use crate::{
-    AccountId, Amount, EntryNumber, OrderId, PublicKey, Receipt, Refusal, SignedOrder, Timestamp,
-    Username,
+    AccountId, Amount, EntryNumber, FreezeReason, OrderId, PublicKey, Receipt, Refusal,
+    SignedOrder, Timestamp, Username,
 };
 
 /// What the server sends behind its [`Welcome`](super::Welcome).
@@ -153,7 +153,7 @@ pub struct HistoryItem {
     pub event: HistoryEvent,
 }
 
-/// What happened.
+/// What happened. Variants are only ever added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HistoryEvent {
     /// The account was opened.
@@ -195,6 +195,23 @@ pub enum HistoryEvent {
         /// The new one.
         key: PublicKey,
     },
+    /// The operator has issued credits to it.
+    Deposited {
+        /// How much.
+        amount: Amount,
+    },
+    /// The operator has taken credits of it back.
+    Withdrawn {
+        /// How much.
+        amount: Amount,
+    },
+    /// The operator has frozen it: it pays nobody and keeps its key.
+    Frozen {
+        /// For people.
+        reason: FreezeReason,
+    },
+    /// The operator has unfrozen it.
+    Unfrozen,
 }
 
 /// Something that nobody asked for. Variants are only ever added at the end.

@@ -109,7 +109,7 @@ impl Reply {
             Self::Refused(refusal) => match refusal {
                 Refusal::InsufficientBalance => "Transfer failed due to insufficient balance.\n",
                 Refusal::AmountNotPositive => "Transfer failed due to negative amount.\n",
-                Refusal::NoPermission => NO_PERMISSION,
+                Refusal::NoPermission | Refusal::AccountFrozen => NO_PERMISSION,
                 Refusal::UnknownPayer
                 | Refusal::UnknownPayee
                 | Refusal::SameAccount

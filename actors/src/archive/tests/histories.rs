@@ -17,6 +17,42 @@ fn book() -> (Book, [SignedOrder; 3]) {
     (book, orders)
 }
 
+/// What the operator does is told to the account's holder alone, with receipts that verify.
+#[actix::test]
+async fn what_the_operator_does_is_in_the_accounts_history() {
+    let (dir, mut book) = (Dir::new(), Book::new());
+    book.write(&openings());
+    let (amount, id) = (Amount::new(5), |text: &str| text.parse().expect("an id"));
+    let reason: FreezeReason = "suspected".parse().expect("a reason");
+    book.write(&[
+        Entry::Deposited { account: ALICE, amount, id: id("a") },
+        Entry::Deposited { account: OTTO, amount, id: id("b") },
+        Entry::Withdrawn { account: ALICE, amount, id: id("c") },
+        Entry::Frozen { account: ALICE, reason: reason.clone() },
+        Entry::Unfrozen { account: ALICE },
+    ]);
+    let archive = dir.start(&book);
+    let history = archive.history(ALICE, None, 10).await.items;
+    let told: Vec<_> = history.into_iter().map(|item| (item.number.get(), item.event)).collect();
+    let expected = [
+        (8, HistoryEvent::Unfrozen),
+        (7, HistoryEvent::Frozen { reason }),
+        (6, HistoryEvent::Withdrawn { amount }),
+        (4, HistoryEvent::Deposited { amount }),
+        (0, HistoryEvent::Opened { grant: Amount::new(1000) }),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(archive.numbers(BOB).await, [1]);
+    let receipts = archive.receipts(ALICE, by_entry([4, 6, 7, 8])).await;
+    assert_eq!(receipts.len(), 4);
+    for receipt in receipts {
+        let receipt = receipt.expect("it is alice's");
+        receipt.verify(&server()).expect("the server's word");
+        assert_eq!((receipt.verdict(), receipt.order()), (None, None));
+    }
+    assert_eq!(archive.receipts(BOB, by_entry([4, 6, 7, 8])).await, vec![None; 4]);
+}
+
 /// What an account is paid at once stands in few rows, and is told as if each item stood alone.
 #[actix::test]
 async fn pages_begin_and_end_within_what_was_written_together() {

@@ -6,7 +6,7 @@ use wire::merkle::{self, MerkleTree};
 use wire::order::{NO_MEMO, ORDER_VERSION};
 use wire::receipt::ReceiptError;
 use wire::signature::public_key;
-use wire::{Access, AccountId, Amount, KeyChange, OrderId, Refusal, codec};
+use wire::{Access, AccountId, Amount, FreezeReason, KeyChange, OrderId, Refusal, codec};
 
 use super::signatures::SIGNATURES_TOGETHER;
 use super::*;
@@ -230,10 +230,30 @@ fn a_sound_journal_has_no_fault_and_its_receipts_fit() {
         orders: 3,
         text_payments: 2,
         key_changes: 1,
+        operations: Operations::default(),
         unfinished: None,
     };
     assert_eq!(audited.expect("sound"), expected);
     assert_eq!(seen, [1, 2, 3, 4, 5]);
+}
+
+/// What the operator did is counted, and the books are right with it.
+#[test]
+fn what_the_operator_does_is_no_fault_and_is_counted() {
+    let mut scribe = honest();
+    let account = AccountId::new(0);
+    let (id, amount) = (|text: &str| text.parse().expect("an id"), Amount::new(700));
+    let reason = FreezeReason::default();
+    scribe.write(&[Entry::Deposited { account, amount, id: id("a") }]);
+    scribe.write(&[
+        Entry::Withdrawn { account, amount: Amount::new(200), id: id("b") },
+        Entry::Frozen { account, reason: reason.clone() },
+        Entry::Unfrozen { account },
+        Entry::Frozen { account: AccountId::new(2), reason },
+    ]);
+    let audited = audit_bytes(scribe.bytes, &[]).expect("sound");
+    let expected = Operations { deposits: 1, withdrawals: 1, freezes: 2, frozen: 1 };
+    assert_eq!((audited.operations, audited.supply), (expected, 4500));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Snapshots: the whole state at a batch, so that a restart need not replay what came before.
 
+mod operations;
+
 use std::io;
 use std::thread;
 use std::time::Duration;
@@ -32,8 +34,11 @@ const CHUNK_BYTES: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
 const MAGIC: [u8; 8] = *b"MiteSnap";
-/// The version that is written: with the server's key, retired keys and orders.
-const VERSION: u16 = 2;
+/// With the server's key, retired keys, orders, and behind them what the operator did to accounts.
+const VERSION: u16 = 3;
+/// The same without what the operator did: what is written where there is nothing of that, so that
+/// programs that do not know of it can read the snapshot.
+const VERSION_UNOPERATED: u16 = 2;
 /// Before there were signatures: accounts alone.
 const VERSION_UNSIGNED: u16 = 1;
 /// What the headers of all versions begin with, up to the number of accounts.
@@ -76,6 +81,7 @@ impl Snapshot {
             account_count: accounts.len() as u64,
             retired_key_count: retired_keys.len() as u64,
             orders: state.orders(),
+            operations: operations::encode(state),
             next_entry: state.next_entry(),
             server: *server,
         }
@@ -90,6 +96,8 @@ pub struct Captured {
     retired_key_count: u64,
     /// In no order yet.
     orders: Vec<DecidedOrder>,
+    /// What the operator did, encoded; empty if there is nothing of that.
+    operations: Vec<u8>,
     next_entry: EntryNumber,
     server: PublicKey,
 }
@@ -135,6 +143,7 @@ impl Captured {
         assert_eq!(self.next_entry, at.next_entry, "the state is captured behind this batch");
         self.fill_in_header(at);
         self.encode_orders();
+        self.bytes.append(&mut self.operations);
         let hash: Hash = Sha256::digest(&self.bytes).into();
         self.bytes.extend(hash);
 
@@ -152,9 +161,10 @@ impl Captured {
     }
 
     fn fill_in_header(&mut self, at: &Committed) {
+        let version = if self.operations.is_empty() { VERSION_UNOPERATED } else { VERSION };
         let header = &mut self.bytes[..HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
-        header[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        header[8..10].copy_from_slice(&version.to_le_bytes());
         header[16..24].copy_from_slice(&at.batch.get().to_le_bytes());
         header[24..56].copy_from_slice(&at.head);
         header[56..64].copy_from_slice(&at.next_entry.get().to_le_bytes());
@@ -323,8 +333,10 @@ fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
     let accounts = fields.u64();
     let (server, retired_keys, orders, content) = match version {
         VERSION_UNSIGNED => (None, 0, 0, &content[COMMON_HEADER_BYTES..]),
-        VERSION if content.len() < HEADER_BYTES => return Err("it is too short".into()),
-        VERSION => {
+        VERSION_UNOPERATED | VERSION if content.len() < HEADER_BYTES => {
+            return Err("it is too short".into());
+        }
+        VERSION_UNOPERATED | VERSION => {
             let server = PublicKey::new(fields.hash());
             (Some(server), fields.u64(), fields.u64(), &content[HEADER_BYTES..])
         }
@@ -335,6 +347,8 @@ fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
         accounts: content.accounts(accounts)?,
         retired_keys: content.retired_keys(retired_keys)?,
         orders: content.orders(orders)?,
+        frozen: if version == VERSION { content.frozen()? } else { Vec::new() },
+        acts: if version == VERSION { content.acts()? } else { Vec::new() },
         next_entry: at.next_entry,
     };
     if !content.0.is_empty() {

@@ -3,8 +3,8 @@
 use wire::secure::OrderProblem;
 use wire::text::TextPayment;
 use wire::{
-    Access, AccountId, Amount, EntryNumber, NewUsername, OrderId, PublicKey, Refusal, Timestamp,
-    Username, VerifiedKeyChange, VerifiedOrder,
+    Access, AccountId, Amount, EntryNumber, FreezeReason, NewUsername, OperatorId, OperatorRefusal,
+    OrderId, PublicKey, Refusal, Timestamp, Username, VerifiedKeyChange, VerifiedOrder,
 };
 
 /// What the rules go by besides the state.
@@ -62,6 +62,44 @@ pub enum Command {
         /// What both keys signed.
         change: Box<VerifiedKeyChange>,
     },
+    /// Do what the operator says.
+    Operate(Box<OperatorCommand>),
+}
+
+/// What the operator asks of the ledger. A deposit or withdrawal that is asked again, with the same id,
+/// is not made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorCommand {
+    /// Issue credits of the treasury to an account.
+    Deposit {
+        /// Whose it is.
+        account: Username,
+        /// How much.
+        amount: Amount,
+        /// What names it.
+        id: OperatorId,
+    },
+    /// Take credits of an account back to the treasury, frozen or not.
+    Withdraw {
+        /// Whose it is.
+        account: Username,
+        /// How much.
+        amount: Amount,
+        /// What names it.
+        id: OperatorId,
+    },
+    /// Let an account pay nobody and keep its key. Nothing changes if it is frozen already.
+    Freeze {
+        /// Whose it is.
+        account: Username,
+        /// For people.
+        reason: FreezeReason,
+    },
+    /// Let it pay again.
+    Unfreeze {
+        /// Whose it is.
+        account: Username,
+    },
 }
 
 /// What became of a [`Command`].
@@ -96,6 +134,19 @@ pub enum Outcome {
     KeyChanged(EntryNumber),
     /// The rules forbid it; nothing has changed.
     Refused(Refusal),
+    /// What the operator said is done, or not, for this reason.
+    Operated(Result<Operated, OperatorRefusal>),
+}
+
+/// What became of an [`OperatorCommand`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operated {
+    /// The entry that made the change.
+    pub entry: EntryNumber,
+    /// Whether it was made before: nothing has changed now.
+    pub repeated: bool,
+    /// What the account holds now.
+    pub balance: Amount,
 }
 
 /// Whose a key is.

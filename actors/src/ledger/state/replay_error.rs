@@ -17,7 +17,7 @@ pub enum ReplayError {
     #[error("account {0} is opened under a name that is taken")]
     NameTaken(AccountId),
     /// The treasury issued more than the largest amount.
-    #[error("account {0} is granted more credits than can exist")]
+    #[error("account {0} is given more credits than can exist")]
     SupplyOverflow(AccountId),
     /// A transfer names an account that does not exist.
     #[error("account {0} does not exist")]
@@ -46,4 +46,13 @@ pub enum ReplayError {
     /// A key change does not follow from what the account is.
     #[error("the key of account {0} is changed in a way that is not allowed")]
     WrongKeyChange(AccountId),
+    /// A frozen account pays, or gets another key.
+    #[error("account {0} is frozen and pays or changes its key")]
+    Frozen(AccountId),
+    /// A deposit or withdrawal has the id of another one.
+    #[error("a deposit to account {0}, or a withdrawal from it, is made twice")]
+    OperatedTwice(AccountId),
+    /// An account is frozen that is frozen already, or unfrozen that is not.
+    #[error("account {0} is frozen or unfrozen without effect")]
+    WrongFreeze(AccountId),
 }

@@ -80,6 +80,9 @@ impl State {
         if self.existing(payee).access != access {
             return Err(Refusal::PayeeKeyChanged);
         }
+        if self.is_frozen(payer) {
+            return Err(Refusal::AccountFrozen);
+        }
         if self.existing(payer).balance < order.amount {
             return Err(Refusal::InsufficientBalance);
         }
@@ -101,6 +104,9 @@ impl State {
         }
         if self.check_key_change(account, verified.signed()).is_err() {
             return Err(Outcome::Refused(Refusal::NoPermission));
+        }
+        if self.is_frozen(account) {
+            return Err(Outcome::Refused(Refusal::AccountFrozen));
         }
         Ok(Entry::KeyChanged { account, change: Box::new(verified.into_signed()) })
     }
@@ -174,6 +180,9 @@ impl State {
         signed: &SignedKeyChange,
     ) -> Result<(), ReplayError> {
         self.check_key_change(id, signed)?;
+        if self.is_frozen(id) {
+            return Err(ReplayError::Frozen(id));
+        }
         let change = &signed.change;
         // The old key stays in the index: no account ever gets it again. In old journals it may be
         // another account's, too, and is that one's then.

@@ -7,6 +7,7 @@ use super::*;
 use crate::probe::{TERMS, key, keyed, order};
 
 mod model;
+mod operator;
 mod signed;
 
 fn name(text: &str) -> Username {
@@ -42,6 +43,8 @@ fn parts(state: &State) -> Parts {
         accounts: state.accounts().to_vec(),
         retired_keys: state.retired_keys().to_vec(),
         orders: state.orders(),
+        frozen: state.frozen(),
+        acts: state.acts(),
         next_entry: state.next_entry(),
     }
 }
@@ -178,9 +181,8 @@ fn old_names_may_look_alike_and_are_safe_from_new_ones() {
     }
     let restored = State::restore(Parts {
         accounts: replayed.accounts().to_vec(),
-        retired_keys: Vec::new(),
-        orders: Vec::new(),
         next_entry: replayed.next_entry(),
+        ..Parts::default()
     });
     for mut state in [replayed, restored.expect("the names differ")] {
         for (account, who) in (0..).zip(old) {

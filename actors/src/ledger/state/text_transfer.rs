@@ -34,6 +34,9 @@ impl State {
         if debited.access != Access::Open {
             return refuse(Refusal::SignatureRequired);
         }
+        if self.is_frozen(payer) {
+            return refuse(Refusal::AccountFrozen);
+        }
         if payment.amount.is_zero() {
             return refuse(Refusal::AmountNotPositive);
         }

@@ -172,6 +172,7 @@ pub(super) fn answers() -> Vec<Answer> {
         },
         Answer::TextSettled,
         Answer::History { items: history(), more: false },
+        Answer::History { items: history_by_operator(), more: false },
         Answer::Receipts(vec![None, Some(a_receipt())]),
         Answer::Watching(vec![peer(name("bob"))]),
         Answer::Kept,
@@ -196,6 +197,16 @@ fn history() -> Vec<HistoryItem> {
             refusal: Refusal::InsufficientBalance,
         }),
         item(HistoryEvent::KeyChanged { key: PublicKey::new([0xA2; 32]) }),
+    ]
+}
+
+fn history_by_operator() -> Vec<HistoryItem> {
+    let amount = Amount::new(250);
+    vec![
+        item(HistoryEvent::Deposited { amount }),
+        item(HistoryEvent::Withdrawn { amount }),
+        item(HistoryEvent::Frozen { reason: "why".parse().expect("a reason") }),
+        item(HistoryEvent::Unfrozen),
     ]
 }
 
@@ -227,6 +238,7 @@ pub(super) fn refusals() -> Vec<Refusal> {
         Refusal::NameTooSimilar,
         Refusal::PayeeKeyChanged,
         Refusal::KeyInUse,
+        Refusal::AccountFrozen,
     ]
 }
 

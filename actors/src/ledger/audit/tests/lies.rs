@@ -183,6 +183,36 @@ fn credits_from_nowhere_and_debits_without_a_word_are_found() {
     }
 }
 
+/// The operator's own word stands for what it does, but not for what the rules forbid.
+#[test]
+fn what_the_operator_must_not_do_is_found() {
+    let [alice, carol] = [0, 2].map(AccountId::new);
+    let id = || "a".parse().expect("an id");
+    let deposited =
+        |amount| Entry::Deposited { account: carol, amount: Amount::new(amount), id: id() };
+    let withdrawn =
+        |amount| Entry::Withdrawn { account: carol, amount: Amount::new(amount), id: id() };
+    let frozen = |account| Entry::Frozen { account, reason: FreezeReason::default() };
+    let signed = || alice_pays().sign(&key(1));
+    for (entries, expected) in [
+        (vec![deposited(1)], None),
+        (vec![deposited(1), deposited(1)], Some((1, ReplayError::OperatedTwice(carol)))),
+        (vec![deposited(u64::MAX)], Some((0, ReplayError::SupplyOverflow(carol)))),
+        (vec![withdrawn(1001)], Some((0, ReplayError::Overdraft(carol)))),
+        (vec![frozen(carol), text_payment(2, 3, 1)], Some((1, ReplayError::Frozen(carol)))),
+        (vec![frozen(carol), text_payment(3, 2, 1)], None),
+        (vec![frozen(alice), settled(signed())], Some((1, ReplayError::Frozen(alice)))),
+        (vec![frozen(alice), refused(signed(), Refusal::AccountFrozen)], None),
+        (
+            vec![refused(signed(), Refusal::AccountFrozen)],
+            Some((0, ReplayError::WrongRefusal(alice))),
+        ),
+    ] {
+        let expected = expected.map(|(index, error)| (index, Fault::Rules(error)));
+        assert_eq!(lie(&entries), expected, "{entries:?}");
+    }
+}
+
 #[test]
 fn the_error_names_file_offset_batch_and_entry() {
     let mut scribe = honest();

@@ -10,6 +10,7 @@ use wire::{Authority, Entry};
 
 use super::super::Snapshot;
 use super::*;
+use crate::ledger::state::OperatorCommand;
 
 const SNAPSHOT: &str = "snapshot-00000000000000000003.mite";
 
@@ -62,22 +63,69 @@ fn written() -> (Small, Vec<(String, Vec<u8>)>) {
 
 #[test]
 fn the_bytes_of_both_formats_are_frozen() {
-    let (_, files) = written();
-    let directory = directory("v1-sealed");
+    write_or_compare("v1-sealed", &written().1);
+}
+
+/// Compares with the files that are kept, or writes them if that is asked for.
+fn write_or_compare(version: &str, files: &[(String, Vec<u8>)]) {
+    let directory = directory(version);
     if std::env::var_os("MITE_WRITE_GOLDEN").is_some() {
         fs::create_dir_all(&directory).expect("the source tree");
-        for (name, bytes) in &files {
+        for (name, bytes) in files {
             fs::write(directory.join(name), bytes).expect("the source tree");
         }
     }
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, [FIRST_SEGMENT, SNAPSHOT]);
-    for (name, bytes) in &files {
-        assert!(
-            golden("v1-sealed", name) == *bytes,
-            "{name} is written in another way than it was"
-        );
+    for (name, bytes) in files {
+        assert!(golden(version, name) == *bytes, "{name} is written in another way than it was");
     }
+}
+
+/// What the operator does, and a snapshot of the third version in the middle of it.
+fn operated() -> (Small, Vec<(String, Vec<u8>)>) {
+    let operate = |command| Command::Operate(Box::new(command));
+    let account = || "alice".parse().expect("a valid name");
+    let id = |text: &str| text.parse().expect("an id");
+    let (some, few) = (Amount::new(500), Amount::new(20));
+    let batches = vec![
+        vec![opening("alice", 1000), opening("bob", 1000)],
+        vec![operate(OperatorCommand::Deposit {
+            account: account(),
+            amount: some,
+            id: id("in-1"),
+        })],
+        vec![
+            operate(OperatorCommand::Withdraw { account: account(), amount: few, id: id("out-1") }),
+            operate(OperatorCommand::Freeze {
+                account: account(),
+                reason: "suspected".parse().expect("a reason"),
+            }),
+        ],
+        vec![operate(OperatorCommand::Unfreeze { account: account() })],
+        vec![transfer("alice", ("bob", 1), 10)],
+    ];
+    let small = journal_of(batches, 4096);
+    Snapshot::capture(&small.states[3], &TERMS.server)
+        .store(&small.storage, &small.committed[3])
+        .expect("memory does not fail");
+    let files = files(&small.storage);
+    (small, files)
+}
+
+#[test]
+fn the_bytes_of_what_the_operator_does_are_frozen() {
+    let (small, files) = operated();
+    write_or_compare("v1-operated", &files);
+    let storage = MemoryStorage::new();
+    storage.write(FIRST_SEGMENT, golden("v1-operated", FIRST_SEGMENT));
+    let (_, state) = open(&storage, 4096).expect("the segment alone");
+    assert_eq!(state, small.states[5]);
+    storage.write(SNAPSHOT, golden("v1-operated", SNAPSHOT));
+    let (_, state) = open(&storage, 4096).expect("the segment and the snapshot");
+    assert_eq!(state, small.states[5]);
+    storage.remove(FIRST_SEGMENT).expect("it is there");
+    assert_eq!(expect_missing(open(&storage, 4096)), (3, 3));
 }
 
 #[test]

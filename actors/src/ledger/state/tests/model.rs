@@ -1,6 +1,6 @@
 //! Whatever is asked, the state does what a simple model does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use wire::{KeyChange, OrderHash, OrderId};
@@ -16,6 +16,9 @@ struct Model {
     keys_ever: Vec<u8>,
     /// What became of a payer's orders.
     decided: BTreeMap<(String, OrderId), (OrderHash, EntryNumber)>,
+    frozen: BTreeSet<String>,
+    /// What the operator has moved, by id: whose, how much, whether it was withdrawn.
+    moved: BTreeMap<u8, (String, u64, bool)>,
 }
 
 impl Model {
@@ -40,6 +43,7 @@ impl Model {
             && payer != payee
             && amount > 0
             && !self.keys.contains_key(payer)
+            && !self.frozen.contains(payer)
             && self.balances.contains_key(payee)
             && self.balances.get(payer).is_some_and(|&balance| balance >= amount);
         if allowed {
@@ -80,19 +84,37 @@ impl Model {
         self.decided.insert((payer.to_owned(), order.id), (order.hash(), next));
         let payee_key = self.keys.get(payee).map(|number| public_key(&key(*number)));
         let payable = self.balances.contains_key(payee) && order.payee_key == payee_key;
-        if payable && self.balances[payer] >= order.amount.credits() {
+        if payable && !self.frozen.contains(payer) && self.balances[payer] >= order.amount.credits()
+        {
             self.move_credits(payer, order.amount.credits(), payee);
         }
         Outcome::Decided(next)
     }
 
     fn rotate(&mut self, who: &str, old: u8, new: u8) -> bool {
-        if self.keys.get(who) != Some(&old) || self.keys_ever.contains(&new) {
+        let has_old = self.keys.get(who) == Some(&old);
+        if !has_old || self.keys_ever.contains(&new) || self.frozen.contains(who) {
             return false;
         }
         self.keys.insert(who.to_owned(), new);
         self.keys_ever.push(new);
         true
+    }
+
+    /// Whether the operator hears that it is done; whether it was done before.
+    fn operate(&mut self, who: &str, amount: u64, withdrawn: bool, id: u8) -> Option<bool> {
+        let issued: u128 = self.balances.values().copied().map(u128::from).sum();
+        let balance = self.balances.get_mut(who)?;
+        let wanted = (who.to_owned(), amount, withdrawn);
+        if let Some(moved) = self.moved.get(&id) {
+            return (*moved == wanted).then_some(true);
+        }
+        if amount == 0 || !withdrawn && issued + u128::from(amount) > u128::from(u64::MAX) {
+            return None;
+        }
+        *balance = if withdrawn { balance.checked_sub(amount)? } else { *balance + amount };
+        self.moved.insert(id, wanted);
+        Some(false)
     }
 }
 
@@ -102,6 +124,8 @@ enum Step {
     Pay { sender: usize, payer: usize, amount: u64, payee: usize },
     Order { submitter: usize, payer: usize, signer: u8, amount: u64, payee: usize, nonce: u8 },
     Rotate { who: usize, old: u8, new: u8 },
+    Operate { who: usize, amount: u64, withdrawn: bool, id: u8 },
+    Freeze { who: usize, thaw: bool },
 }
 
 const NAMES: [&str; 6] = ["alice", "bob", "bobby", "carol", "dave", "eve"];
@@ -129,6 +153,9 @@ fn step() -> impl Strategy<Value = Step> {
             }
         ),
         1 => (who(), key(), key()).prop_map(|(who, old, new)| Step::Rotate { who, old, new }),
+        1 => (who(), credits(), any::<bool>(), 0..9u8)
+            .prop_map(|(who, amount, withdrawn, id)| Step::Operate { who, amount, withdrawn, id }),
+        1 => (who(), prop::bool::weighted(0.7)).prop_map(|(who, thaw)| Step::Freeze { who, thaw }),
     ]
 }
 
@@ -189,8 +216,36 @@ impl Both {
                 let outcome = self.apply(Command::ChangeKey { account, change: Box::new(change) });
                 prop_assert_eq!(matches!(outcome, Outcome::KeyChanged(_)), accepted);
             }
+            Step::Operate { who, amount, withdrawn, id } => {
+                let expected = self.model.operate(NAMES[who], amount, withdrawn, id);
+                let (account, amount) = (name(NAMES[who]), Amount::new(amount));
+                let id = format!("{id}").parse().expect("an id");
+                let command = if withdrawn {
+                    OperatorCommand::Withdraw { account, amount, id }
+                } else {
+                    OperatorCommand::Deposit { account, amount, id }
+                };
+                let outcome = self.apply(Command::Operate(Box::new(command)));
+                let Outcome::Operated(result) = outcome else { panic!("{outcome:?}") };
+                prop_assert_eq!(result.ok().map(|operated| operated.repeated), expected);
+            }
+            Step::Freeze { who, thaw } => self.freeze(NAMES[who], thaw)?,
         }
         prop_assert_eq!(sum(&self.state), 0);
+        Ok(())
+    }
+
+    fn freeze(&mut self, who: &str, thaw: bool) -> Result<(), TestCaseError> {
+        let exists = self.model.balances.contains_key(who);
+        let account = name(who);
+        let (command, accepted) = if thaw {
+            (OperatorCommand::Unfreeze { account }, self.model.frozen.remove(who))
+        } else {
+            self.model.frozen.extend(exists.then(|| who.to_owned()));
+            (OperatorCommand::Freeze { account, reason: "why".parse().expect("one") }, exists)
+        };
+        let outcome = self.apply(Command::Operate(Box::new(command)));
+        prop_assert_eq!(matches!(outcome, Outcome::Operated(Ok(_))), accepted);
         Ok(())
     }
 

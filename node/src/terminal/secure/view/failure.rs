@@ -157,7 +157,7 @@ fn refusal_hint(refusal: Refusal, request: Request) -> Option<String> {
             "a key has one account: 'id' shows it; another profile has another key".into()
         }
         (Refusal::KeyInUse, _) => "start the client again, which finds out whose it is".into(),
-        (Refusal::SupplyExhausted, _) => "ask who runs the server".into(),
+        (Refusal::AccountFrozen | Refusal::SupplyExhausted, _) => "ask who runs the server".into(),
         (_, Request::Quote | Request::Pay) => "nothing was paid".into(),
         _ => return None,
     })

@@ -71,6 +71,20 @@ fn happened(event: &HistoryEvent) -> (String, Option<OrderId>) {
             (format!("refused: {amount} to {payee}: {refusal}"), Some(*order))
         }
         HistoryEvent::KeyChanged { key } => (format!("key changed to {key}"), None),
+        HistoryEvent::Deposited { amount } => {
+            (format!("{amount} deposited by the server's operator"), None)
+        }
+        HistoryEvent::Withdrawn { amount } => {
+            (format!("{amount} withdrawn by the server's operator"), None)
+        }
+        HistoryEvent::Frozen { reason } if reason.is_empty() => {
+            ("frozen by the server's operator".into(), None)
+        }
+        HistoryEvent::Frozen { reason } => {
+            let reason = printable(reason.as_str());
+            (format!("frozen by the server's operator: {reason}"), None)
+        }
+        HistoryEvent::Unfrozen => ("unfrozen by the server's operator".into(), None),
     }
 }
 
@@ -111,6 +125,21 @@ pub(in crate::terminal::secure) fn proven(
         Entry::KeyChanged { change, .. } => {
             rows.push(("account", printable(change.change.account.as_str()).into_owned()));
             rows.push(("new key", change.change.new.to_string()));
+        }
+        Entry::Deposited { account, amount, .. } => {
+            rows.push(("deposited", format!("{amount}, by the operator, to account {account}")));
+        }
+        Entry::Withdrawn { account, amount, .. } => {
+            rows.push(("withdrawn", format!("{amount}, by the operator, from account {account}")));
+        }
+        Entry::Frozen { account, reason } => {
+            rows.push(("frozen", format!("account {account}, by the operator")));
+            if !reason.is_empty() {
+                rows.push(("reason", printable(reason.as_str()).into_owned()));
+            }
+        }
+        Entry::Unfrozen { account } => {
+            rows.push(("unfrozen", format!("account {account}, by the operator")));
         }
     }
     match receipt.verdict() {

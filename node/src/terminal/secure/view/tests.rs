@@ -1,6 +1,6 @@
 use actors::messages::{HistoryPage, PaymentState};
 use wire::secure::{AccountInfo, HistoryEvent, HistoryItem, OrderProblem};
-use wire::{EntryNumber, Timestamp};
+use wire::{EntryNumber, FreezeReason, Timestamp};
 
 use super::*;
 
@@ -210,6 +210,11 @@ fn lists() {
             refusal: Refusal::InsufficientBalance,
         },
         HistoryEvent::KeyChanged { key: key(7) },
+        HistoryEvent::Deposited { amount: Amount::new(7) },
+        HistoryEvent::Withdrawn { amount: Amount::new(8) },
+        HistoryEvent::Frozen { reason: FreezeReason::default() },
+        HistoryEvent::Frozen { reason: "ask \u{202e}us".parse().expect("a reason") },
+        HistoryEvent::Unfrozen,
     ];
     let items = happened.map(|event| HistoryItem {
         number: EntryNumber::new(1),
@@ -219,12 +224,17 @@ fn lists() {
     let page = HistoryPage { items: items.to_vec(), more: false };
     let text = records::history(&page);
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    assert_eq!(lines.len(), 4, "{text}");
+    assert_eq!(lines.len(), 9, "{text}");
     for (line, said) in lines.iter().zip([
         "paid 10 to bob",
         "received 3 from bob",
         "refused: 5 to bob: insufficient balance",
         &format!("key changed to {}", key(7)),
+        "7 deposited by the server's operator",
+        "8 withdrawn by the server's operator",
+        "frozen by the server's operator",
+        "frozen by the server's operator: ask ",
+        "unfrozen by the server's operator",
     ]) {
         assert!(line.starts_with(&format!("  1970-01-01T00:00:00.000Z  {said}")), "{line}");
     }
