@@ -12,6 +12,8 @@ use crate::bench::error::BenchError;
 use crate::bench::load::Watch;
 use crate::config::LineEnd;
 
+/// What one read takes at most: of a long list, as much as the server writes at once.
+const READ_BYTES: usize = 64 << 10;
 /// How long an answer may take while accounts are opened.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long nothing must come for an answer to be whole that does not show its end.
@@ -32,7 +34,7 @@ impl TextClient {
             .map_err(|source| BenchError::Unreachable { address, source })?;
         stream.set_nodelay(true).map_err(BenchError::Connection)?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX)).map_err(BenchError::Connection)?;
-        Ok(Self { stream: BufReader::new(stream), line_end })
+        Ok(Self { stream: BufReader::with_capacity(READ_BYTES, stream), line_end })
     }
 
     /// Opens these accounts.
@@ -175,8 +177,17 @@ impl TextClient {
             return Err(wrong("how many are online", &head[2]));
         };
         let mut bytes = head.iter().map(|line| line.len() + 1).sum();
-        for _ in 0..count {
-            bytes += self.stream.skip_until(b'\n').map_err(BenchError::Connection)?;
+        let mut left = count as usize;
+        while left > 0 {
+            let read = self.stream.fill_buf().map_err(BenchError::Connection)?;
+            let (length, lines) = (read.len(), read.iter().filter(|byte| **byte == b'\n').count());
+            self.stream.consume(length);
+            bytes += length;
+            left = match left.checked_sub(lines) {
+                Some(left) if length > 0 => left,
+                Some(_) => return Err(BenchError::Connection(io::ErrorKind::UnexpectedEof.into())),
+                None => return Err(wrong(&format!("{count} lines"), "more of them")),
+            };
         }
         Ok(bytes)
     }
