@@ -14,7 +14,7 @@ use wire::secure::call::PAGE_ITEMS_MAX;
 use wire::secure::{
     Answer, Call, HistoryEvent, OrderAnswer, OrderProblem, OrderRef, OrderStatus, Problem,
 };
-use wire::{EntryNumber, OrderId, PublicKey, Receipt, SignedOrder, signature};
+use wire::{EntryNumber, OrderId, PublicKey, Receipt, SignedOrder, Username, signature};
 
 use super::Load;
 use crate::process::PATIENCE;
@@ -30,6 +30,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Somebody who signs orders and keeps them until their receipts are there, as a wallet does.
 pub struct Signer {
+    name: Username,
     key: SigningKey,
     payee: Payee,
     server_key: PublicKey,
@@ -72,8 +73,10 @@ impl Signer {
         let payee = Payee { name: format!("signed{number}"), key: key(2 * number + 101) };
         let own = key(2 * number + 100);
         SecureClient::registered(server, &payee.key, &payee.name);
-        let client = SecureClient::registered(server, &own, &format!("signer{number}"));
+        let name = format!("signer{number}");
+        let client = SecureClient::registered(server, &own, &name);
         Self {
+            name: name.parse().expect("a name"),
             key: own,
             payee,
             server_key: client.stream.peer,
@@ -201,11 +204,7 @@ impl Signer {
     }
 
     fn refs<'a>(&self, ids: impl Iterator<Item = &'a OrderId>) -> Vec<OrderRef> {
-        let payer = |order: &SignedOrder| order.order.payer.clone();
-        let fresh = self.fresh.values().next().and_then(Receipt::order);
-        let name = fresh.or(self.open.first()).map(payer);
-        let name = name.unwrap_or_else(|| "signer".parse().expect("a name"));
-        ids.map(|id| OrderRef { payer: name.clone(), id: *id }).collect()
+        ids.map(|id| OrderRef { payer: self.name.clone(), id: *id }).collect()
     }
 
     /// Both histories hold the orders of this round, each once, and explain the balances.
