@@ -13,11 +13,13 @@
 //! | [`secure_server_link`] | the client's connection to the server, secure protocol |
 //! | [`secure_peer_link`] | connections between two clients, secure protocol |
 //! | [`wallet`], [`server_link`], [`peer_link`] | the same three over the text protocol |
+//! | [`fail_stop`] | actors whose panic ends the process |
 //! | [`reason`] | the system's errors in words for people |
 //! | `connection`, `frames`, `later` | what sessions, links and replies have in common |
 
 pub mod archive;
 mod connection;
+pub mod fail_stop;
 mod frames;
 mod later;
 pub mod ledger;

@@ -20,6 +20,7 @@ use wire::{Access, AccountId, P2pPort, PublicKey, Username};
 
 use self::text_list::TextList;
 use self::watches::Watches;
+use crate::fail_stop::FailStop;
 use crate::ledger::state::{Command, Outcome};
 use crate::messages::{
     FindOnline, LedgerUnavailable, ListOnline, LogIn, LogInKeyed, LogInRefusal, LogOut,
@@ -38,6 +39,8 @@ pub struct Registry {
     /// Those of them that are on the list, as the text protocol writes it.
     list: TextList,
     watches: Watches,
+    /// Held until it is dropped.
+    _fail_stop: Option<FailStop>,
     log: Logger,
 }
 
@@ -78,8 +81,16 @@ impl Registry {
             logging_in: HashMap::new(),
             list: TextList::default(),
             watches: Watches::default(),
+            _fail_stop: None,
             log: log.new(o!("actor" => "registry")),
         }
+    }
+
+    /// The same, whose panic is the process's end: half a log-in must not be built upon, and without a
+    /// registry nobody comes online or is told of a payment.
+    #[must_use]
+    pub fn with_fail_stop(self, fail_stop: FailStop) -> Self {
+        Self { _fail_stop: Some(fail_stop), ..self }
     }
 
     fn come_online(&mut self, name: &Username, presence: Presence) {

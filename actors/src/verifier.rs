@@ -13,6 +13,7 @@ use actix::prelude::*;
 use slog::{Logger, debug, o};
 use wire::SignedOrder;
 
+use crate::fail_stop::FailStop;
 use crate::later::{Later, ReplySlot};
 use crate::messages::{Verdicts, VerifierBusy, VerifyOrders};
 
@@ -37,6 +38,8 @@ pub struct Verifier {
     waiting: VecDeque<(VerifyOrders, Reply)>,
     orders_waiting: usize,
     turn_scheduled: bool,
+    /// Held until it is dropped.
+    _fail_stop: Option<FailStop>,
     log: Logger,
 }
 
@@ -47,8 +50,15 @@ impl Verifier {
             waiting: VecDeque::new(),
             orders_waiting: 0,
             turn_scheduled: false,
+            _fail_stop: None,
             log: log.new(o!("actor" => "verifier")),
         }
+    }
+
+    /// The same, whose panic is the process's end: without a verifier no signed order is taken.
+    #[must_use]
+    pub fn with_fail_stop(self, fail_stop: FailStop) -> Self {
+        Self { _fail_stop: Some(fail_stop), ..self }
     }
 
     /// Checks a batch as soon as the mailbox is empty: a batch is whatever is there.

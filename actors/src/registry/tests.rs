@@ -2,6 +2,7 @@ mod keyed;
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::unbounded_channel;
 use wire::PublicKey;
 
 use super::*;
@@ -148,6 +149,31 @@ async fn lines_reach_those_who_are_online() {
     drop(one);
     tokio::task::yield_now().await;
     registry.send(NotifyAccounts(vec![(name("alice"), "x\n")])).await.expect("answers");
+}
+
+/// Who it believes to be online nobody can trust any more, and nobody could come online again.
+#[actix::test]
+async fn a_panic_stops_the_process() {
+    let (ledger, _asked) = ledger();
+    let (panicked, mut panics) = unbounded_channel();
+    let fail_stop = FailStop::new(move || panicked.send(()).expect("the test waits"));
+    let registry = Registry::new(ledger, &no_log()).with_fail_stop(fail_stop).start();
+    let (one, _notices) = session();
+    registry.send(log_in(1, "alice", 7001, &one)).await.expect("answers").expect("logs in");
+    assert!(panics.try_recv().is_err());
+    // No session takes a port of zero.
+    registry.do_send(log_in(2, "bob", 0, &one));
+    assert_eq!(panics.recv().await, Some(()));
+}
+
+#[actix::test]
+async fn a_registry_that_ends_in_peace_stops_nothing() {
+    let (ledger, _asked) = ledger();
+    let (panicked, mut panics) = unbounded_channel();
+    let fail_stop = FailStop::new(move || panicked.send(()).expect("the test waits"));
+    drop(Registry::new(ledger, &no_log()).with_fail_stop(fail_stop).start());
+    // The channel closes with the registry.
+    assert_eq!(panics.recv().await, None);
 }
 
 #[actix::test]

@@ -1,3 +1,4 @@
+use tokio::sync::mpsc::unbounded_channel;
 use wire::{InvalidSignature, SignedOrder};
 
 use super::*;
@@ -90,4 +91,17 @@ async fn who_comes_when_too_many_wait_is_told_so() {
     assert_eq!(two, Err(VerifierBusy));
     let one = verifier.send(question(&[good(1)], false)).await.expect("answers");
     assert_eq!(validity(one), [true]);
+}
+
+/// A server that takes no order and looks alive would be worse than one that starts again.
+#[actix::test]
+async fn a_panic_stops_the_process() {
+    let (panicked, mut panics) = unbounded_channel();
+    let fail_stop = FailStop::new(move || panicked.send(()).expect("the test waits"));
+    let mut verifier = Verifier::new(&no_log()).with_fail_stop(fail_stop);
+    // One that nobody has counted: the books do not balance, and it notices.
+    let (_later, reply) = Later::new();
+    verifier.waiting.push_back((question(&[good(1)], false), reply));
+    verifier.start().do_send(question(&[good(2)], false));
+    assert_eq!(panics.recv().await, Some(()));
 }

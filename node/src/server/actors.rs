@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use actix::{Actor as _, Addr, Arbiter, ArbiterHandle};
 use actors::archive::Archive;
+use actors::fail_stop::FailStop;
 use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, SNAPSHOT_ENTRIES, system_clock};
 use actors::messages::{SessionId, StopLedger};
 use actors::registry::Registry;
@@ -47,7 +48,7 @@ impl Actors {
         let archive = Archive::start_in_arbiter(&arbiters[0].handle(), |_| archive);
         let verifier_log = log.clone();
         let verifier = Verifier::start_in_arbiter(&arbiters[1].handle(), move |_| {
-            Verifier::new(&verifier_log)
+            Verifier::new(&verifier_log).with_fail_stop(panic_stop("verifier"))
         });
         let settings = LedgerSettings {
             clock: system_clock,
@@ -56,7 +57,9 @@ impl Actors {
             fail_stop: Arc::new(fail_stop(config.data_dir.clone())),
         };
         let ledger = Ledger::new(journal, state, settings, log).start();
-        let registry = Registry::new(ledger.clone().recipient(), log).start();
+        let registry = Registry::new(ledger.clone().recipient(), log)
+            .with_fail_stop(panic_stop("registry"))
+            .start();
         let (server_key, log) = (signer.public_key(), log.clone());
         Self { ledger, registry, verifier, archive, arbiters, session_arbiters, server_key, log }
     }
@@ -164,6 +167,11 @@ impl MiteSessions for SecureSessions {
     }
 }
 
+/// Ends the process when the actor of this name panics.
+fn panic_stop(actor: &'static str) -> FailStop {
+    FailStop::new(move || end(&Error::Internal(format!("the {actor} panicked"))))
+}
+
 /// Ends the process at once: nobody may hear of an outcome that may not be durable.
 fn fail_stop(data_dir: PathBuf) -> impl Fn(LedgerFailure) + Send + Sync {
     move |failure| {
@@ -173,7 +181,11 @@ fn fail_stop(data_dir: PathBuf) -> impl Fn(LedgerFailure) + Send + Sync {
             }
             LedgerFailure::Panicked => Error::Internal(failure.to_string()),
         };
-        error.report_and_give_up();
-        process::exit(error.exit_code().into());
+        end(&error);
     }
+}
+
+fn end(error: &Error) {
+    error.report_and_give_up();
+    process::exit(error.exit_code().into());
 }
