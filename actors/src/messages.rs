@@ -11,7 +11,10 @@
 //! | Registry | [`SessionNotice`] | Session | – |
 //! | Session, Registry | [`Submit`] | Ledger | `Result<Vec<Outcome>, LedgerUnavailable>` |
 //! | journal thread | [`BatchCommitted`] | Ledger | – |
-//! | journal thread | [`JournalFailed`] | Ledger | – |
+//! | journal thread | [`JournalFull`], [`JournalFailed`] | Ledger | – |
+//! | journal thread | [`JournalHasRoom`] | Ledger | – |
+//! | thread that reads the journal again | [`StateRebuilt`] | Ledger | – |
+//! | Ledger itself, from time to time | [`TryToWrite`] | Ledger | – |
 //! | node | [`StopLedger`] | Ledger | `()` |
 //! | `SecureSession` | [`LogInKeyed`] | Registry | – |
 //! | `SecureSession` | [`ReadOnline`] | Registry | [`OnlinePage`] |
@@ -90,8 +93,8 @@ use wire::{
 };
 use zeroize::Zeroize as _;
 
-use crate::ledger::journal::{JournalError, SealedBatch};
-use crate::ledger::state::{Command, Outcome};
+use crate::ledger::journal::{IoFailure, JournalError, OpenError, SealedBatch};
+use crate::ledger::state::{Command, Outcome, State};
 
 // ---- server ----
 
@@ -384,7 +387,8 @@ pub enum ArchiveUnavailable {
 #[rtype(result = "Result<Vec<Outcome>, LedgerUnavailable>")]
 pub struct Submit(pub Vec<Command>);
 
-/// The ledger did nothing of what was asked.
+/// The ledger does not answer. Unless it says [`LedgerUnavailable::OutcomeUnknown`], it did nothing of what
+/// was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerUnavailable {
     /// As many commands wait for the disk as may; try again.
@@ -393,6 +397,13 @@ pub enum LedgerUnavailable {
     /// The ledger is stopping or gone.
     #[error("the ledger is stopping")]
     Stopping,
+    /// The journal cannot be written; try later. What changes nothing is answered all the same.
+    #[error("the ledger is read-only")]
+    ReadOnly,
+    /// The disk failed while this was on its way to it. It may be durable, and is done then as soon as the
+    /// server has started again: this is no refusal.
+    #[error("the disk failed: whether it is done is not known yet")]
+    OutcomeUnknown,
 }
 
 /// Journal thread → Ledger: the next batches, of those that were handed over, are durable, as one.
@@ -411,6 +422,27 @@ pub struct BatchCommitted {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct JournalFailed(pub JournalError);
+
+/// Journal thread → Ledger: there is no room on the disk. Nothing of the batches that were handed over and
+/// not reported was written, nor will be.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct JournalFull(pub IoFailure);
+
+/// Journal thread → Ledger: there is room on the disk again.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct JournalHasRoom;
+
+/// Ledger → Ledger, or whoever has made room on its disk: if the disk was full, see whether it still is.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct TryToWrite;
+
+/// Thread → Ledger: what the journal comes to, up to the last batch that is known to be durable.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StateRebuilt(pub Result<Box<State>, OpenError>);
 
 /// node → Ledger: finish what is under way, keep a snapshot, close the journal, stop. The reply comes
 /// when all is on disk.

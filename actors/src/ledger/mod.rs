@@ -1,11 +1,14 @@
 //! The Ledger: owns the [`State`] and the [`journal`], and tells nobody an outcome before it is durable.
 //!
 //! What arrives while one batch is on its way to the disk goes together with the next one, so that a
-//! sync serves everybody who waits for it. The rules stand in [`state`], without any of this.
+//! sync serves everybody who waits for it. The rules stand in [`state`], without any of this. When the disk
+//! fails, the ledger goes back to what is durable and answers what changes nothing: see `read_only`.
 
 pub mod audit;
 mod growth;
+pub mod health;
 pub mod journal;
+mod read_only;
 mod snapshots;
 pub mod state;
 mod waiting;
@@ -16,16 +19,19 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
-use slog::{Logger, crit, debug, info, o};
+use slog::{Logger, debug, info, o};
+use tokio::sync::watch;
 use wire::batch::BATCH_ENTRIES_MAX;
 use wire::entry::ENTRY_BYTES_MAX;
 use wire::{EntryNumber, PublicKey, Timestamp};
 
 use self::growth::{Growth, is_news};
+pub use self::health::LedgerHealth;
 use self::journal::{
     BATCH_BYTES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal, JournalError,
-    JournalWriter, Report, SealedBatch,
+    JournalWriter, OpenError, Report, SealedBatch, Storage,
 };
+use self::read_only::Mode;
 use self::snapshots::Snapshots;
 use self::state::{State, Terms};
 use self::waiting::{
@@ -34,8 +40,8 @@ use self::waiting::{
 pub use self::waiting::{SUBMIT_COMMANDS_MAX, SUBMIT_SIGNED_MAX};
 use crate::later::{Later, ReplySlot};
 use crate::messages::{
-    BatchCommitted, JournalFailed, JournalGrew, LedgerUnavailable, StopLedger, Submit,
-    SubmitForReceipts,
+    BatchCommitted, JournalFailed, JournalFull, JournalGrew, JournalHasRoom, LedgerUnavailable,
+    StopLedger, Submit, SubmitForReceipts,
 };
 
 /// Messages that the mailbox holds before senders wait. Each clone of the ledger's address may add one
@@ -57,9 +63,12 @@ pub const SNAPSHOT_ENTRIES: u64 = 4_000_000;
 /// Why the ledger must take the whole process down.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerFailure {
-    /// The journal cannot be written: nobody knows what the disk holds until it is opened again.
-    #[error("the journal cannot be written: {0}")]
+    /// The journal's thread has failed, and not for the disk: a defect of this program.
+    #[error("the journal has failed: {0}")]
     Journal(JournalError),
+    /// The journal could not be written, and what is durable cannot be read either.
+    #[error("the journal can neither be written nor read: {0}")]
+    Unreadable(OpenError),
     /// The ledger panicked: its state cannot be trusted.
     #[error("the ledger panicked")]
     Panicked,
@@ -91,6 +100,10 @@ pub struct Ledger {
     /// Taken when the ledger starts and when it stops.
     journal: Option<Journal>,
     writer: Option<JournalWriter>,
+    /// Where the journal is.
+    storage: Arc<dyn Storage>,
+    mode: Mode,
+    health: watch::Sender<LedgerHealth>,
     settings: LedgerSettings,
     /// The key that seals the journal, and that every order names.
     server: PublicKey,
@@ -139,15 +152,14 @@ impl Ledger {
         let snapshots = Snapshots::new(&journal, settings.snapshot_entries, log.clone());
         Self {
             state,
+            storage: Arc::clone(journal.storage()),
+            mode: Mode::Writing,
+            health: watch::Sender::new(LedgerHealth::Writing),
             journal: Some(journal),
             writer: None,
             settings,
             server,
-            gathering: Gathering {
-                batch: Batch::new(Vec::new()),
-                news: false,
-                waiting: Vec::new(),
-            },
+            gathering: Gathering::empty(Vec::new()),
             committing: VecDeque::new(),
             overflow: VecDeque::new(),
             spare: None,
@@ -163,11 +175,19 @@ impl Ledger {
         }
     }
 
+    /// Whether it takes changes, from now on and as that changes.
+    pub fn health(&self) -> watch::Receiver<LedgerHealth> {
+        self.health.subscribe()
+    }
+
     fn take(&mut self, request: Request, ctx: &mut Context<Self>) {
         if self.stop_asked {
             return request.reply.refuse(LedgerUnavailable::Stopping);
         }
         let load = request.load;
+        if self.mode != Mode::Writing && !load.is_too_large() {
+            return self.take_read_only(request);
+        }
         if load.is_too_large() || self.waiting_bytes + load.waiting_bytes > WAITING_BYTES_MAX {
             return request.reply.refuse(LedgerUnavailable::Busy);
         }
@@ -294,18 +314,23 @@ impl Ledger {
         if let Some(writer) = self.writer.take() {
             writer.stop();
         }
-        self.snapshots.finish(&self.state, &self.last);
-        info!(self.log, "the journal is closed"; "entries" => self.state.next_entry().get());
+        match self.mode {
+            Mode::Writing => self.snapshots.finish(&self.state, &self.last),
+            // The disk has enough with what there is.
+            Mode::Rebuilding { .. } | Mode::ReadOnly { .. } => self.snapshots.wait(),
+        }
+        info!(self.log, "the journal is closed"; "entries" => self.last.next_entry.get());
         if let Some(asked) = self.stopping.take() {
             asked.send(());
         }
         ctx.stop();
     }
+}
 
-    fn fail(&mut self, failure: LedgerFailure) {
-        crit!(self.log, "the ledger stops the server"; "why" => %failure);
-        // Nobody is told anything: what is on its way may or may not be durable.
-        (self.settings.fail_stop)(failure);
+impl Gathering {
+    /// Nothing, in the memory of `buffer`.
+    fn empty(buffer: Vec<u8>) -> Self {
+        Self { batch: Batch::new(buffer), news: false, waiting: Vec::new() }
     }
 }
 
@@ -322,6 +347,8 @@ impl Actor for Ledger {
                 Report::Committed { sealed, batches, buffer } => {
                     ledger.do_send(BatchCommitted { sealed, batches, buffer });
                 }
+                Report::Full(failure) => ledger.do_send(JournalFull(failure)),
+                Report::HasRoom => ledger.do_send(JournalHasRoom),
                 Report::Failed(error) => ledger.do_send(JournalFailed(error)),
             }
         }));
@@ -384,14 +411,6 @@ impl Handler<BatchCommitted> for Ledger {
             }
         }
         self.schedule_flush(ctx);
-    }
-}
-
-impl Handler<JournalFailed> for Ledger {
-    type Result = ();
-
-    fn handle(&mut self, JournalFailed(error): JournalFailed, _: &mut Self::Context) {
-        self.fail(LedgerFailure::Journal(error));
     }
 }
 

@@ -69,12 +69,24 @@ impl Snapshots {
         }
     }
 
-    /// Waits for the one that is being stored, and stores the last one if anything follows it.
-    pub(super) fn finish(&mut self, state: &State, at: &Committed) {
+    /// Forgets the one that waits for its batch, which will not be durable. The state is the one behind
+    /// `next_entry` again.
+    pub(super) fn drop_captured(&mut self, next_entry: EntryNumber) {
+        self.captured = false;
+        self.last = self.last.min(next_entry);
+    }
+
+    /// Waits for the one that is being stored.
+    pub(super) fn wait(&mut self) {
         if let Some(thread) = self.storing.take() {
             // If it panicked, the panic hook has said why; the journal alone rebuilds everything.
             let _ = thread.join();
         }
+    }
+
+    /// Waits for the one that is being stored, and stores the last one if anything follows it.
+    pub(super) fn finish(&mut self, state: &State, at: &Committed) {
+        self.wait();
         if state.next_entry() > self.last {
             self.last = state.next_entry();
             let snapshot = Snapshot::capture(state, &self.server);

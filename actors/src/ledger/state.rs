@@ -157,6 +157,25 @@ impl State {
         (outcome, Some(entry))
     }
 
+    /// What can be said of `command` while nothing can be written. What asks for a change is not decided, not
+    /// even refused: somebody else's change, of which nobody knows yet whether it is durable, may turn out
+    /// to be, and then the rules may allow it. An order that was decided before is.
+    ///
+    /// `terms` hold the time of the last batch that is durable: of an order whose time was over by then,
+    /// nothing can turn up any more.
+    pub fn answer_read_only(&self, command: Command, terms: &Terms) -> Outcome {
+        match command {
+            Command::Order { submitter, order } => {
+                match self.decide_order(submitter, *order, terms) {
+                    Err(decided @ Outcome::DecidedBefore(_)) => decided,
+                    _ => Outcome::ReadOnly,
+                }
+            }
+            change if change.asks_for_change() => Outcome::ReadOnly,
+            question => self.answer(&question, terms),
+        }
+    }
+
     /// Forgets the orders whose time was over before `now`. They are never decided again: from then on,
     /// no order is that expires before `now`, whatever the clock says.
     ///

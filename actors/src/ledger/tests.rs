@@ -14,6 +14,7 @@ use super::waiting::PLAIN_COMMAND_BYTES;
 use super::*;
 use crate::probe::{no_log, server_key};
 
+mod read_only;
 mod receipts;
 mod snapshots;
 
@@ -325,18 +326,6 @@ async fn nothing_overtakes_what_does_not_fit_into_a_batch() {
     }
     assert_eq!(large.await.expect("answers").expect("done")[0], opened(60_000));
     assert_eq!(small.await.expect("answers"), Ok(vec![opened(60_001)]));
-}
-
-/// After a failed sync nobody knows what the disk holds, so nobody may be told anything.
-#[actix::test]
-async fn a_failed_sync_stops_the_process_and_answers_nobody() {
-    let (storage, disk) = gated();
-    let (ledger, mut failed) = start_on(Arc::new(storage), || Timestamp::new(1), SNAPSHOT_ENTRIES);
-    let mut asked = Box::pin(ledger.send(Submit(vec![opening("alice")])));
-    assert!(asked.as_mut().now_or_never().is_none());
-    disk.verdict.send(Err(io::ErrorKind::StorageFull.into())).expect("the journal is there");
-    assert!(matches!(failed.recv().await, Some(LedgerFailure::Journal(JournalError::Io(_)))));
-    assert!(asked.as_mut().now_or_never().is_none());
 }
 
 #[actix::test]

@@ -68,6 +68,8 @@ pub(super) struct Load {
     pub(super) commands: usize,
     /// How many of them are signed.
     signed: usize,
+    /// Whether any asks for a change.
+    pub(super) asks_for_change: bool,
     /// What it takes while it waits, in bytes, at most.
     pub(super) waiting_bytes: usize,
 }
@@ -119,7 +121,8 @@ impl Load {
         let heavy = if receipts { count } else { signed };
         // Both sums are bounded by the memory that the commands take already.
         let waiting_bytes = heavy * RECEIPT_COMMAND_BYTES + (count - heavy) * PLAIN_COMMAND_BYTES;
-        Self { commands: count, signed, waiting_bytes }
+        let asks_for_change = commands.iter().any(Command::asks_for_change);
+        Self { commands: count, signed, asks_for_change, waiting_bytes }
     }
 
     /// Whether it is more than one message may ask.

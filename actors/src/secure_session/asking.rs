@@ -109,6 +109,9 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         if let Err(problem) = &settlements {
             self.log.warning(&format!("calls not taken: {problem}"));
         }
+        if let Err(Problem::OutcomeUnknown) = settlements {
+            return self.cut(Problem::OutcomeUnknown);
+        }
         // A round is made of calls that need the account.
         let Some(own) = self.conversation.own() else { return };
         let answered = round.answer(own, settlements, (self.clock)());
@@ -178,7 +181,9 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
                     "why" => %problem),
             });
             match result {
-                Err(Problem::KeyRetired) => session.cut(Problem::KeyRetired),
+                Err(last_word @ (Problem::KeyRetired | Problem::OutcomeUnknown)) => {
+                    session.cut(last_word);
+                }
                 result => session.answer_alone(&ticket, result.map(Answer::Registered)),
             }
             session.advance(ctx);
@@ -195,8 +200,11 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         let own = holder.map(|holder| self.conversation.adopt(holder)).transpose()?;
         match (opening, own) {
             (Outcome::Opened(_), Some(own)) => Ok(own),
-            (Outcome::Refused(Refusal::KeyInUse), _) => Err(Problem::AlreadyRegistered),
+            (Outcome::Refused(Refusal::KeyInUse), _) | (Outcome::ReadOnly, Some(_)) => {
+                Err(Problem::AlreadyRegistered)
+            }
             (Outcome::Refused(refusal), _) => Err(Problem::Refused(refusal)),
+            (Outcome::ReadOnly, None) => Err(Problem::ReadOnly),
             _ => Err(Problem::Stopping),
         }
     }
@@ -255,7 +263,9 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         ctx.spawn(changed.into_actor(self).map(move |settlements, session, ctx| {
             match settlements.and_then(key_changed) {
                 Ok(receipt) => session.end_with_old_key(&ticket, receipt),
-                Err(Problem::KeyRetired) => session.cut(Problem::KeyRetired),
+                Err(last_word @ (Problem::KeyRetired | Problem::OutcomeUnknown)) => {
+                    session.cut(last_word);
+                }
                 Err(problem) => session.answer_alone(&ticket, Err(problem)),
             }
             session.advance(ctx);
@@ -334,6 +344,7 @@ fn key_changed(settlements: Vec<Settlement>) -> Result<Option<Box<Receipt>>, Pro
     match change.outcome {
         Outcome::KeyChanged(_) => Ok(change.receipt),
         Outcome::Refused(refusal) => Err(Problem::Refused(refusal)),
+        Outcome::ReadOnly => Err(Problem::ReadOnly),
         _ => Err(Problem::Stopping),
     }
 }

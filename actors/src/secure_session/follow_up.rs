@@ -104,7 +104,10 @@ async fn recall(recalled: Recalled, peers: &SecurePeers) -> Answer {
     let found = match found.unwrap_or(Err(LedgerUnavailable::Stopping)) {
         Ok(found) => found,
         Err(LedgerUnavailable::Busy) => return recalled.unresolved(OrderProblem::Busy),
-        Err(LedgerUnavailable::Stopping) => return recalled.unresolved(OrderProblem::Stopping),
+        Err(LedgerUnavailable::ReadOnly) => return recalled.unresolved(OrderProblem::ReadOnly),
+        Err(LedgerUnavailable::Stopping | LedgerUnavailable::OutcomeUnknown) => {
+            return recalled.unresolved(OrderProblem::Stopping);
+        }
     };
     match find_receipts(recalled.account(), recalled.sought(&found), peers).await {
         Ok(receipts) => recalled.resolve(receipts),
@@ -167,5 +170,7 @@ pub(super) const fn ledger_problem(unavailable: LedgerUnavailable) -> Problem {
     match unavailable {
         LedgerUnavailable::Busy => Problem::Busy,
         LedgerUnavailable::Stopping => Problem::Stopping,
+        LedgerUnavailable::ReadOnly => Problem::ReadOnly,
+        LedgerUnavailable::OutcomeUnknown => Problem::OutcomeUnknown,
     }
 }

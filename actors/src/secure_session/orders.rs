@@ -140,6 +140,8 @@ impl Asked {
                 ),
                 _,
             ) => Recall::Unless(self, problem),
+            // Nor may it remember all that it has decided.
+            (Outcome::ReadOnly, _) => Recall::Unless(self, OrderProblem::ReadOnly),
             (Outcome::NotTaken(problem), _) => {
                 answered.reports.push(Report::NotTaken(self.paid, problem.to_string()));
                 Recall::Known(OrderAnswer::NotTaken(problem))

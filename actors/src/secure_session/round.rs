@@ -177,6 +177,7 @@ impl Planned {
                     answered.reports.push(Report::Text(payment, Err(refusal)));
                     Err(Problem::Refused(refusal))
                 }
+                Some(Outcome::ReadOnly) => Err(Problem::ReadOnly),
                 _ => Err(Problem::Stopping),
             },
             Self::Account(name) => match outcome() {

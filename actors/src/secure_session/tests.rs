@@ -3,7 +3,7 @@ mod calls;
 mod ending;
 mod orders;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -36,6 +36,8 @@ struct World {
     /// What the ledger says instead of doing anything.
     ledger_down: Rc<RefCell<Option<LedgerUnavailable>>>,
     archive_down: Rc<RefCell<Option<ArchiveUnavailable>>>,
+    /// The ledger cannot write.
+    read_only: Rc<Cell<bool>>,
 }
 
 impl World {
@@ -56,11 +58,16 @@ impl World {
             receipts: Rc::default(),
             ledger_down: Rc::default(),
             archive_down: Rc::default(),
+            read_only: Rc::default(),
         }
     }
 
     fn apply(&self, command: &Command) -> Settlement {
         let mut state = self.state.borrow_mut();
+        if self.read_only.get() {
+            let outcome = state.answer_read_only(command.clone(), &TERMS);
+            return Settlement { outcome, receipt: None };
+        }
         let number = state.next_entry();
         let (outcome, entry) = state.apply(command.clone(), &TERMS);
         let receipt = entry.map(|entry| receipt(number, entry));

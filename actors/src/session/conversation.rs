@@ -138,6 +138,11 @@ impl Conversation {
         }
     }
 
+    /// Nothing of what was asked and not taken yet will be.
+    pub(super) fn forget_requests(&mut self) {
+        self.requests = VecDeque::new();
+    }
+
     /// Who is logged in on this session.
     pub(super) fn user(&self) -> Option<&Username> {
         self.login().map(|login| &login.name)

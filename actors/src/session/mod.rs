@@ -275,6 +275,9 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             (outcomes, list)
         };
         ctx.spawn(asked.into_actor(self).map(move |(outcomes, list), session, ctx| {
+            if outcomes == Err(LedgerUnavailable::OutcomeUnknown) {
+                return session.end_unanswered(ctx);
+            }
             session.answer(round, outcomes, list.as_ref());
             session.advance(ctx);
         }));
@@ -298,6 +301,15 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             self.log.limited(|log| report_log::write(&report, log));
         }
         self.log.withhold(answered.unreported);
+    }
+
+    /// Nobody knows what became of the requests, and no reply of the protocol says so: the connection ends
+    /// without one.
+    fn end_unanswered(&mut self, ctx: &mut Context<Self>) {
+        self.log.warning("whether requests are done is not known, closing");
+        self.conversation.forget_requests();
+        self.ending = true;
+        self.advance(ctx);
     }
 
     /// Writes what is to be written. In [`Phase::Writing`] the session goes on when that is done; in

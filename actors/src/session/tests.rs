@@ -98,11 +98,15 @@ impl Stage {
 
     async fn log_in(&mut self) {
         self.send("bob#7002\n").await;
-        self.expect(&format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n")).await;
+        self.expect(&list()).await;
         let log_in = self.log_ins.next().await;
         assert_eq!((log_in.name.as_str(), log_in.address.port()), ("bob", 7002));
         assert_eq!(self.submitted.next().await, balance());
     }
+}
+
+fn list() -> String {
+    format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n")
 }
 
 fn balance() -> Submit {
@@ -312,7 +316,8 @@ async fn a_violation_is_answered_once_behind_what_came_before() {
 
 #[actix::test]
 async fn without_a_ledger_every_request_has_an_answer() {
-    for unavailable in [LedgerUnavailable::Busy, LedgerUnavailable::Stopping] {
+    use LedgerUnavailable::{Busy, ReadOnly, Stopping};
+    for unavailable in [Busy, Stopping, ReadOnly] {
         let (submit, submitted) = probe(move |_: &Submit| Err(unavailable));
         let mut stage = start_with(Dialect::Seed, submit, submitted);
         stage.send("bob#7002\nalice#1#bob\nList\nREGISTER#carol\n").await;
@@ -322,6 +327,40 @@ async fn without_a_ledger_every_request_has_an_answer() {
     let mut stage = start_with(Dialect::Seed, gone().await, submitted);
     stage.send("REGISTER#carol\n").await;
     stage.expect("220 ERROR\n").await;
+}
+
+/// The story: the disk fails, the payee hears "220 ERROR" and is paid once more; at the next start, the first
+/// payment is there too.
+#[actix::test]
+async fn what_may_be_done_is_not_refused() {
+    let (submit, submitted) = probe(|Submit(commands): &Submit| {
+        let pays = commands.iter().any(|command| matches!(command, Command::TextTransfer { .. }));
+        if pays {
+            return Err(LedgerUnavailable::OutcomeUnknown);
+        }
+        Ok(commands.iter().map(outcome).collect())
+    });
+    let mut stage = start_with(Dialect::Seed, submit, submitted);
+    stage.log_in().await;
+    stage.send("List\nalice#1#bob\nREGISTER#carol\nList\n").await;
+    stage.expect(&list()).await;
+    stage.expect_close().await;
+}
+
+/// What changes nothing is answered although the journal cannot be written.
+#[actix::test]
+async fn a_read_only_ledger_lists() {
+    let (submit, submitted) = probe(|Submit(commands): &Submit| {
+        let answer = |command: &Command| match command {
+            change if change.asks_for_change() => Outcome::ReadOnly,
+            question => outcome(question),
+        };
+        Ok(commands.iter().map(answer).collect())
+    });
+    let mut stage = start_with(Dialect::Seed, submit, submitted);
+    stage.log_in().await;
+    stage.send("alice#1#bob\nREGISTER#carol\nList\n").await;
+    stage.expect(&format!("220 ERROR\n220 ERROR\n{}", list())).await;
 }
 
 #[actix::test]

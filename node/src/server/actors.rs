@@ -172,11 +172,14 @@ fn panic_stop(actor: &'static str) -> FailStop {
     FailStop::new(move || end(&Error::Internal(format!("the {actor} panicked"))))
 }
 
-/// Ends the process at once: nobody may hear of an outcome that may not be durable.
+/// Ends the process at once: the ledger cannot be trusted, or there is none.
 fn fail_stop(data_dir: PathBuf) -> impl Fn(LedgerFailure) + Send + Sync {
     move |failure| {
         let error = match failure {
             LedgerFailure::Journal(cause) => {
+                Error::JournalFailed { path: data_dir.clone(), cause: cause.into() }
+            }
+            LedgerFailure::Unreadable(cause) => {
                 Error::JournalFailed { path: data_dir.clone(), cause: cause.into() }
             }
             LedgerFailure::Panicked => Error::Internal(failure.to_string()),

@@ -64,6 +64,13 @@ pub enum Problem {
     /// Payments by the text protocol's rules are not taken from this address.
     #[error("the text protocol is not for this address")]
     TextNotServed,
+    /// The server's disk takes no changes. What is there can be read.
+    #[error("the server cannot write: try later")]
+    ReadOnly,
+    /// The server's disk failed while this was under way: it may have been done, or be found done when the
+    /// server has started again. The last word of a connection, since it is no answer.
+    #[error("the server's disk failed: whether it is done is not known yet")]
+    OutcomeUnknown,
 }
 
 impl Problem {
@@ -85,14 +92,16 @@ impl Problem {
             Self::Malformed => 111,
             Self::KeyRetired => 112,
             Self::TextNotServed => 113,
+            Self::ReadOnly => 114,
+            Self::OutcomeUnknown => 115,
         }
     }
 
     /// Whether asking again can help.
     pub const fn retry(self) -> Retry {
         match self {
-            Self::Busy => Retry::Later,
-            Self::Stopping => Retry::SameId,
+            Self::Busy | Self::ReadOnly => Retry::Later,
+            Self::Stopping | Self::OutcomeUnknown => Retry::SameId,
             _ => Retry::Never,
         }
     }
@@ -144,6 +153,9 @@ pub enum OrderProblem {
     /// Its id does not begin with its not-after.
     #[error("the order's id does not fit its not-after")]
     IdMismatch,
+    /// The server's disk takes no changes. It may still be taken later.
+    #[error("the server cannot write: try later")]
+    ReadOnly,
 }
 
 impl OrderProblem {
@@ -164,13 +176,14 @@ impl OrderProblem {
             Self::Busy => 211,
             Self::Stopping => 212,
             Self::IdMismatch => 213,
+            Self::ReadOnly => 214,
         }
     }
 
     /// Whether submitting the order again can help.
     pub const fn retry(self) -> Retry {
         match self {
-            Self::Busy | Self::NotAfterTooFar | Self::UnknownPayer => Retry::Later,
+            Self::Busy | Self::NotAfterTooFar | Self::UnknownPayer | Self::ReadOnly => Retry::Later,
             Self::Stopping => Retry::SameId,
             _ => Retry::Never,
         }

@@ -72,6 +72,10 @@ pub enum JournalError {
     /// opening the journal again tells.
     #[error(transparent)]
     Io(#[from] IoFailure),
+    /// There is no room on the disk for the batch. Nothing of it was written; it can be appended once there is
+    /// room.
+    #[error("the disk is full: {0}")]
+    Full(IoFailure),
     /// An earlier append failed. Nothing of this batch was written; open the journal again.
     #[error("the journal has failed before and takes nothing more")]
     Failed,

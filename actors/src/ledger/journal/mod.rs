@@ -52,6 +52,7 @@ pub use cursor::{BatchCursor, BatchPosition, JournalPlace, Walked};
 pub use error::{Damage, DataDirError, IoFailure, JournalError, Newer, OpenError, Operation};
 pub use headers::read_headers;
 pub use memory::MemoryStorage;
+pub use recovery::read_state;
 pub use snapshot::{Captured, Snapshot};
 pub use storage::{DiskStorage, ReadOnlyDirectory, Storage, StorageFile};
 pub use stored::{BatchEntries, StoredBatch, read_batch};
@@ -251,39 +252,65 @@ impl Journal {
     /// clock has gone back, of the time of the batch before.
     ///
     /// # Errors
-    /// [`JournalError`]. The batch may or may not be durable, and the journal takes no other one:
-    /// after a failed write or sync, nobody can say what the disk holds but by opening it again.
+    /// [`JournalError::Full`] if there is no room for it. After any other [`JournalError`], the batch may
+    /// or may not be durable, and the journal takes no other one: after a failed write or sync, nobody can
+    /// say what the disk holds but by opening it again.
     pub fn append(
         &mut self,
         batch: &mut Batch,
         now: Timestamp,
     ) -> Result<SealedBatch, JournalError> {
-        if self.failed {
-            return Err(JournalError::Failed);
+        if batch.is_empty() {
+            return Err(JournalError::EmptyBatch);
         }
+        self.make_room(batch.written_bytes())?;
         // Failed until it has succeeded, so that neither `?` nor a panic can leave it usable.
         self.failed = true;
         let sealed = self.write(batch, now)?;
         self.last = sealed.committed;
         self.failed = false;
+        self.prepare_next_segment();
         Ok(sealed)
     }
 
-    fn write(&mut self, batch: &mut Batch, now: Timestamp) -> Result<SealedBatch, JournalError> {
-        if batch.is_empty() {
-            return Err(JournalError::EmptyBatch);
+    /// Makes sure that a batch of so many bytes, header and all, finds room on the disk. May be tried again
+    /// when the disk was full.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn make_room(&mut self, batch_bytes: u64) -> Result<(), JournalError> {
+        if self.failed {
+            return Err(JournalError::Failed);
         }
+        self.failed = true;
+        let made = self.segment_for(batch_bytes);
+        // Zeros that found no room are only missing. Of a sync or a renaming, nobody knows what it did.
+        let may_try_again = |failure: &IoFailure| {
+            is_full(failure) && matches!(failure.operation, Operation::Create | Operation::Write)
+        };
+        match made {
+            Ok(_) => {}
+            Err(failure) if may_try_again(&failure) => {
+                self.failed = false;
+                return Err(JournalError::Full(failure));
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+        self.failed = false;
+        Ok(())
+    }
+
+    /// There is room for it.
+    fn write(&mut self, batch: &mut Batch, now: Timestamp) -> Result<SealedBatch, JournalError> {
         let place = BatchPlace {
             batch: self.last.next_batch(),
             first_entry: self.last.next_entry,
             time: now.max(self.last.time),
             previous_head: self.last.head,
         };
-        let server = self.server.clone();
-        let segment = self.segment_for(batch.written_bytes())?;
+        let segment = self.segment.as_mut().expect("the caller has made room");
         let write = |bytes: &[u8]| segment.append(bytes);
-        let (header, tree) = batch.write_sealed(&place, &server, write)?;
-        self.prepare_next_segment();
+        let (header, tree) = batch.write_sealed(&place, &self.server, write)?;
         Ok(SealedBatch { committed: Committed::behind(&header), header, tree })
     }
 

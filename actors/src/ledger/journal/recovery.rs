@@ -68,6 +68,37 @@ pub(super) fn recover(
     Ok(Recovered { last: at, segment, state, snapshot: base.next_entry })
 }
 
+/// What the journal in `storage` came to at the batch `at`, which is durable, as the server with this key wrote
+/// it. What stands behind that is not looked at: nobody may know whether it is durable. Nothing is changed.
+///
+/// # Errors
+/// [`OpenError`]: it cannot be read, or not up to there.
+pub fn read_state(
+    storage: &dyn Storage,
+    server: &PublicKey,
+    at: &Committed,
+    log: &Logger,
+) -> Result<State, OpenError> {
+    let mut listing = Listing::read(storage)?;
+    listing.segments.retain(|first| *first <= at.batch);
+    listing.snapshots.retain(|batch| *batch <= at.batch);
+    let loaded = snapshot::load_newest(storage, &listing.snapshots, log)?.unwrap_or_default();
+    loaded.check_server(server)?;
+    let segments = listing.segments_behind(&loaded.at)?;
+    let mut replay = Replay { until: Some(at.batch), ..Replay::new(storage, loaded) };
+    for (index, &first) in segments.iter().enumerate() {
+        replay.segment(first, index == 0, false)?;
+    }
+    if replay.at.batch < at.batch {
+        return Err(OpenError::BatchesMissing { first: replay.at.next_batch(), last: at.batch });
+    }
+    if replay.at != *at {
+        let file = segments.last().map_or_else(|| ".".to_owned(), |first| segment_name(*first));
+        return Err(damaged(&file, 0, at.batch, Damage::WrongPreviousHead));
+    }
+    Ok(replay.state)
+}
+
 /// The files of a journal.
 struct Listing {
     /// By their first batches, in order.
@@ -158,6 +189,8 @@ struct Replay<'a> {
     /// What the snapshot holds. Batches up to here are checked, but change nothing any more.
     base: Committed,
     state: State,
+    /// Nothing behind this batch is looked at.
+    until: Option<BatchNumber>,
     /// Whether the server has sealed the snapshot's batch, and so must have sealed those behind it.
     base_sealed: bool,
     /// The last batch that was checked.
@@ -172,7 +205,8 @@ impl<'a> Replay<'a> {
     fn new(storage: &'a dyn Storage, loaded: Loaded) -> Self {
         let Loaded { at, state, server } = loaded;
         let base_sealed = server.is_some();
-        Self { storage, base: at, state, base_sealed, at, last: None, bytes: Vec::new() }
+        let (until, bytes) = (None, Vec::new());
+        Self { storage, base: at, state, until, base_sealed, at, last: None, bytes }
     }
 
     fn segment(
@@ -250,6 +284,9 @@ impl<'a> Replay<'a> {
         loop {
             let next = self.at.next_batch();
             let fail = |what| damaged(name, at as u64, next, what);
+            if self.until.is_some_and(|until| next > until) {
+                return Ok((at, last_batch_at, None));
+            }
             match batch_at(bytes, at) {
                 Ok(Found::Batch { header, entries, end }) => {
                     self.at.check_next(&header, entry_known).map_err(fail)?;

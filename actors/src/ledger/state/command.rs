@@ -102,6 +102,16 @@ pub enum OperatorCommand {
     },
 }
 
+impl Command {
+    /// Whether it asks for a change, and not just for what there is.
+    pub const fn asks_for_change(&self) -> bool {
+        !matches!(
+            self,
+            Self::ReadBalance(_) | Self::FindAccount(_) | Self::FindKey(_) | Self::FindOrder { .. }
+        )
+    }
+}
+
 /// What became of a [`Command`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -136,6 +146,8 @@ pub enum Outcome {
     Refused(Refusal),
     /// What the operator said is done, or not, for this reason.
     Operated(Result<Operated, OperatorRefusal>),
+    /// The journal cannot be written; nothing has changed.
+    ReadOnly,
 }
 
 /// What became of an [`OperatorCommand`].

@@ -18,17 +18,17 @@ fn start_at(storage: &MemoryStorage, clock: fn() -> Timestamp) -> Addr<Ledger> {
 }
 
 /// A ledger whose clock shows the time for which orders are made.
-fn start_now(storage: Arc<dyn Storage>) -> Addr<Ledger> {
+pub(super) fn start_now(storage: Arc<dyn Storage>) -> Addr<Ledger> {
     start_on(storage, || TERMS.now, SNAPSHOT_ENTRIES).0
 }
 
-fn opening_keyed(who: &str, key: u8) -> Command {
+pub(super) fn opening_keyed(who: &str, key: u8) -> Command {
     let name = name(who).try_into().expect("a name that may be given");
     Command::OpenAccount { name, access: keyed(key), grant: Amount::new(1000) }
 }
 
 /// Alice (account 0, key 1) pays bob (account 1, key 2).
-fn ordered(amount: u64, nonce: u8) -> Command {
+pub(super) fn ordered(amount: u64, nonce: u8) -> Command {
     let order = order(("alice", 1), ("bob", keyed(2)), amount, nonce).sign(&key(1));
     let order = Box::new(order.verify().expect("it is signed"));
     Command::Order { submitter: AccountId::new(1), order }

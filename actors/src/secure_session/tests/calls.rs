@@ -2,7 +2,7 @@
 
 use wire::P2pPort;
 use wire::secure::call::{ORDERS_PER_CALL_MAX, PAGE_ITEMS_MAX, WATCHED_NAMES_MAX};
-use wire::secure::{AccountInfo, OrderRef};
+use wire::secure::{AccountInfo, OrderAnswer, OrderProblem, OrderRef};
 use wire::text::TextPayment;
 use wire::{OrderId, Refusal, SignedKeyChange};
 
@@ -338,6 +338,52 @@ async fn without_a_ledger_or_archive_every_call_has_an_answer() {
         next.send(&Hello::new(magic::CLIENT)).await;
         assert_eq!(next.frame::<Result<Welcome, Problem>>().await, Err(problem));
         next.expect_end().await;
+    }
+}
+
+/// A ledger that cannot write answers what it knows, and refuses nothing for good.
+#[actix::test]
+async fn a_read_only_ledger_answers_all_but_changes() {
+    let world = World::new();
+    let mut stage = Stage::online(1, &world).await;
+    let order = |nonce| keyed_order(nonce, ("alice", 1), ("bob", 2), 10).sign(&key(1));
+    let submit = |nonce| Call::SubmitOrders { orders: vec![order(nonce)] };
+    let decided = stage.call(submit(1)).await.expect("it is decided");
+    world.read_only.set(true);
+    assert!(matches!(stage.call(Call::ReadBalance).await, Ok(Answer::Balance { .. })));
+    let Ok(Answer::Orders(replayed)) = stage.call(submit(1)).await else { panic!("no answer") };
+    let Answer::Orders(decided) = decided else { panic!("no orders") };
+    assert!(matches!((&replayed[0], &decided[0]), (
+            OrderAnswer::Decided { replayed: true, receipt },
+            OrderAnswer::Decided { replayed: false, receipt: first },
+        ) if receipt == first));
+    let not_taken = Answer::Orders(vec![OrderAnswer::NotTaken(OrderProblem::ReadOnly)]);
+    assert_eq!(stage.call(submit(2)).await, Ok(not_taken));
+    let change = change(1, 7).sign(&key(1), &key(7));
+    assert_eq!(stage.call(Call::ChangeKey { change }).await, Err(Problem::ReadOnly));
+
+    // Whoever has an account comes online; nobody opens one.
+    let mut bob = Stage::open(2, &world).await;
+    assert!(matches!(bob.call(Call::LogIn { port: None }).await, Ok(Answer::LoggedIn(_))));
+    let mut stranger = Stage::open(9, &world).await;
+    let register = Call::Register { name: name("dave") };
+    assert_eq!(stranger.call(register).await, Err(Problem::ReadOnly));
+}
+
+/// No answer may say that nothing was done, since it may turn out to be done.
+#[actix::test]
+async fn a_connection_ends_with_what_nobody_knows() {
+    let order = keyed_order(1, ("alice", 1), ("bob", 2), 10).sign(&key(1));
+    for (number, call) in [
+        (1, Call::SubmitOrders { orders: vec![order] }),
+        (1, Call::ChangeKey { change: change(1, 7).sign(&key(1), &key(7)) }),
+        (9, Call::Register { name: name("dave") }),
+    ] {
+        let world = World::new();
+        let mut stage = Stage::open(number, &world).await;
+        *world.ledger_down.borrow_mut() = Some(LedgerUnavailable::OutcomeUnknown);
+        stage.ask(1, call).await;
+        stage.expect_closing(Problem::OutcomeUnknown).await;
     }
 }
 

@@ -258,6 +258,8 @@ pub(super) fn problems() -> Vec<Problem> {
         Problem::Malformed,
         Problem::KeyRetired,
         Problem::TextNotServed,
+        Problem::ReadOnly,
+        Problem::OutcomeUnknown,
     ];
     problems.extend(refusals().into_iter().map(Problem::Refused));
     problems
@@ -279,6 +281,7 @@ pub(super) fn order_problems() -> Vec<OrderProblem> {
         OrderProblem::Busy,
         OrderProblem::Stopping,
         OrderProblem::IdMismatch,
+        OrderProblem::ReadOnly,
     ]
 }
 

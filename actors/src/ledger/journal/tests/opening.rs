@@ -5,9 +5,33 @@ use std::io;
 use proptest::prelude::*;
 
 use super::super::segment::segment_name;
-use super::super::{Snapshot, StorageFile};
+use super::super::{Snapshot, StorageFile, read_state};
 use super::*;
 use wire::BatchNumber;
+
+/// A ledger whose disk has failed reads again what is durable, and nothing behind that.
+#[test]
+fn the_state_at_any_batch_can_be_read_again() {
+    for segment_bytes in [1, 600, 1 << 16] {
+        let Small { storage, states, committed } = small(segment_bytes);
+        Snapshot::capture(&states[3], &TERMS.server)
+            .store(&storage, &committed[3])
+            .expect("memory does not fail");
+        let before = files(&storage);
+        for (state, at) in states.iter().zip(&committed) {
+            let read = read_state(&storage, &TERMS.server, at, &log()).expect("it is there");
+            assert_eq!(read, *state, "{segment_bytes}: {:?}", at.batch);
+        }
+        let last = committed.last().expect("some");
+        let missing = Committed { batch: last.next_batch(), ..*last };
+        let error = read_state(&storage, &TERMS.server, &missing, &log()).expect_err("not there");
+        assert!(matches!(error, OpenError::BatchesMissing { .. }), "{error}");
+        let other = Committed { head: [7; 32], ..*last };
+        let error = read_state(&storage, &TERMS.server, &other, &log()).expect_err("another");
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert_eq!(files(&storage), before);
+    }
+}
 
 #[test]
 fn an_empty_directory_is_an_empty_journal() {

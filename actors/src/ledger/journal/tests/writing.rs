@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wire::batch::BATCH_ENTRIES_MAX;
 
+use super::super::writer::{Order, Writing};
 use super::super::{JournalWriter, Operation, Report, StorageFile};
 use super::*;
 
@@ -212,7 +213,7 @@ fn the_thread_reports_each_batch_in_order_and_ends() {
                 assert_eq!(committed.next_entry, state.next_entry());
                 assert!(buffer.capacity() > 0);
             }
-            Report::Failed(error) => panic!("{error}"),
+            other => panic!("{other:?}"),
         }
     }
     // What is under way when it stops is still written and reported.
@@ -237,20 +238,21 @@ fn what_waits_is_written_together() {
     batches[3].close();
     let (sender, queue) = std::sync::mpsc::sync_channel(super::super::BATCHES_UNDER_WAY_MAX);
     for (batch, time) in batches.into_iter().zip(1..) {
-        sender.send((batch, Timestamp::new(time))).expect("there is room");
+        sender.send(Order::Commit(batch, Timestamp::new(time))).expect("there is room");
     }
     drop(sender);
     let storage = MemoryStorage::new();
     let (journal, _) = open(&storage, 1 << 20).expect("an empty directory");
     let mut reported = Vec::new();
-    super::super::writer::write_all(journal, queue, |report| match report {
+    let report = |report| match report {
         Report::Committed { sealed, batches, .. } => {
             let committed = sealed.committed;
             let entries = committed.next_entry.get();
             reported.push((committed.batch.get(), batches, entries, committed.time.get()));
         }
-        Report::Failed(error) => panic!("{error}"),
-    });
+        other => panic!("{other:?}"),
+    };
+    Writing::new(journal, queue, report).run();
     assert_eq!(reported, [(1, 4, 4, 4), (2, 2, 6, 6)]);
     assert_eq!(open(&storage, 1 << 20).expect("intact").1, state);
 }

@@ -58,6 +58,8 @@ fn each_failure_says_what_to_do() {
         (problem(Problem::NotLoggedIn), Request::Read, "not logged in", "login"),
         (problem(Problem::Busy), Request::Read, "busy", "in a moment"),
         (problem(Problem::Stopping), Request::Read, "stopping", "in a moment"),
+        (problem(Problem::ReadOnly), Request::Register, "cannot write", "can be read"),
+        (problem(Problem::OutcomeUnknown), Request::Read, "not known yet", "'history'"),
         (problem(Problem::KeyRetired), Request::Read, "another key", "24 words"),
         (problem(Problem::KeyChangeMismatch), Request::RotateKey, "does not fit", "once more"),
         (problem(Problem::UnknownVersion), Request::Read, "version", "same version"),
