@@ -8,6 +8,9 @@
 //! Such a file takes whole sectors only. So the sector that the last append ended in is written again
 //! with what follows, as the cache does with the whole page, and what is behind the end stays zero.
 //!
+//! What `O_DSYNC` means past the cache is the file system's word, and not all keep it: some serve the write from
+//! a cache of their own, and some are another machine's. So only those are believed that are known to keep it.
+//!
 //! Disks with larger sectors, and systems that want memory to begin elsewhere, refuse. Some say so before;
 //! others refuse the first write that does not suit them, which may come after many that did. Then
 //! that one is made again through the cache, and so are all behind it.
@@ -17,9 +20,13 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
+use rustix::fs::{AtFlags, OFlags, StatxFlags, fstatfs, statx};
 
 use super::SECTOR_BYTES;
+
+/// The numbers of the file systems whose writes with `O_DIRECT` and `O_DSYNC` are durable when they return, as
+/// `statfs(2)` gives them: ext4 (and ext2 and ext3, which it mounts), XFS, Btrfs.
+const HONEST_FILE_SYSTEMS: [u64; 3] = [0xEF53, 0x5846_5342, 0x9123_683E];
 
 /// How a file is appended to, whose end stands in zeros.
 #[derive(Debug)]
@@ -81,11 +88,12 @@ impl DirectAppender<File> {
     ///
     /// # Errors
     /// What the system says, above all that the file system of this directory cannot do it;
-    /// [`io::ErrorKind::Unsupported`] if it wants larger sectors.
+    /// [`io::ErrorKind::Unsupported`] if it wants larger sectors, or is not known to keep its word.
     fn open(path: &Path) -> io::Result<Self> {
         let flags = (OFlags::DIRECT | OFlags::DSYNC).bits().cast_signed();
         let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-        if Alignment::of(&file).is_some_and(|alignment| !alignment.is_met()) {
+        let is_honest = HONEST_FILE_SYSTEMS.contains(&file_system_of(&file)?);
+        if !is_honest || Alignment::of(&file).is_some_and(|alignment| !alignment.is_met()) {
             return Err(io::ErrorKind::Unsupported.into());
         }
         Ok(Self::new(file))
@@ -146,6 +154,12 @@ impl Alignment {
         let divides = |alignment| alignment != 0 && (SECTOR_BYTES as u64).is_multiple_of(alignment);
         divides(self.memory.into()) && divides(self.offset.into())
     }
+}
+
+/// Which kind of file system a file is on, as `statfs(2)` numbers them.
+fn file_system_of(file: &File) -> io::Result<u64> {
+    // Systems give the 32 bits with or without a sign.
+    Ok(fstatfs(file)?.f_type.cast_unsigned() & u64::from(u32::MAX))
 }
 
 /// How far into its sector an offset is.

@@ -83,6 +83,21 @@ fn both_ways_write_the_same() {
     }
 }
 
+/// The story: a file system in memory, or over a network, says that it has written past the cache, and has not.
+#[test]
+fn only_file_systems_that_keep_their_word_are_written_past_the_cache() {
+    let memory = Path::new("/dev/shm");
+    let file = File::open("/proc/self/status").expect("every system has it");
+    let number = file_system_of(&file).expect("it says which");
+    assert!(!HONEST_FILE_SYSTEMS.contains(&number), "{number:#x} is no disk");
+    if memory.is_dir() {
+        let file = NamedTempFile::new_in(memory).expect("writable");
+        let number = file_system_of(file.as_file()).expect("it says which");
+        assert!(!HONEST_FILE_SYSTEMS.contains(&number), "{number:#x} is memory");
+        assert!(matches!(Appending::to(file.path()), Appending::Cached));
+    }
+}
+
 #[test]
 fn other_errors_stay_errors() {
     let file = zeros_behind(&[]);
