@@ -228,7 +228,8 @@ impl BatchCursor {
         let at = checked_len(&name, next, position.offset - start)?;
         let mut rest = vec![0; checked_len(&name, next, len - start)?];
         file.read_exact_at(&mut rest, start).map_err(IoFailure::of(Operation::Read, &name))?;
-        match batch_at(&rest, at) {
+        // Whose the journal is, is not known here: what has no seal, where others have one, is not it.
+        match batch_at(&rest, at, |later| later.seal.is_some() || !self.sealed) {
             // It was being written a moment ago.
             Ok(Found::Batch { header, entries, .. }) => Ok(Look::Batch(header, entries.to_vec())),
             Ok(Found::End) => Ok(Look::Nothing),

@@ -43,7 +43,7 @@ pub(super) fn recover(
 
     let segments = listing.segments_behind(&loaded.at)?;
     let base = loaded.at;
-    let mut replay = Replay::new(storage, loaded);
+    let mut replay = Replay::new(storage, server, loaded);
     let mut tail = None;
     for (index, &first) in segments.iter().enumerate() {
         // Behind a torn batch, no segment is ever begun.
@@ -85,7 +85,7 @@ pub fn read_state(
     let loaded = snapshot::load_newest(storage, &listing.snapshots, log)?.unwrap_or_default();
     loaded.check_server(server)?;
     let segments = listing.segments_behind(&loaded.at)?;
-    let mut replay = Replay { until: Some(at.batch), ..Replay::new(storage, loaded) };
+    let mut replay = Replay { until: Some(at.batch), ..Replay::new(storage, server, loaded) };
     for (index, &first) in segments.iter().enumerate() {
         replay.segment(first, index == 0, false)?;
     }
@@ -186,6 +186,8 @@ fn check_unmade_segment(unmade: BatchNumber, at: &Committed) -> Result<(), OpenE
 /// Rebuilds a state from segments, one after the other.
 struct Replay<'a> {
     storage: &'a dyn Storage,
+    /// The key that seals the journal.
+    server: PublicKey,
     /// What the snapshot holds. Batches up to here are checked, but change nothing any more.
     base: Committed,
     state: State,
@@ -202,11 +204,11 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(storage: &'a dyn Storage, loaded: Loaded) -> Self {
-        let Loaded { at, state, server } = loaded;
-        let base_sealed = server.is_some();
+    fn new(storage: &'a dyn Storage, server: &PublicKey, loaded: Loaded) -> Self {
+        let Loaded { at, state, server: sealed_by } = loaded;
+        let (server, base_sealed) = (*server, sealed_by.is_some());
         let (until, bytes) = (None, Vec::new());
-        Self { storage, base: at, state, until, base_sealed, at, last: None, bytes }
+        Self { storage, server, base: at, state, until, base_sealed, at, last: None, bytes }
     }
 
     fn segment(
@@ -287,7 +289,7 @@ impl<'a> Replay<'a> {
             if self.until.is_some_and(|until| next > until) {
                 return Ok((at, last_batch_at, None));
             }
-            match batch_at(bytes, at) {
+            match batch_at(bytes, at, |later| later.batch > next && self.is_ours(later)) {
                 Ok(Found::Batch { header, entries, end }) => {
                     self.at.check_next(&header, entry_known).map_err(fail)?;
                     if self.take(&header, entries).map_err(fail)? {
@@ -311,6 +313,15 @@ impl<'a> Replay<'a> {
                     return Err(OpenError::Newer { file: name.clone(), what });
                 }
             }
+        }
+    }
+
+    /// Whether the server has sealed this header, or may have written it before there were seals.
+    fn is_ours(&self, header: &BatchHeader) -> bool {
+        let last_sealed = self.last.as_ref().map(|(_, last)| last.seal.is_some());
+        match &header.seal {
+            Some(_) => header.verify(&self.server).is_ok(),
+            None => !last_sealed.unwrap_or(self.base_sealed),
         }
     }
 

@@ -8,6 +8,10 @@
 //! the beginning of an opening behind its refusal). So a batch that fails its checks is **torn** if some sector of it
 //! is zero or beyond the end of the file and nothing follows it, and **damaged** if all its sectors
 //! are there: a flipped bit never passes for a crash.
+//!
+//! "Nothing follows" cannot be seen in the bytes of a batch without its header, which may be as long as any.
+//! What follows it is a batch if the server has sealed it: the entries of the torn batch may hold bytes that look
+//! like a header, since who signs an order chooses some of them.
 
 use wire::batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader};
 
@@ -37,11 +41,16 @@ pub(super) enum Fault {
     Damaged(Damage),
 }
 
-/// Looks at what stands at `at` in the bytes of a whole segment.
-pub(super) fn batch_at(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
+/// Looks at what stands at `at` in the bytes of a whole segment. `is_genuine` says whether a header that stands
+/// somewhere behind it is that of a later batch, and not some bytes of an entry.
+pub(super) fn batch_at(
+    bytes: &[u8],
+    at: usize,
+    is_genuine: impl Fn(&BatchHeader) -> bool,
+) -> Result<Found<'_>, Fault> {
     match decode_header(&bytes[at..]) {
         Ok(header) => with_header(bytes, at, header),
-        Err(HeaderFault::NotIntact) => without_header(bytes, at),
+        Err(HeaderFault::NotIntact) => without_header(bytes, at, is_genuine),
         Err(HeaderFault::Newer(newer)) => Err(Fault::Newer(newer)),
         Err(HeaderFault::Damaged(damage)) => Err(Fault::Damaged(damage)),
     }
@@ -62,7 +71,11 @@ fn with_header(bytes: &[u8], at: usize, header: BatchHeader) -> Result<Found<'_>
     Err(Fault::Damaged(Damage::BatchEntries))
 }
 
-fn without_header(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
+fn without_header(
+    bytes: &[u8],
+    at: usize,
+    is_genuine: impl Fn(&BatchHeader) -> bool,
+) -> Result<Found<'_>, Fault> {
     let rest = &bytes[at..];
     let used = len_without_zeros(rest);
     if used == 0 {
@@ -73,7 +86,7 @@ fn without_header(bytes: &[u8], at: usize) -> Result<Found<'_>, Fault> {
     let header_end = (at + BATCH_HEADER_BYTES).next_multiple_of(SECTOR_BYTES);
     let torn = is_part_missing(bytes, at, header_end)
         && used <= BATCH_HEADER_BYTES + BATCH_BYTES_MAX + END_MARKER.len()
-        && !has_batch(&rest[1..]);
+        && !has_batch(&rest[1..], is_genuine);
     if torn {
         Ok(Found::Torn { header: None, end: at + used.max(BATCH_HEADER_BYTES) })
     } else {
@@ -94,8 +107,10 @@ fn is_part_missing(bytes: &[u8], at: usize, end: usize) -> bool {
     false
 }
 
-/// Whether the header of a batch stands anywhere in the bytes.
-fn has_batch(bytes: &[u8]) -> bool {
-    let places = bytes.windows(BATCH_HEADER_BYTES).filter(|place| place.starts_with(&BATCH_MAGIC));
-    places.into_iter().any(|place| !matches!(decode_header(place), Err(HeaderFault::NotIntact)))
+/// Whether the header of a batch stands anywhere in the bytes. One that cannot be read, since it is of a newer
+/// version or out of bounds, is vouched for by nobody.
+fn has_batch(bytes: &[u8], is_genuine: impl Fn(&BatchHeader) -> bool) -> bool {
+    let mut places =
+        bytes.windows(BATCH_HEADER_BYTES).filter(|place| place.starts_with(&BATCH_MAGIC));
+    places.any(|place| decode_header(place).is_ok_and(|header| is_genuine(&header)))
 }

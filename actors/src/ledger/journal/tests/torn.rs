@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use super::super::segment::segment_name;
 use super::super::{SECTOR_BYTES, Snapshot};
 use super::*;
+use wire::batch::{BatchHeader, Seal};
+use wire::signature::Domain;
 use wire::{BatchNumber, Order, Signature, SignedKeyChange, SignedOrder};
 
 /// The bytes of a segment before and after its last batch was written, and the states.
@@ -65,6 +67,51 @@ fn empty_signed(zed: u64) -> [Command; 4] {
         empty_keyed("yak", 99),
         Command::ChangeKey { account, change },
     ]
+}
+
+/// The story: a payer puts the bytes of a header into an order, in its memo hash and signature and the order
+/// behind it. When the power fails while that batch is written, the server takes them for a later batch, calls
+/// the torn one damaged, and does not start.
+#[test]
+fn a_header_in_the_entries_of_a_torn_batch_is_no_batch() {
+    let LastWrite { before, after, state_before, .. } = last_write(0);
+    let begin = batch_ends(&before).into_iter().next_back().expect("a batch");
+    let header = BatchHeader::decode(&after[begin..]).expect("the header of the last batch");
+    let forged_by = key(7);
+    for (sealed_by, flip, later, expected) in [
+        // By nobody, by somebody else, and what no header can be.
+        (None, None, 9, true),
+        (Some(&forged_by), None, 9, true),
+        (Some(server_key().key()), Some(43), 9, true),
+        (Some(server_key().key()), Some(8), 9, true),
+        // An old one of the server's own, as receipts show it.
+        (Some(server_key().key()), None, 1, true),
+        // What really stands there, behind a sector that was lost, is a later batch.
+        (Some(server_key().key()), None, 9, false),
+    ] {
+        let mut fake = BatchHeader { batch: BatchNumber::new(later), seal: None, ..header.clone() };
+        fake.seal = sealed_by.map(|key| {
+            let merkle_root = [5; 32];
+            let signed = fake.signed_bytes(&merkle_root);
+            Seal { merkle_root, signature: Signature::sign(key, Domain::Batch, &signed) }
+        });
+        let mut fake = fake.encode().to_vec();
+        if let Some(at) = flip {
+            fake[at] ^= 0x80;
+            let checksum = crc32c::crc32c(&fake[..176]);
+            fake[176..].copy_from_slice(&checksum.to_le_bytes());
+        }
+        let mut torn = after.clone();
+        let sector_end = (begin + 1).next_multiple_of(SECTOR_BYTES);
+        torn[begin..sector_end].fill(0);
+        torn[sector_end + 40..][..fake.len()].copy_from_slice(&fake);
+        let storage = MemoryStorage::new();
+        storage.write(FIRST_SEGMENT, torn);
+        match open(&storage, 8192) {
+            Ok((_, state)) => assert!(expected && state == state_before, "{later} {flip:?}"),
+            Err(error) => assert!(!expected, "{later} {flip:?}: {error}"),
+        }
+    }
 }
 
 /// What tells a torn batch from a damaged one: no sector that was written is zero.
