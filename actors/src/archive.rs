@@ -65,6 +65,7 @@ pub use self::error::ArchiveError;
 use self::error::is_damage;
 use self::keeps::WaitingKeeps;
 use self::kept::KeptOrders;
+pub(crate) use self::kept::count_kept_orders;
 pub use self::kept::{OPEN_ORDERS_MAX, OPEN_ORDERS_PER_ACCOUNT_MAX};
 use self::queries::{Fault, Query, ReceiptSearch, Reply};
 use self::reading::Reading;

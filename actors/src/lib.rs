@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`messages`] | every message, with a table of who sends it to whom |
 //! | [`ledger`] | the money: pure rules, group commit, journal, snapshots |
+//! | [`backup`] | copies of a data directory, of a running server, too |
 //! | [`archive`] | histories, old receipts, open orders that are kept |
 //! | [`registry`] | who is online and where |
 //! | [`session`] | one connection to the server, text protocol |
@@ -18,6 +19,7 @@
 //! | `connection`, `frames`, `later` | what sessions, links and replies have in common |
 
 pub mod archive;
+pub mod backup;
 mod connection;
 pub mod fail_stop;
 mod frames;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database};
+use redb::{Builder, Database, StorageBackend};
 
 use super::error::{ArchiveError, corrupted, is_damage};
 
@@ -25,9 +25,20 @@ pub(super) fn open<T>(
     let mut options = OpenOptions::new();
     let file =
         options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    open_backend(FileBackend::new(file)?, cache_bytes, load)
+}
+
+/// The same for a database in another kind of file.
+///
+/// # Errors
+/// Like [`open`].
+pub(super) fn open_backend<T>(
+    file: impl StorageBackend,
+    cache_bytes: usize,
+    load: impl FnOnce(Database) -> Result<T, redb::Error>,
+) -> Result<T, redb::Error> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let backend = FileBackend::new(file)?;
-        load(Builder::new().set_cache_size(cache_bytes).create_with_backend(backend)?)
+        load(Builder::new().set_cache_size(cache_bytes).create_with_backend(file)?)
     }));
     opened.unwrap_or_else(|panic| Err(corrupted(panic_text(&*panic))))
 }

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, Table,
-    TableDefinition, WriteTransaction,
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
+    StorageBackend, Table, TableDefinition, WriteTransaction,
 };
 use slog::{Logger, error};
 use wire::order::{ORDER_VALIDITY_MS_MAX, SIGNED_ORDER_BYTES_MAX};
@@ -116,6 +116,25 @@ impl KeptOrders {
         }
         Ok(found)
     }
+}
+
+/// How many orders a file of kept orders holds. All of it is read: it is whole.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn count_kept_orders(file: impl StorageBackend) -> Result<u64, redb::Error> {
+    database::open_backend(file, CACHE_BYTES, |mut database| {
+        if !database.check_integrity()? {
+            return Err(corrupted("the copy had to be repaired"));
+        }
+        let orders = database.begin_read()?.open_table(ORDERS)?;
+        let mut count = 0;
+        for kept in orders.iter()? {
+            decode(kept?.1.value().1)?;
+            count += 1;
+        }
+        Ok(count)
+    })
 }
 
 struct Tables<'t> {

@@ -22,7 +22,7 @@ use wire::{
 };
 
 pub use self::error::{AuditError, Fault, ReceiptFault};
-use self::signatures::{Place, Signatures};
+pub(crate) use self::signatures::{Place, Signatures};
 use super::journal::{
     BatchCursor, BatchPosition, Committed, JournalPlace, OpenError, Storage, StoredBatch, Walked,
 };

@@ -11,10 +11,10 @@ pub(super) const SIGNATURES_TOGETHER: usize = 1024;
 
 /// What an error is about.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) position: BatchPosition,
-    pub(super) batch: BatchNumber,
-    pub(super) entry: Option<EntryNumber>,
+pub(crate) struct Place {
+    pub(crate) position: BatchPosition,
+    pub(crate) batch: BatchNumber,
+    pub(crate) entry: Option<EntryNumber>,
 }
 
 impl Place {
@@ -26,11 +26,11 @@ impl Place {
 
 /// Signatures that are not checked yet, in the order of the journal.
 #[derive(Default)]
-pub(super) struct Signatures(Vec<(Place, Fault, batch::Item)>);
+pub(crate) struct Signatures(Vec<(Place, Fault, batch::Item)>);
 
 impl Signatures {
     /// Adds one, and what it means if it is not valid. Checks all of them if there are enough.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         place: Place,
         fault: Fault,
@@ -42,7 +42,7 @@ impl Signatures {
 
     /// Checks all of them together, and one by one only to find the first that is not valid: by
     /// ZIP-215 the verdicts are the same.
-    pub(super) fn check(&mut self) -> Result<(), AuditError> {
+    pub(crate) fn check(&mut self) -> Result<(), AuditError> {
         let waiting = std::mem::take(&mut self.0);
         let mut together = batch::Verifier::new();
         for (_, _, item) in &waiting {

@@ -60,7 +60,7 @@ pub struct IoFailure {
 }
 
 impl IoFailure {
-    pub(super) fn of(operation: Operation, file: &str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn of(operation: Operation, file: &str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { operation, file: file.to_owned(), source }
     }
 }

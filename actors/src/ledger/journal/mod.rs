@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`storage`] | [`Storage`]: a directory, on disk ([`DiskStorage`], [`ReadOnlyDirectory`]) |
+//! | `archived` | [`WithArchived`]: a directory, and the segments that were moved out of it |
 //! | [`memory`] | [`MemoryStorage`]: a directory in memory that can crash |
 //! | [`batch`] | [`Batch`]: the entries of one commit, and its header |
 //! | `direct` | appends past the page cache |
@@ -15,14 +16,17 @@
 //! | `recovery` | opening: checks everything and repairs what a crash left |
 //! | `roots` | checks Merkle roots beside the replay |
 //! | [`cursor`] | [`BatchCursor`]: reads batches, beside whoever appends |
+//! | `checked` | whole segments, checked without a state |
 //! | [`headers`] | reads the batches' headers alone, for measurements |
 //! | [`stored`] | [`StoredBatch`], [`BatchEntries`]: batches as they are read |
 //! | [`snapshot`] | [`Snapshot`]: the whole state at a batch |
 //! | [`writer`] | [`JournalWriter`]: the journal on a thread of its own |
 //! | [`error`] | what can go wrong, and whose fault it is |
 
+mod archived;
 pub mod batch;
 mod bytes;
+pub(crate) mod checked;
 pub mod cursor;
 mod direct;
 pub mod error;
@@ -31,7 +35,7 @@ pub mod memory;
 mod recovery;
 mod roots;
 mod scan;
-mod segment;
+pub(crate) mod segment;
 pub mod snapshot;
 mod spare;
 pub mod storage;
@@ -47,6 +51,7 @@ use wire::batch::{BatchHeader, Hash};
 use wire::merkle::MerkleTree;
 use wire::{BatchNumber, Entry, EntryNumber, PublicKey, Receipt, Timestamp};
 
+pub use archived::WithArchived;
 pub use batch::{BATCH_BYTES_MAX, Batch};
 pub use cursor::{BatchCursor, BatchPosition, JournalPlace, Walked};
 pub use error::{Damage, DataDirError, IoFailure, JournalError, Newer, OpenError, Operation};
@@ -105,7 +110,7 @@ pub struct Committed {
 
 impl Committed {
     /// The place before the first batch.
-    const NOTHING: Self = Self {
+    pub(crate) const NOTHING: Self = Self {
         batch: BatchNumber::new(0),
         head: NO_HASH,
         next_entry: EntryNumber::new(0),
@@ -122,7 +127,7 @@ impl Committed {
         }
     }
 
-    const fn next_batch(&self) -> BatchNumber {
+    pub(crate) const fn next_batch(&self) -> BatchNumber {
         BatchNumber::new(self.batch.get() + 1)
     }
 

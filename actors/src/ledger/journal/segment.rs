@@ -25,12 +25,12 @@ const GROWTH_BYTES_MAX: u64 = 8 << 20;
 const FILE_BYTES_MAX: u64 = SEGMENT_BYTES_MAX + BATCH_BYTES_MAX as u64 + 4096;
 
 /// The name of the segment that begins with this batch.
-pub(super) fn segment_name(first: BatchNumber) -> String {
+pub(crate) fn segment_name(first: BatchNumber) -> String {
     format!("journal-{:020}.mite", first.get())
 }
 
 /// The batch that the segment with this name begins with; `None` if it is no name of a segment.
-pub(super) fn parse_segment_name(name: &str) -> Option<BatchNumber> {
+pub(crate) fn parse_segment_name(name: &str) -> Option<BatchNumber> {
     let number = numbered(name, "journal-", ".mite")?;
     (number > 0).then_some(BatchNumber::new(number))
 }

@@ -23,7 +23,7 @@ use super::storage::{Storage, StorageFile};
 use crate::ledger::state::{Account, DecidedOrder, Parts, State};
 
 /// How many snapshots are kept: the newest, and one more in case that one is damaged.
-const SNAPSHOTS_KEPT: usize = 2;
+pub(crate) const SNAPSHOTS_KEPT: usize = 2;
 
 /// How much of a snapshot is written and synced at once while commits go to the same disk: what it takes in
 /// the time of a few of them, which may have to wait for it.
@@ -238,8 +238,17 @@ pub(super) fn load_newest(
 }
 
 /// The batch of the snapshot with this name; `None` if it is no name of a snapshot.
-pub(super) fn parse_snapshot_name(name: &str) -> Option<BatchNumber> {
+pub(crate) fn parse_snapshot_name(name: &str) -> Option<BatchNumber> {
     numbered(name, "snapshot-", ".mite").map(BatchNumber::new)
+}
+
+/// The batch behind which the snapshot in these bytes was taken, if they are whole. What it says is not
+/// looked at.
+pub(crate) fn taken_behind(bytes: &[u8]) -> Option<BatchNumber> {
+    let content = intact(bytes).ok()?;
+    let mut fields = Fields::new(&content[MAGIC.len()..]);
+    fields.skip::<8>();
+    Some(BatchNumber::new(fields.u64()))
 }
 
 /// Whether a snapshot has this name while it is being written.
@@ -247,7 +256,7 @@ pub(super) fn is_temporary(name: &str) -> bool {
     numbered(name, "snapshot-", ".tmp").is_some()
 }
 
-fn snapshot_name(batch: BatchNumber) -> String {
+pub(crate) fn snapshot_name(batch: BatchNumber) -> String {
     format!("snapshot-{:020}.mite", batch.get())
 }
 
@@ -311,7 +320,8 @@ impl From<&str> for LoadError {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
+/// What stands before the hash of a snapshot, if that is the hash of it; a whole header at least.
+fn intact(bytes: &[u8]) -> Result<&[u8], LoadError> {
     let Some((content, hash)) = bytes.split_last_chunk::<HASH_BYTES>() else {
         return Err("it is too short".into());
     };
@@ -321,6 +331,11 @@ fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
     if Hash::from(Sha256::digest(content)) != *hash {
         return Err("its hash does not match".into());
     }
+    Ok(content)
+}
+
+fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
+    let content = intact(bytes)?;
     let mut fields = Fields::new(&content[MAGIC.len()..]);
     let version = fields.u16();
     fields.skip::<6>();

@@ -25,7 +25,7 @@ pub struct StoredBatch {
 }
 
 impl StoredBatch {
-    pub(super) fn new(
+    pub(crate) fn new(
         position: BatchPosition,
         header: BatchHeader,
         bytes: &[u8],
