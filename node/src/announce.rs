@@ -13,6 +13,13 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// A title, and below it names with their values in a column.
+pub(crate) fn table(title: &str, lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = lines.iter().map(|(name, value)| format!("\n  {name:width$}  {value}"));
+    title.to_owned() + &lines.collect::<String>()
+}
+
 /// Waits for Ctrl-C or SIGTERM, which are caught from now on.
 ///
 /// # Errors

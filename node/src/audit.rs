@@ -18,7 +18,7 @@ use wire::receipt::RECEIPT_TEXT_BYTES_MAX;
 use wire::{PublicKey, Receipt};
 
 use self::progress::Progress;
-use crate::announce;
+use crate::announce::{self, table};
 use crate::config::AuditConfig;
 use crate::error::{Cause, Error};
 use crate::hex::push_hex;
@@ -140,7 +140,7 @@ fn read_start(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The key that the directory says is its server's.
-fn own_key(data_dir: &Path, log: &Logger) -> Result<PublicKey, Error> {
+pub(crate) fn own_key(data_dir: &Path, log: &Logger) -> Result<PublicKey, Error> {
     match server_key::load(data_dir, log) {
         Ok(key) => Ok(key.public_key()),
         Err(Error::ServerKey { problem: KeyFileProblem::Missing, path }) => Err(Error::Usage {
@@ -176,12 +176,6 @@ fn ledger_error(data_dir: &Path, against: &[PathBuf], error: AuditError) -> Erro
         }
         error => Error::LedgerFault { path, cause: error.into() },
     }
-}
-
-fn table(title: &str, lines: &[(&str, String)]) -> String {
-    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines = lines.iter().map(|(name, value)| format!("\n  {name:width$}  {value}"));
-    title.to_owned() + &lines.collect::<String>()
 }
 
 #[cfg(test)]

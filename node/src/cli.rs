@@ -4,6 +4,7 @@
 //! [`config`](crate::config)'s matter.
 
 mod bench;
+mod copies;
 mod flags;
 mod values;
 
@@ -15,6 +16,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
 pub(crate) use self::bench::{BenchFlags, RoundTime};
 pub use self::bench::{ClientStores, LineEnd, Rate};
+pub(crate) use self::copies::CopyFlags;
 pub(crate) use self::flags::Flags;
 pub use self::values::{HostPort, LogFormat, LogLevel, Protocol, Role, TextAccess};
 pub(crate) use self::values::{HostPortError, QuietTime};
@@ -37,6 +39,7 @@ Examples:
   printf 'login\\nwait 60\\n' | node --role client --name bob --no-passphrase
   node --role audit receipt FILE --server-key KEY  does the receipt prove what it says?
   node --role audit ledger --data DIR --against RECEIPT
+  node --role backup --data DIR --to DIR           the server may run meanwhile
   node --role bench limits                         what this machine can do
   node --role bench pipeline --rate 50%            payments by text at half of the maximum
 
@@ -70,6 +73,8 @@ pub(crate) struct Cli {
     /// Audit of a ledger: receipts that it must hold
     #[arg(long, value_name = "RECEIPT", num_args = 1..)]
     pub(crate) against: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) copies: CopyFlags,
     #[command(flatten)]
     pub(crate) bench: BenchFlags,
     /// The flags that were typed, by the names of their fields.

@@ -6,6 +6,7 @@
 
 mod address;
 mod audit;
+mod backup;
 mod bench;
 mod client;
 mod file;
@@ -18,6 +19,7 @@ use etcetera::BaseStrategy as _;
 
 use self::address::SERVER_DEFAULT;
 pub use self::audit::AuditConfig;
+pub use self::backup::BackupConfig;
 pub use self::bench::{BenchConfig, Scenario, Target};
 pub use self::client::{ClientConfig, ClientProtocol, SecureConfig};
 pub use self::server::{DemoConfig, ServerConfig};
@@ -81,6 +83,8 @@ pub enum Config {
     Demo(DemoConfig),
     /// The audit of a receipt or of a ledger.
     Audit(AuditConfig),
+    /// A backup of a ledger.
+    Backup(BackupConfig),
     /// A measurement.
     Bench(BenchConfig),
 }
@@ -101,13 +105,13 @@ pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Settings, E
 }
 
 fn resolve(cli: Cli) -> Result<Settings, Error> {
-    let Cli { flags, words, against, bench, typed, .. } = cli;
+    let Cli { flags, words, against, copies, bench, typed, .. } = cli;
     let (words, typed) = (words.as_slice(), typed.as_slice());
     let role = flags.role.ok_or_else(|| Error::Usage {
         message: "no role is given".into(),
         hint:
-            "add --role server, --role client, --role demo, --role audit or --role bench; --help \
-               tells more"
+            "add --role server, --role client, --role demo, --role audit, --role backup or --role \
+             bench; --help tells more"
                 .into(),
     })?;
     refuse_foreign_flags(role, words, typed)?;
@@ -123,6 +127,7 @@ fn resolve(cli: Cli) -> Result<Settings, Error> {
         Role::Client => Config::Client(client::config(flags, words)?),
         Role::Demo => Config::Demo(server::demo(flags)?),
         Role::Audit => Config::Audit(audit::config(flags, words, against, typed)?),
+        Role::Backup => Config::Backup(backup::config(flags, copies)?),
         Role::Bench => Config::Bench(bench::config(&flags, bench, words, typed)?),
     };
     Ok(Settings { log, config })
@@ -132,7 +137,7 @@ fn resolve(cli: Cli) -> Result<Settings, Error> {
 fn default_log_level(role: Role) -> LogLevel {
     match role {
         Role::Server => LogLevel::Info,
-        Role::Client | Role::Demo | Role::Audit | Role::Bench => LogLevel::Warning,
+        Role::Client | Role::Demo | Role::Audit | Role::Backup | Role::Bench => LogLevel::Warning,
     }
 }
 
@@ -141,12 +146,14 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
         Role::Server | Role::Demo => server::FLAGS,
         Role::Client => client::FLAGS,
         Role::Audit => AUDIT_FLAGS,
+        Role::Backup => backup::FLAGS,
         Role::Bench => BENCH_FLAGS,
     };
     let owners = [
         (server::FLAGS, "--role server and --role demo"),
         (client::FLAGS, "--role client"),
         (AUDIT_FLAGS, "--role audit"),
+        (backup::FLAGS, "--role backup"),
         (BENCH_FLAGS, "--role bench"),
     ];
     for id in typed.iter().map(String::as_str).filter(|id| !of(role).contains(id)) {
@@ -175,6 +182,7 @@ fn role_name(role: Role) -> &'static str {
         Role::Client => "a client",
         Role::Demo => "a demo",
         Role::Audit => "an audit",
+        Role::Backup => "a backup",
         Role::Bench => "a measurement",
     }
 }

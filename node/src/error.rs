@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use actors::backup::BackupError;
 use actors::messages::{ConnectError, PayError};
 use actors::reason::reason;
 
@@ -179,6 +180,14 @@ pub enum Error {
         /// How many.
         payments: usize,
     },
+    /// A ledger could not be backed up.
+    #[error("cannot back up {}: {cause}", path.display())]
+    Backup {
+        /// Its directory.
+        path: PathBuf,
+        /// Why not.
+        cause: BackupError,
+    },
     /// A measurement could not be made, or not believed.
     #[error("the measurement failed: {cause}")]
     Bench {
@@ -219,14 +228,17 @@ impl Error {
             Self::Usage { .. } => exit::USAGE,
             Self::ConfigUnreadable { .. } | Self::ConfigInvalid { .. } => exit::CONFIG,
             Self::Listen { .. } => exit::LISTEN,
+            Self::Backup { cause: BackupError::Unsound(_), .. }
+            | Self::ReceiptInvalid { .. }
+            | Self::LedgerFault { .. } => exit::AUDIT_FAULT,
             Self::DataDirectory { .. }
             | Self::DataDirectoryLocked { .. }
             | Self::Profile { .. }
             | Self::ServerKey { .. }
             | Self::JournalOfOther { .. }
             | Self::Unreadable { .. }
-            | Self::NoLedger { .. } => exit::DATA_DIRECTORY,
-            Self::ReceiptInvalid { .. } | Self::LedgerFault { .. } => exit::AUDIT_FAULT,
+            | Self::NoLedger { .. }
+            | Self::Backup { .. } => exit::DATA_DIRECTORY,
             Self::Bench { .. } => exit::BENCH_FAILED,
             Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
             Self::JournalFailed { .. } | Self::Internal(_) => exit::INTERNAL,
@@ -251,7 +263,7 @@ pub mod exit {
     pub const JOURNAL_DAMAGED: u8 = 6;
     /// The server cannot be reached.
     pub const SERVER_UNREACHABLE: u8 = 7;
-    /// The audit has found a fault.
+    /// The audit has found a fault, or a backup that the ledger is not sound.
     pub const AUDIT_FAULT: u8 = 8;
     /// A measurement failed: a wrong answer, or a server that ended.
     pub const BENCH_FAILED: u8 = 9;

@@ -10,6 +10,7 @@
 //! | `profile` | what a client keeps of its own: its identity, and which servers it trusts |
 //! | `server`, `secure_client`, `client`, `demo` | the roles: they wire the actors together; `client` is that of the text protocol |
 //! | `audit` | checks receipts and ledgers |
+//! | `backup` | copies ledgers, of running servers, too |
 //! | `bench` | measures how fast a server is, beside what the machine can do |
 //! | `listener`, `connection` | who may come in, and what comes in |
 //! | [`tls`] | TLS with raw public keys, and text for stock TLS clients |
@@ -26,6 +27,7 @@ use crate::error::{Error, exit};
 
 mod announce;
 mod audit;
+mod backup;
 mod bench;
 mod cli;
 mod client;
@@ -73,6 +75,7 @@ fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         },
         Config::Demo(config) => demo::run(config, &log),
         Config::Audit(config) => audit::run(config, &log),
+        Config::Backup(config) => backup::run(config, &log),
         Config::Bench(config) => bench::run(config),
     }
 }

@@ -27,7 +27,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::error::Error;
 use crate::hex::{from_hex, push_hex};
 
-const FILE_NAME: &str = "server.key";
+/// Its name, in the data directory.
+pub(crate) const FILE_NAME: &str = "server.key";
 const FIRST_LINE: &str = "mite server key 1";
 /// The file has 141 bytes; one that is longer is not ours.
 const FILE_BYTES_MAX: u64 = 256;

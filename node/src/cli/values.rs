@@ -19,6 +19,8 @@ pub enum Role {
     Demo,
     /// Checks receipts and ledgers
     Audit,
+    /// Copies a ledger, of a running server, too, so that a server can be started from the copy
+    Backup,
     /// Measures how fast a server is, beside what the machine can do
     Bench,
 }
