@@ -89,7 +89,7 @@ impl Chain {
         let unfinished = loop {
             let next = at.next_batch();
             let fail = |what| damaged(&name, used as u64, next, what);
-            match batch_at(bytes, used) {
+            match batch_at(bytes, used, |later| later.seal.is_some() || !sealed) {
                 Ok(Found::Batch { header, entries, end }) => {
                     at.check_next(&header, entry_known).map_err(fail)?;
                     if sealed && header.seal.is_none() {
