@@ -15,6 +15,7 @@
 //! | [`secure_peer_link`] | connections between two clients, secure protocol |
 //! | [`wallet`], [`server_link`], [`peer_link`] | the same three over the text protocol |
 //! | [`fail_stop`] | actors whose panic ends the process |
+//! | [`limits`] | how much of the server one address, one key and one session may have |
 //! | [`reason`] | the system's errors in words for people |
 //! | `connection`, `frames`, `later` | what sessions, links and replies have in common |
 
@@ -25,6 +26,7 @@ pub mod fail_stop;
 mod frames;
 mod later;
 pub mod ledger;
+pub mod limits;
 #[cfg(test)]
 mod probe;
 pub mod reason;

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use wire::secure::hello::magic;
 use wire::secure::{
-    Answer, Call, Event, FRAME_BYTES_MAX, Hello, Limits, PROTOCOL_VERSION, Problem, Request,
-    Response, ServerFrame, Welcome,
+    Answer, Call, Event, FRAME_BYTES_MAX, Hello, Limits, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN,
+    Problem, Request, Response, ServerFrame, Welcome,
 };
 
 use self::calls::Calls;
@@ -132,7 +132,7 @@ async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     if welcome.magic != magic::SERVER {
         return not_mite("it is not in the role of a server");
     }
-    if welcome.version != PROTOCOL_VERSION {
+    if !(PROTOCOL_VERSION_MIN..=PROTOCOL_VERSION).contains(&welcome.version) {
         return not_mite("it speaks a version that was not offered");
     }
     if welcome.limits.calls_under_way_max == 0 {

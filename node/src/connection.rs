@@ -1,11 +1,12 @@
 //! Connections that were taken in, of the server and of a client's peers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actors::limits::Place;
 use slog::{Logger, warn};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -58,16 +59,37 @@ fn places(connections: u32, files: Option<u64>) -> u32 {
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
-    _place: OwnedSemaphorePermit,
+    _place: ConnectionPlace,
+}
+
+/// One of the places that there are, and one of those that the peer's address may have if that is
+/// counted.
+#[derive(Debug)]
+pub(crate) struct ConnectionPlace {
+    _of_all: OwnedSemaphorePermit,
+    _of_address: Option<Place<IpAddr>>,
+}
+
+impl ConnectionPlace {
+    /// Both of them.
+    pub(crate) const fn new(of_all: OwnedSemaphorePermit, of_address: Place<IpAddr>) -> Self {
+        Self { _of_all: of_all, _of_address: Some(of_address) }
+    }
+}
+
+impl From<OwnedSemaphorePermit> for ConnectionPlace {
+    fn from(of_all: OwnedSemaphorePermit) -> Self {
+        Self { _of_all: of_all, _of_address: None }
+    }
 }
 
 impl Connection {
     /// A connection that was taken in. Small answers leave at once, and a peer that is gone without
     /// a word is noticed.
-    pub(crate) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(stream: TcpStream, place: impl Into<ConnectionPlace>) -> Self {
         // A socket that takes no options is on its way out: the first read will say so.
         let _ = tune(&stream);
-        Self { stream, _place: place }
+        Self { stream, _place: place.into() }
     }
 }
 

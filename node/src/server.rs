@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::actors::limits::Room;
 use actix::System;
 use slog::{Logger, info, warn};
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ use crate::announce;
 use crate::config::ServerConfig;
 use crate::connection::listen;
 use crate::error::Error;
-use crate::listener::{Gate, HalfOpenLimits, SessionListener};
+use crate::listener::{Gate, GateLimits, HalfOpenLimits, SessionListener};
 
 /// How long the sessions may take to answer what is under way when the server stops. Longer than any
 /// sync of a healthy disk.
@@ -59,14 +60,19 @@ impl Server {
         let opened = Opened::open(&config.data_dir, log)?;
         let signer = opened.signer.clone();
         let actors = Actors::start(opened, &config, log);
+        let room = Arc::new(Room::default());
 
         let stop = CancellationToken::new();
-        let half_open = HalfOpenLimits {
-            all: config.half_open_max,
-            per_address: config.half_open_per_address_max,
+        let limits = GateLimits {
+            connections: config.max_connections,
+            per_address: config.connections_per_address,
+            half_open: HalfOpenLimits {
+                all: config.half_open_max,
+                per_address: config.half_open_per_address_max,
+            },
         };
-        let gate = Arc::new(Gate::new(config.max_connections, half_open, config.text, log));
-        let services = actors.services(&config, &gate, &stop);
+        let gate = Arc::new(Gate::new(limits, config.text, Arc::clone(&room), log));
+        let services = actors.services(&config, &gate, room, &stop);
         let sessions =
             SessionListener::new(listener, Arc::clone(&gate), signer.key(), services, log)
                 .with_threads(actors.session_threads());

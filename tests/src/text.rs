@@ -48,6 +48,11 @@ impl Connection {
         Self { stream, read: Vec::new() }
     }
 
+    /// The bare stream, for whoever does not read as others do.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Registers and logs in, with requests that end in LF, and returns the list.
     ///
     /// # Panics

@@ -128,7 +128,7 @@ fn still_serves(mut honest: SecureClient) {
 #[test]
 fn hellos_of_others_are_refused() {
     let (_data, server) = start(&[]);
-    let newer = Hello { version_min: 2, version_max: 9, ..Hello::new(magic::CLIENT) };
+    let newer = Hello { version_min: 3, version_max: 9, ..Hello::new(magic::CLIENT) };
     for (hello, problem) in [
         (newer, Problem::UnknownVersion),
         (Hello::new(magic::PAYER), Problem::WrongRole),

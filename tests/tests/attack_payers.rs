@@ -9,7 +9,7 @@ use tests::process::Server;
 use tests::secure::{SecureClient, SecureStream, key};
 use tests::text::connect_from;
 use wire::order::{MEMO_BYTES_MAX, NO_MEMO, ORDER_VERSION};
-use wire::secure::hello::magic;
+use wire::secure::hello::{PROTOCOL_VERSION, magic};
 use wire::secure::{Answer, Call, Hello, PayeeAnswer, PayeeFrame, PayerFrame, Problem};
 use wire::{
     Amount, Memo, Order, OrderId, PublicKey, Refusal, SignedOrder, Timestamp, Username, Verdict,
@@ -115,7 +115,7 @@ fn greeted(stream: TcpStream, number: u8) -> SecureStream {
     let mut link = SecureStream::over(stream, &key(number)).expect("a handshake");
     link.send(&Hello::new(magic::PAYER)).expect("alice reads");
     let hello: Result<Hello, Problem> = link.receive().expect("a hello");
-    assert_eq!(hello.and_then(|hello| hello.check(magic::PAYEE)), Ok(()));
+    assert_eq!(hello.and_then(|hello| hello.check(magic::PAYEE)), Ok(PROTOCOL_VERSION));
     link
 }
 

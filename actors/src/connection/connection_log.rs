@@ -1,5 +1,6 @@
 //! What one session writes to the log, and how much of it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -49,6 +50,14 @@ impl ConnectionLog {
 
     pub(crate) fn warning(&mut self, what: &str) {
         self.limited(|log| warn!(log, "{}", what));
+    }
+
+    /// What was to be written could not be.
+    pub(crate) fn broken(&self, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::TimedOut => warn!(self.now(), "the peer does not read, closing"),
+            _ => debug!(self.now(), "connection broken"; "error" => %error),
+        }
     }
 
     pub(crate) fn ended(&self) {

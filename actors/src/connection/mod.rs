@@ -11,7 +11,8 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::timeout;
 
 pub(crate) use self::log_budget::LOG_LINES_PER_SECOND;
 use crate::messages::{LogOut, SessionId};
@@ -74,6 +75,18 @@ where
         })
     })
     .await
+}
+
+/// Writes all of it, as long as the peer takes [`OUTPUT_BYTES_FLUSH`] bytes within [`WRITE_TIME_MAX`].
+pub(crate) async fn write_all<W: AsyncWrite + Unpin>(
+    output: &mut W,
+    bytes: &[u8],
+) -> io::Result<()> {
+    for part in bytes.chunks(OUTPUT_BYTES_FLUSH) {
+        timeout(WRITE_TIME_MAX, output.write_all(part)).await??;
+    }
+    // TLS keeps what the socket has not taken.
+    timeout(WRITE_TIME_MAX, output.flush()).await?
 }
 
 /// Reads what still comes and throws it away, so that the peer gets to read the last reply instead

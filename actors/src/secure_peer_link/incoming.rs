@@ -100,9 +100,9 @@ impl<S: AsyncRead + AsyncWrite + 'static> Link<S> {
             Err(InputError::Violation(_)) => Err(Problem::Malformed),
             Err(error) => return Err(error.to_string()),
         };
-        self.output.push(&checked.map(|()| Hello::new(magic::PAYEE)));
+        self.output.push(&checked.map(|_| Hello::new(magic::PAYEE)));
         self.output.drain().await.map_err(|error| reason(&error))?;
-        checked.map_err(|problem| problem.to_string())
+        checked.map(drop).map_err(|problem| problem.to_string())
     }
 
     /// Takes orders until it says why it does not any more.

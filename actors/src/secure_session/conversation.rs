@@ -7,12 +7,16 @@
 //! and before any behind them.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use wire::order::ORDER_VALIDITY_MS_MAX;
 use wire::secure::call::{ORDERS_PER_CALL_MAX, PAGE_ITEMS_MAX, WATCHED_NAMES_MAX};
 use wire::secure::hello::{Limits, magic};
 use wire::secure::{
-    Call, Correlation, OwnAccount, PROTOCOL_VERSION, Problem, REQUEST_BYTES_MAX, Request, Welcome,
+    Call, Correlation, OwnAccount, PROTOCOL_VERSION_MIN, Problem, REQUEST_BYTES_MAX, Request,
+    Welcome,
 };
 use wire::{
     Access, AccountId, Amount, NewUsername, P2pPort, PublicKey, SignedKeyChange, SignedOrder,
@@ -23,10 +27,8 @@ use super::follow_up::FollowUp;
 use super::orders::Statuses;
 use super::round::{Planned, Round, SignedCall, SignedRound};
 use crate::ledger::state::{Command, KeyHolder};
+use crate::limits::{Pace, SessionLimits};
 use crate::messages::{FindReceipts, ReadHistory, ReadOnline, ReadOpenOrders, Sought};
-
-/// The most calls of one session that have no answer yet. What stands behind them is not read.
-pub(super) const CALLS_UNDER_WAY_MAX: usize = 1024;
 
 /// The most orders, references, entries, names and items of pages in those calls: eight calls of
 /// the largest size. Their answers take 8 MiB at most, at the size of the largest receipt.
@@ -50,8 +52,15 @@ pub struct SecureRules {
 #[derive(Debug)]
 pub(super) struct Conversation {
     rules: SecureRules,
+    limits: Arc<SessionLimits>,
     key: PublicKey,
     peer_ip: IpAddr,
+    /// The version of the protocol that the client speaks.
+    version: u16,
+    /// How often this session has asked who is online lately.
+    lists: Pace,
+    /// The same for histories.
+    histories: Pace,
     /// The account of the key.
     account: Option<Own>,
     /// The log-in that is in force, if none has replaced it.
@@ -120,11 +129,20 @@ impl Turn {
 }
 
 impl Conversation {
-    pub(super) const fn new(rules: SecureRules, key: PublicKey, peer_ip: IpAddr) -> Self {
+    pub(super) fn new(
+        rules: SecureRules,
+        limits: Arc<SessionLimits>,
+        key: PublicKey,
+        peer_ip: IpAddr,
+    ) -> Self {
         Self {
             rules,
+            limits,
             key,
             peer_ip,
+            version: PROTOCOL_VERSION_MIN,
+            lists: Pace::default(),
+            histories: Pace::default(),
             account: None,
             login: None,
             attempts: 0,
@@ -134,6 +152,16 @@ impl Conversation {
             alone: false,
             suspect: false,
         }
+    }
+
+    /// The client speaks this version.
+    pub(super) const fn speak(&mut self, version: u16) {
+        self.version = version;
+    }
+
+    /// A problem as the client knows it.
+    pub(super) const fn in_words(&self, problem: Problem) -> Problem {
+        problem.in_version(self.version)
     }
 
     /// The first frame to a client whose hello is as it should be. `holder` has the client's key.
@@ -146,12 +174,12 @@ impl Conversation {
         let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         let limits = Limits {
             frame_bytes_max: size(REQUEST_BYTES_MAX),
-            calls_under_way_max: size(CALLS_UNDER_WAY_MAX),
+            calls_under_way_max: size(self.limits.calls_max),
             orders_per_call_max: size(ORDERS_PER_CALL_MAX),
             page_items_max: PAGE_ITEMS_MAX,
             order_validity_ms_max: ORDER_VALIDITY_MS_MAX,
         };
-        Ok(Welcome { magic: magic::SERVER, version: PROTOCOL_VERSION, now, limits, account })
+        Ok(Welcome { magic: magic::SERVER, version: self.version, now, limits, account })
     }
 
     /// Takes the account of the session's key for this session's own.
@@ -190,11 +218,11 @@ impl Conversation {
     }
 
     /// Takes a request into the turn, unless it must wait or be done alone.
-    pub(super) fn take(&mut self, request: Request, turn: &mut Turn) -> Taken {
+    pub(super) fn take(&mut self, request: Request, now: Instant, turn: &mut Turn) -> Taken {
         let items = items(&request.call);
         let counted = items.unwrap_or(0);
         if self.alone
-            || self.calls_under_way == CALLS_UNDER_WAY_MAX
+            || self.calls_under_way >= self.limits.calls_max
             || self.items_under_way + counted > ITEMS_UNDER_WAY_MAX
             || (is_done_alone(&request.call) && self.calls_under_way > 0)
         {
@@ -204,7 +232,9 @@ impl Conversation {
         self.calls_under_way += 1;
         self.items_under_way += counted;
         let ticket = Ticket { correlation, items: counted };
-        match items.ok_or(Problem::TooMany).and_then(|_| self.plan(call)) {
+        let paced = Paced::of(&call);
+        let plan = items.ok_or(Problem::TooMany).and_then(|_| self.plan(call));
+        match plan.and_then(|plan| self.pace(paced, now).map(|()| plan)) {
             Ok(Plan::Round(planned, commands)) => {
                 turn.plain.add(self.key, ticket, planned, commands);
             }
@@ -216,6 +246,20 @@ impl Conversation {
             Err(problem) => turn.refused.push((ticket, problem)),
         }
         Taken::Turn
+    }
+
+    /// Counts a call that may be made only so often.
+    fn pace(&mut self, paced: Option<Paced>, now: Instant) -> Result<(), Problem> {
+        let limits = &self.limits;
+        let paced = match paced {
+            None => Ok(()),
+            Some(Paced::Registration) => limits.registrations.take(self.peer_ip, now),
+            Some(Paced::List) => limits.lists.map_or(Ok(()), |rate| self.lists.take(rate, now)),
+            Some(Paced::History) => {
+                limits.histories.map_or(Ok(()), |rate| self.histories.take(rate, now))
+            }
+        };
+        paced.map_err(|wait| Problem::BusyFor { wait_ms: whole_millis(wait) })
     }
 
     /// The call has its answer.
@@ -383,6 +427,30 @@ enum Plan {
     /// By the verifier first, with these orders.
     Signed(SignedCall, Vec<SignedOrder>),
     Alone(Alone),
+}
+
+/// Calls that may be made only so often, by what is counted.
+#[derive(Clone, Copy)]
+enum Paced {
+    Registration,
+    List,
+    History,
+}
+
+impl Paced {
+    const fn of(call: &Call) -> Option<Self> {
+        match call {
+            Call::Register { .. } => Some(Self::Registration),
+            Call::ListOnline { .. } | Call::Watch { .. } => Some(Self::List),
+            Call::ReadHistory { .. } | Call::ReadOpenOrders => Some(Self::History),
+            _ => None,
+        }
+    }
+}
+
+/// Not less than the time: whoever waits for so long need not wait again.
+fn whole_millis(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }
 
 const fn is_done_alone(call: &Call) -> bool {

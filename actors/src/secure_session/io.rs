@@ -1,7 +1,6 @@
 //! The connection of a session: how it is read, written, watched and closed.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -12,8 +11,8 @@ use wire::secure::{Event, FrameReader, Problem, ServerFrame, frame};
 
 use super::{SecureSession, Stage};
 use crate::connection::{
-    self, DRAIN_BYTES_MAX, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
-    OUTPUT_BYTES_KEPT, STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
+    self, DRAIN_BYTES_MAX, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_KEPT, STOP_GRACE,
+    WRITE_TIME_MAX, log_in_patience,
 };
 use crate::messages::LogOut;
 
@@ -61,7 +60,10 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     fn take_read(&mut self, read: Read, ctx: &mut Context<Self>) {
         let open = matches!(self.stage, Stage::Hello | Stage::Open);
         match read {
-            Read::Bytes => self.heard_at = Instant::now(),
+            Read::Bytes => {
+                self.heard_at = Instant::now();
+                self.seat.heard(self.heard_at);
+            }
             Read::End if open => self.stage = Stage::Ending(None),
             Read::End | Read::Stopped => {}
             Read::Broken(error) => {
@@ -72,6 +74,10 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         if self.stop.is_cancelled() {
             self.stage = match self.stage {
                 Stage::Hello => Stage::Closing,
+                Stage::Open if self.seat.is_asked_to_leave() => {
+                    info!(self.log.now(), "silent while its place is needed, closing");
+                    Stage::Ending(Some(Problem::PlaceNeeded))
+                }
                 Stage::Open => Stage::Ending(Some(Problem::Stopping)),
                 stage @ (Stage::Greeting | Stage::Ending(_) | Stage::Closing) => stage,
             };
@@ -109,14 +115,14 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         let mut bytes = std::mem::take(&mut self.out);
         self.event_bytes = 0;
         let write = async move {
-            let result = write_all(&mut output, &bytes).await;
+            let result = connection::write_all(&mut output, &bytes).await;
             bytes.clear();
             (output, bytes, result)
         };
         ctx.spawn(write.into_actor(self).map(|(output, bytes, result), session, ctx| {
             session.output = Some(output);
             if let Err(error) = result {
-                debug!(session.log.now(), "connection broken"; "error" => %error);
+                session.log.broken(&error);
                 return ctx.stop();
             }
             if session.out.is_empty() && bytes.capacity() <= OUTPUT_BYTES_KEPT {
@@ -129,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     /// Ends sessions on which nobody is logged in and nothing comes, and those that never send the
     /// rest of a frame. One timer a session.
     pub(super) fn watch_idleness(&mut self, ctx: &mut Context<Self>) {
-        let crowded = self.crowded.load(Ordering::Relaxed);
+        let crowded = self.seat.is_crowded();
         let silent = self.heard_at.elapsed() >= log_in_patience(crowded);
         let last_word = if self.frame_begun_at.is_some_and(|at| at.elapsed() >= FRAME_TIME_MAX) {
             self.log.warning("the rest of a frame does not come, closing");
@@ -185,12 +191,4 @@ impl<R: AsyncRead + Unpin> Input<R> {
             Err(error) => Read::Broken(error),
         }
     }
-}
-
-/// Writes all of it, as long as the peer takes something.
-async fn write_all<W: AsyncWrite + Unpin>(output: &mut W, bytes: &[u8]) -> io::Result<()> {
-    for part in bytes.chunks(OUTPUT_BYTES_FLUSH) {
-        timeout(WRITE_TIME_MAX, output.write_all(part)).await??;
-    }
-    timeout(WRITE_TIME_MAX, output.flush()).await?
 }

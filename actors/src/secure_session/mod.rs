@@ -17,7 +17,6 @@ mod round;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -39,6 +38,7 @@ use crate::connection::connection_log::ConnectionLog;
 use crate::connection::{
     DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, OUTPUT_BYTES_FLUSH,
 };
+use crate::limits::{Place, Seat, SessionLimits};
 use crate::messages::{
     FindOnline, FindReceipts, KeepOrder, LogInKeyed, LogOut, NotifyParties, ReadHistory,
     ReadOnline, ReadOpenOrders, RetireKey, SessionId, SessionNotice, Submit, SubmitForReceipts,
@@ -90,8 +90,8 @@ pub struct SecureSettings {
     pub clock: fn() -> Timestamp,
     /// Cancelled when the server stops: what is under way is answered, then the connection closes.
     pub stop: CancellationToken,
-    /// Whether the server has few places left. A flag that one side sets and all others read.
-    pub crowded: Arc<AtomicBool>,
+    /// How much of the server a session may have.
+    pub limits: Arc<SessionLimits>,
 }
 
 /// The actor of one connection, over any stream that has proven its peer's key.
@@ -122,7 +122,10 @@ pub struct SecureSession<S> {
     drain_time: Duration,
     /// This session's own, so that waiting for it takes no lock that others take.
     stop: CancellationToken,
-    crowded: Arc<AtomicBool>,
+    limits: Arc<SessionLimits>,
+    seat: Seat,
+    /// One of those that the key may have, once hello is said.
+    place: Option<Place<PublicKey>>,
     log: ConnectionLog,
     _farewell: Farewell,
 }
@@ -156,10 +159,11 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         let (input, output) = tokio::io::split(stream);
         let mut frames = FrameReader::new();
         frames.set_limit(HELLO_BYTES_MAX);
+        let (stop, limits) = (settings.stop.child_token(), Arc::clone(&settings.limits));
         Self {
             id,
             clock: settings.clock,
-            conversation: Conversation::new(settings.rules, key, peer.ip()),
+            conversation: Conversation::new(settings.rules, Arc::clone(&limits), key, peer.ip()),
             stage: Stage::Hello,
             input: Some(Input { stream: input, frames }),
             held_back: None,
@@ -170,8 +174,10 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             heard_at: Instant::now(),
             frame_begun_at: None,
             drain_time: Duration::ZERO,
-            stop: settings.stop.child_token(),
-            crowded: Arc::clone(&settings.crowded),
+            seat: limits.room.sit(id, peer.ip(), stop.clone()),
+            stop,
+            limits,
+            place: None,
             log: ConnectionLog::new(log.new(o!("session" => id.0, "peer" => peer))),
             _farewell: Farewell { id, log_out: peers.log_out.clone() },
             peers: Arc::clone(peers),
@@ -186,6 +192,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             && let Stage::Ending(last_word) = self.stage
         {
             if let Some(problem) = last_word {
+                let problem = self.conversation.in_words(problem);
                 frame::encode(&ServerFrame::Closing(problem), &mut self.out);
             }
             self.stage = Stage::Closing;
@@ -238,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
 
     /// Asks as much together as there is and may be.
     fn take_turn(&mut self, ctx: &mut Context<Self>) -> TurnEnd {
-        let mut turn = Turn::default();
+        let (mut turn, now) = (Turn::default(), Instant::now());
         let end = loop {
             let request = match self.held_back.take() {
                 Some(request) => Ok(Some(*request)),
@@ -246,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             };
             match request {
                 Ok(None) => break TurnEnd::NothingLeft,
-                Ok(Some(request)) => match self.conversation.take(request, &mut turn) {
+                Ok(Some(request)) => match self.conversation.take(request, now, &mut turn) {
                     Taken::Turn => {}
                     Taken::Later(request) => {
                         self.held_back = Some(request);
@@ -276,39 +283,46 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     }
 
     fn greet(&mut self, hello: Hello, ctx: &mut Context<Self>) {
-        if let Err(problem) = hello.check(magic::CLIENT) {
-            return self.welcome(&Err(problem));
+        match hello.check(magic::CLIENT) {
+            Ok(version) => self.conversation.speak(version),
+            Err(problem) => return self.welcome(Err(problem)),
+        }
+        let key = self.conversation.key();
+        self.place = self.limits.keys.enter(key, self.limits.sessions_per_key_max);
+        if self.place.is_none() {
+            return self.welcome(Err(Problem::TooManySessions));
         }
         if let Some(input) = &mut self.input {
             input.frames.set_limit(REQUEST_BYTES_MAX);
         }
         self.stage = Stage::Greeting;
-        let (key, peers) = (self.conversation.key(), Arc::clone(&self.peers));
+        let peers = Arc::clone(&self.peers);
         let found = async move { follow_up::find_key(key, &peers).await };
         ctx.spawn(found.into_actor(self).map(|holder, session, ctx| {
             let now = (session.clock)();
             let welcome = holder.and_then(|holder| session.conversation.welcome(holder, now));
-            session.welcome(&welcome);
+            session.welcome(welcome);
             session.advance(ctx);
         }));
     }
 
     /// Sends the first frame.
-    fn welcome(&mut self, welcome: &Result<Welcome, Problem>) {
-        self.stage = match welcome {
+    fn welcome(&mut self, welcome: Result<Welcome, Problem>) {
+        let welcome = welcome.map_err(|problem| self.conversation.in_words(problem));
+        self.stage = match &welcome {
             Ok(_) => Stage::Open,
             Err(problem) => {
                 info!(self.log.now(), "not welcome"; "why" => %problem);
                 Stage::Closing
             }
         };
-        frame::encode(welcome, &mut self.out);
+        frame::encode(&welcome, &mut self.out);
     }
 
     fn refuse_hello(&mut self, error: &FrameError) {
         debug!(self.log.now(), "no hello"; "error" => %error);
         self.drain_time = DRAIN_TIME_VIOLATION;
-        self.welcome(&Err(Problem::Malformed));
+        self.welcome(Err(Problem::Malformed));
     }
 
     /// What came before is answered; what comes behind cannot be read.
@@ -337,6 +351,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
 
     fn write_response(&mut self, ticket: &Ticket, result: Result<Answer, Problem>) {
         if !matches!(self.stage, Stage::Closing) {
+            let result = result.map_err(|problem| self.conversation.in_words(problem));
             let response = Response { correlation: ticket.correlation, result };
             frame::encode(&ServerFrame::Response(response), &mut self.out);
         }

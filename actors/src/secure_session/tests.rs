@@ -1,6 +1,7 @@
 mod attacks;
 mod calls;
 mod ending;
+mod limits;
 mod orders;
 
 use std::cell::{Cell, RefCell};
@@ -10,7 +11,7 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use wire::batch::{BatchHeader, Seal};
 use wire::key_change::KEY_CHANGE_VERSION;
-use wire::secure::{Call, Correlation, OnlinePeer, OwnAccount};
+use wire::secure::{Call, Correlation, OnlinePeer, OwnAccount, PROTOCOL_VERSION};
 use wire::signature::public_key;
 use wire::{
     Access, AccountId, Amount, BatchNumber, Entry, EntryNumber, KeyChange, Receipt, Signature,
@@ -19,6 +20,7 @@ use wire::{
 
 use super::*;
 use crate::ledger::state::{Command, Outcome, State};
+use crate::limits::Room;
 use crate::messages::{
     ArchiveUnavailable, HistoryPage, LedgerUnavailable, OnlinePage, Settlement, Sought, Verdicts,
     VerifierBusy, WatchRefusal,
@@ -38,6 +40,7 @@ struct World {
     archive_down: Rc<RefCell<Option<ArchiveUnavailable>>>,
     /// The ledger cannot write.
     read_only: Rc<Cell<bool>>,
+    limits: Arc<SessionLimits>,
 }
 
 impl World {
@@ -59,6 +62,7 @@ impl World {
             ledger_down: Rc::default(),
             archive_down: Rc::default(),
             read_only: Rc::default(),
+            limits: Arc::default(),
         }
     }
 
@@ -174,7 +178,7 @@ struct Stage {
     watched: Received<WatchNames>,
     pages: Received<ReadOnline>,
     stop: CancellationToken,
-    crowded: Arc<AtomicBool>,
+    room: Arc<Room>,
 }
 
 /// What the client's end of the stream takes before it must be read.
@@ -279,9 +283,9 @@ impl Stage {
             },
             clock: || TERMS.now,
             stop: CancellationToken::new(),
-            crowded: Arc::default(),
+            limits: Arc::clone(&world.limits),
         };
-        let (stop, crowded) = (settings.stop.clone(), Arc::clone(&settings.crowded));
+        let (stop, room) = (settings.stop.clone(), Arc::clone(&settings.limits.room));
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
         let key = public_key(&key(number));
         SecureSession::new(SESSION, stream, peer, key, &Arc::new(peers), &settings, &no_log())
@@ -300,7 +304,7 @@ impl Stage {
             watched,
             pages,
             stop,
-            crowded,
+            room,
         }
     }
 
@@ -310,7 +314,10 @@ impl Stage {
         stage.send(&Hello::new(magic::CLIENT)).await;
         let welcome: Result<Welcome, Problem> = stage.frame().await;
         let welcome = welcome.expect("welcome");
-        assert_eq!((welcome.magic, welcome.version, welcome.now), (magic::SERVER, 1, TERMS.now));
+        assert_eq!(
+            (welcome.magic, welcome.version, welcome.now),
+            (magic::SERVER, PROTOCOL_VERSION, TERMS.now)
+        );
         assert_eq!(stage.submitted.next().await, Submit(vec![find_key(number)]));
         stage
     }

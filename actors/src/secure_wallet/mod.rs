@@ -41,7 +41,7 @@ use actix::prelude::*;
 use slog::{Logger, info, o};
 use wire::order::OrderHash;
 use wire::receipt::VerifiedHeaders;
-use wire::secure::{Answer, Call, Event, OwnAccount};
+use wire::secure::{Answer, Call, Event, OwnAccount, Problem};
 use wire::{EntryNumber, OrderId, P2pPort, PublicKey};
 
 use self::commits::Commits;
@@ -62,6 +62,11 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 /// How long an order may be settled. Long enough for a server that is restarted, short enough that
 /// whoever is told "unknown" knows within minutes.
 pub const ORDER_VALIDITY: Duration = Duration::from_mins(10);
+
+/// How long a server may ask to wait, and how often, until whoever asked is told that it is busy: what may be
+/// done only so often is possible again within a second with the server's defaults.
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
+const BUSY_WAITS_MAX: u32 = 3;
 
 /// Payments that may be open at once: their orders take less than a megabyte, and asking what became of
 /// all of them takes two calls.
@@ -291,14 +296,32 @@ impl SecureWallet {
     }
 }
 
-/// Asks the server, at once, and gives its answer; a link that is gone is a lost connection.
+/// Asks the server, at once, and gives its answer; a link that is gone is a lost connection. A server that
+/// names a time is asked again when it is over.
 fn ask(
     link: &Recipient<AskServer>,
     call: Call,
 ) -> impl Future<Output = Result<Answer, CallError>> + use<> {
     let lost = || Err(CallError::Lost("it is closed".to_owned()));
+    // Orders are not among what may be asked for only so often, and are long to copy.
+    let again = (!matches!(call, Call::SubmitOrders { .. })).then(|| call.clone());
+    let weak_link = link.downgrade();
     let asked = link.send(AskServer(call));
-    async move { asked.await.unwrap_or_else(|_| lost()) }
+    async move {
+        let mut answer = asked.await.unwrap_or_else(|_| lost());
+        let Some(call) = again else { return answer };
+        for _ in 0..BUSY_WAITS_MAX {
+            let Err(CallError::Problem(Problem::BusyFor { wait_ms })) = answer else { break };
+            let wait = Duration::from_millis(wait_ms.into());
+            if wait > BUSY_WAIT_MAX {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            let Some(link) = weak_link.upgrade() else { return lost() };
+            answer = link.send(AskServer(call.clone())).await.unwrap_or_else(|_| lost());
+        }
+        answer
+    }
 }
 
 #[cfg(test)]

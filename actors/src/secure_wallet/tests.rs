@@ -1,5 +1,6 @@
 //! The wallet among mocked neighbours, in [`world`].
 
+mod busy;
 mod crash;
 mod keeping;
 mod paying;

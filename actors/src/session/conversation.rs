@@ -6,7 +6,10 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use wire::text::reply::write_list_head;
 use wire::text::{Addressee, Dialect, InvalidRequest, Reply, TextPayment, TextRequest};
 use wire::{
@@ -15,6 +18,7 @@ use wire::{
 
 use crate::connection::LOG_LINES_PER_SECOND;
 use crate::ledger::state::{Command, Outcome};
+use crate::limits::{Pace, SessionLimits};
 use crate::messages::{LedgerUnavailable, LogInRefusal, OnlineList};
 
 /// How many requests of a round are told to the log one by one: as many as it may hold of a session in a
@@ -36,6 +40,9 @@ pub struct TextRules {
 #[derive(Debug)]
 pub(super) struct Conversation {
     rules: TextRules,
+    limits: Arc<SessionLimits>,
+    /// How often this session has had the list lately.
+    lists: Pace,
     peer_ip: IpAddr,
     login: Option<Login>,
     /// How often this session has asked to be logged in.
@@ -68,8 +75,16 @@ pub(super) enum Next {
         /// Where its peers reach it.
         address: SocketAddr,
     },
+    /// Nothing yet: the list is not had so often. It is asked for again after a while.
+    Wait(Duration),
     /// The farewell is written; close the connection.
     Close,
+}
+
+/// How many requests are in a round, the list at its end included.
+enum RoundLen {
+    WithList(usize),
+    WithoutList(usize),
 }
 
 /// Requests that are answered together.
@@ -123,9 +138,9 @@ pub(super) struct Answered {
 }
 
 impl Conversation {
-    pub(super) fn new(rules: TextRules, peer_ip: IpAddr) -> Self {
-        let requests = VecDeque::new();
-        Self { rules, peer_ip, login: None, attempts: 0, replaced: 0, requests }
+    pub(super) fn new(rules: TextRules, limits: Arc<SessionLimits>, peer_ip: IpAddr) -> Self {
+        let (lists, requests) = (Pace::default(), VecDeque::new());
+        Self { rules, limits, lists, peer_ip, login: None, attempts: 0, replaced: 0, requests }
     }
 
     /// More requests have arrived.
@@ -158,7 +173,7 @@ impl Conversation {
     }
 
     /// What to do next; a farewell is appended to `out`.
-    pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Next {
+    pub(super) fn next(&mut self, now: Instant, out: &mut Vec<u8>) -> Next {
         match self.requests.front() {
             None => {
                 // A session that waits keeps no room for what it was once asked.
@@ -172,11 +187,30 @@ impl Conversation {
             }
             Some(_) => {}
         }
-        match self.requests.pop_front_if(|request| matches!(request, Ok(TextRequest::LogIn { .. })))
-        {
-            Some(Ok(TextRequest::LogIn { name, port })) => self.log_in(name, port),
-            _ => Next::Round(self.plan()),
+        let count = match self.round_len() {
+            RoundLen::WithoutList(count) => count,
+            RoundLen::WithList(count) => match self.pace_list(now) {
+                Ok(()) => count,
+                Err(wait) if count == 1 => return Next::Wait(wait),
+                // What stands before the list waits for nothing.
+                Err(_) => count - 1,
+            },
+        };
+        if count > 0 {
+            return Next::Round(self.plan(count, now));
         }
+        // The list answers a log-in, too.
+        if let Err(wait) = self.pace_list(now) {
+            return Next::Wait(wait);
+        }
+        match self.requests.pop_front() {
+            Some(Ok(TextRequest::LogIn { name, port })) => self.log_in(name, port),
+            _ => unreachable!("only a log-in or a farewell is in no round"),
+        }
+    }
+
+    fn pace_list(&mut self, now: Instant) -> Result<(), Duration> {
+        self.limits.lists.map_or(Ok(()), |rate| self.lists.take(rate, now))
     }
 
     fn log_in(&mut self, name: Username, port: P2pPort) -> Next {
@@ -185,13 +219,12 @@ impl Conversation {
         Next::LogIn { attempt: self.attempts, name, address }
     }
 
-    /// Takes requests for one round.
-    fn plan(&mut self) -> Round {
-        let count = self.round_len();
+    /// Takes so many requests for one round.
+    fn plan(&mut self, count: usize, now: Instant) -> Round {
         let mut requests = std::mem::take(&mut self.requests);
         let mut round = Round::with_capacity(count);
         for request in requests.drain(..count) {
-            self.plan_one(request, &mut round);
+            self.plan_one(request, now, &mut round);
         }
         // What was a long queue is not kept for an idle session.
         if !requests.is_empty() {
@@ -202,22 +235,27 @@ impl Conversation {
 
     /// How many of the requests are in the next round. Only a list that is given ends it: who is not
     /// logged in is not, and nobody's log-in changes within a round.
-    fn round_len(&self) -> usize {
+    fn round_len(&self) -> RoundLen {
         let lists = self.login().is_some();
         let mut count = 0;
         for request in &self.requests {
             match request {
                 Ok(TextRequest::LogIn { .. } | TextRequest::Exit) => break,
-                Ok(TextRequest::List) if lists => return count + 1,
+                Ok(TextRequest::List) if lists => return RoundLen::WithList(count + 1),
                 _ => count += 1,
             }
         }
-        count
+        RoundLen::WithoutList(count)
     }
 
-    fn plan_one(&self, request: Result<TextRequest, InvalidRequest>, round: &mut Round) {
+    fn plan_one(
+        &self,
+        request: Result<TextRequest, InvalidRequest>,
+        now: Instant,
+        round: &mut Round,
+    ) {
         let answer = match (request, self.login()) {
-            (Ok(TextRequest::Register(name)), _) => self.plan_opening(name, round),
+            (Ok(TextRequest::Register(name)), _) => self.plan_opening(name, now, round),
             (Ok(TextRequest::List), Some(login)) => {
                 round.plan_list(login.account);
                 return;
@@ -247,11 +285,14 @@ impl Conversation {
         round.answers.push(answer);
     }
 
-    fn plan_opening(&self, name: Username, round: &mut Round) -> Answer {
+    fn plan_opening(&self, name: Username, now: Instant, round: &mut Round) -> Answer {
         let new_name = match NewUsername::try_from(name.clone()) {
             Ok(new_name) => new_name,
             Err(why) => return Answer::UnfitName(Box::new(name), why),
         };
+        if self.limits.registrations.take(self.peer_ip, now).is_err() {
+            return Answer::Known(Reply::Unavailable);
+        }
         round.commands.push(Command::OpenAccount {
             name: new_name,
             access: Access::Open,

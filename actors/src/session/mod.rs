@@ -11,12 +11,11 @@ mod report_log;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use slog::{Logger, debug, info, o, warn};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use slog::{Logger, debug, info, o};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::Username;
@@ -27,10 +26,11 @@ use self::conversation::{Conversation, Next, Round};
 use self::input::{Input, InputEnd, TextInput};
 use crate::connection::connection_log::ConnectionLog;
 use crate::connection::{
-    DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX, OUTPUT_BYTES_FLUSH,
-    OUTPUT_BYTES_KEPT, STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
+    self, DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, NOTICE_BYTES_MAX,
+    OUTPUT_BYTES_FLUSH, OUTPUT_BYTES_KEPT, STOP_GRACE, WRITE_TIME_MAX, log_in_patience,
 };
 use crate::ledger::state::Outcome;
+use crate::limits::{Seat, SessionLimits};
 use crate::messages::{
     LedgerUnavailable, ListOnline, LogIn, LogOut, NotifyAccounts, OnlineList, SessionId,
     SessionNotice, Submit,
@@ -60,8 +60,8 @@ pub struct SessionSettings {
     pub quiet: Duration,
     /// Cancelled when the server stops: what is under way is answered, then the connection closes.
     pub stop: CancellationToken,
-    /// Whether the server has few places left. A flag that one side sets and all others read.
-    pub crowded: Arc<AtomicBool>,
+    /// How much of the server a session may have.
+    pub limits: Arc<SessionLimits>,
 }
 
 /// The actor of one connection, over any stream.
@@ -78,8 +78,6 @@ pub struct Session<S> {
     out: Vec<u8>,
     /// How much of it nobody asked for.
     notice_bytes: usize,
-    /// When the write began that is under way.
-    write_begun_at: Option<Instant>,
     phase: Phase,
     /// No more requests are read; what is under way is answered.
     ending: bool,
@@ -89,7 +87,7 @@ pub struct Session<S> {
     drain_time: Duration,
     /// This session's own, so that waiting for it takes no lock that others take.
     stop: CancellationToken,
-    crowded: Arc<AtomicBool>,
+    seat: Seat,
     log: ConnectionLog,
     _farewell: Farewell,
 }
@@ -125,20 +123,21 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         log: &Logger,
     ) -> Self {
         let (input, output) = tokio::io::split(stream);
+        let (stop, limits) = (settings.stop.child_token(), Arc::clone(&settings.limits));
+        let seat = limits.room.sit(id, peer.ip(), stop.clone());
         Self {
             id,
-            conversation: Conversation::new(settings.rules.clone(), peer.ip()),
+            conversation: Conversation::new(settings.rules.clone(), limits, peer.ip()),
             input: Some(TextInput::new(input, settings.quiet)),
             output: Some(output),
             out: Vec::new(),
             notice_bytes: 0,
-            write_begun_at: None,
             phase: Phase::Reading,
             ending: false,
             heard_at: Instant::now(),
             drain_time: Duration::ZERO,
-            stop: settings.stop.child_token(),
-            crowded: Arc::clone(&settings.crowded),
+            stop,
+            seat,
             log: ConnectionLog::new(log.new(o!("session" => id.0, "peer" => peer))),
             _farewell: Farewell { id, log_out: peers.log_out.clone() },
             peers: Arc::clone(peers),
@@ -172,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
     fn watch_idleness(&mut self, ctx: &mut Context<Self>) {
         let silent = self.heard_at.elapsed();
         let logged_in = self.conversation.user().is_some();
-        let crowded = self.crowded.load(Ordering::Relaxed);
+        let crowded = self.seat.is_crowded();
         if !logged_in && silent >= log_in_patience(crowded) {
             info!(self.log.now(), "not logged in and silent for too long, closing"; "crowded" => crowded);
             return match self.phase {
@@ -186,6 +185,10 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
 
     fn take_input(&mut self, Input { mut requests, end }: Input, ctx: &mut Context<Self>) {
         self.heard_at = Instant::now();
+        self.seat.heard(self.heard_at);
+        if self.seat.is_asked_to_leave() && !self.ending {
+            info!(self.log.now(), "silent while its place is needed, closing");
+        }
         self.ending |= end.is_some() || self.stop.is_cancelled();
         match end {
             // Idle is the end of a session that was told to stop.
@@ -210,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
     /// many rounds there are that need nobody's answer.
     fn advance(&mut self, ctx: &mut Context<Self>) {
         while self.out.len() < OUTPUT_BYTES_FLUSH {
-            match self.conversation.next(&mut self.out) {
+            match self.conversation.next(Instant::now(), &mut self.out) {
                 Next::Round(round) => match self.ask(round, ctx) {
                     Asked::Answered => {}
                     Asked::Waiting => return,
@@ -224,12 +227,21 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
                     self.ending = true;
                     return self.write(Phase::Writing, ctx);
                 }
-                Next::Idle if !self.out.is_empty() => return self.write(Phase::Writing, ctx),
+                Next::Wait(_) | Next::Idle if !self.out.is_empty() => {
+                    return self.write(Phase::Writing, ctx);
+                }
+                Next::Wait(pause) => return self.pause(pause, ctx),
                 Next::Idle if self.ending => return self.close(ctx),
                 Next::Idle => return self.read(ctx),
             }
         }
         self.write(Phase::Writing, ctx);
+    }
+
+    /// Goes on after a while: until then, nothing is answered and nothing more is read.
+    fn pause(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        self.phase = Phase::Asking;
+        ctx.run_later(pause, Self::advance);
     }
 
     fn log_in(
@@ -320,21 +332,15 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let Some(mut output) = self.output.take() else { return };
         let mut bytes = std::mem::take(&mut self.out);
         self.notice_bytes = 0;
-        self.write_begun_at = Some(Instant::now());
         let write = async move {
-            let mut result = output.write_all(&bytes).await;
-            if result.is_ok() {
-                // TLS keeps what the socket has not taken.
-                result = output.flush().await;
-            }
+            let result = connection::write_all(&mut output, &bytes).await;
             bytes.clear();
             (output, bytes, result)
         };
         ctx.spawn(write.into_actor(self).map(move |(output, bytes, result), session, ctx| {
             session.output = Some(output);
-            session.write_begun_at = None;
             if let Err(error) = result {
-                debug!(session.log.now(), "connection broken"; "error" => %error);
+                session.log.broken(&error);
                 return ctx.stop();
             }
             if session.out.is_empty() && bytes.capacity() <= OUTPUT_BYTES_KEPT {
@@ -361,7 +367,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let drain_time = self.drain_time;
         let close = async move {
             // What the peer misses of it now, it did not want to read.
-            if output.shutdown().await.is_ok() {
+            if let Ok(Ok(())) = timeout(WRITE_TIME_MAX, output.shutdown()).await {
                 let _ = timeout(drain_time, input.drain()).await;
             }
         };
@@ -396,13 +402,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> Handler<SessionNotice> for Session<S> 
             }
             // The text protocol has no words for these.
             SessionNotice::Event(_) | SessionNotice::KeyRetired => {}
-            SessionNotice::Line(line) if self.notice_bytes + line.len() > NOTICE_BYTES_MAX => {
-                // The protocol has no words for what is left out.
-                if self.write_begun_at.is_some_and(|at| at.elapsed() >= WRITE_TIME_MAX) {
-                    warn!(self.log.now(), "the peer does not read, closing");
-                    ctx.stop();
-                }
-            }
+            // The protocol has no words for what is left out.
+            SessionNotice::Line(line) if self.notice_bytes + line.len() > NOTICE_BYTES_MAX => {}
             SessionNotice::Line(line) => {
                 self.notice_bytes += line.len();
                 self.out.extend_from_slice(line.as_bytes());

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex};
 use wire::text::{Dialect, TextPayment, TextRequest};
 use wire::{AccountId, Amount, PublicKey, Refusal};
@@ -5,6 +7,7 @@ use wire::{AccountId, Amount, PublicKey, Refusal};
 use super::*;
 use crate::connection::{LOG_IN_TIMEOUT, LOG_LINES_PER_SECOND, READ_BYTES_MAX};
 use crate::ledger::state::Command;
+use crate::limits::{PerAddress, Rate, Registrations, Room};
 use crate::messages::LogInRefusal;
 use crate::probe::{Received, gone, no_log, probe};
 
@@ -18,7 +21,7 @@ struct Stage {
     log_outs: Received<LogOut>,
     notified: Received<NotifyAccounts>,
     stop: CancellationToken,
-    crowded: Arc<AtomicBool>,
+    room: Arc<Room>,
 }
 
 fn settings(dialect: Dialect) -> SessionSettings {
@@ -30,7 +33,7 @@ fn settings(dialect: Dialect) -> SessionSettings {
         },
         quiet: Duration::from_millis(2),
         stop: CancellationToken::new(),
-        crowded: Arc::default(),
+        limits: Arc::default(),
     }
 }
 
@@ -55,6 +58,22 @@ fn start(dialect: Dialect) -> Stage {
 }
 
 fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<Submit>) -> Stage {
+    start_within(SessionLimits::default(), dialect, submit, submitted)
+}
+
+/// With limits, in the dialect `seed`.
+fn start_limited(limits: SessionLimits) -> Stage {
+    let (submit, submitted) =
+        probe(|Submit(commands): &Submit| Ok(commands.iter().map(outcome).collect()));
+    start_within(limits, Dialect::Seed, submit, submitted)
+}
+
+fn start_within(
+    limits: SessionLimits,
+    dialect: Dialect,
+    submit: Recipient<Submit>,
+    submitted: Received<Submit>,
+) -> Stage {
     let (log_in, log_ins) = probe(|log_in: &LogIn| match log_in.name.as_str() {
         "ghost" => Err(LogInRefusal::UnknownName),
         _ => Ok(AccountId::new(1)),
@@ -67,15 +86,15 @@ fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<S
     let (notify, notified) = probe(|_: &NotifyAccounts| ());
     let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
     let peers = Arc::new(peers);
-    let settings = settings(dialect);
+    let settings = SessionSettings { limits: Arc::new(limits), ..settings(dialect) };
     let stop = settings.stop.clone();
-    let crowded = Arc::clone(&settings.crowded);
+    let room = Arc::clone(&settings.limits.room);
     let (client, stream) = duplex(1 << 20);
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
     // As TLS does, it keeps what is written until it is flushed.
     let stream = BufStream::new(stream);
     Session::new(SessionId(5), stream, peer, &peers, &settings, &no_log()).start();
-    Stage { client, submitted, log_ins, log_outs, notified, stop, crowded }
+    Stage { client, submitted, log_ins, log_outs, notified, stop, room }
 }
 
 impl Stage {
@@ -164,10 +183,14 @@ fn as_many_lists_as_a_read_takes_are_answered_on_a_small_stack() {
     const STACK_BYTES: usize = 2 << 20;
     let lists = READ_BYTES_MAX / "List\n".len();
     let peer = [127, 0, 0, 1].into();
-    let mut conversation = Conversation::new(settings(Dialect::Seed).rules, peer);
+    let mut conversation = Conversation::new(settings(Dialect::Seed).rules, Arc::default(), peer);
     conversation.ask(vec![TextRequest::parse("List"); lists]);
-    assert!(matches!(conversation.next(&mut Vec::new()), Next::Round(_)));
-    assert_eq!(conversation.next(&mut Vec::new()), Next::Idle, "they are one round");
+    assert!(matches!(conversation.next(Instant::now(), &mut Vec::new()), Next::Round(_)));
+    assert_eq!(
+        conversation.next(Instant::now(), &mut Vec::new()),
+        Next::Idle,
+        "they are one round"
+    );
     let session = move || {
         System::new().block_on(async {
             let mut stage = start(Dialect::Seed);
@@ -219,13 +242,13 @@ async fn in_the_other_dialect_the_payer_is_told() {
 fn as_many_payments_of_a_round_are_reported_as_the_log_takes_and_the_others_counted() {
     const PAYMENTS: usize = 1000;
     let peer = [127, 0, 0, 1].into();
-    let mut conversation = Conversation::new(settings(Dialect::Seed).rules, peer);
+    let mut conversation = Conversation::new(settings(Dialect::Seed).rules, Arc::default(), peer);
     let mut out = Vec::new();
     conversation.ask(vec![TextRequest::parse("bob#7002")]);
-    assert!(matches!(conversation.next(&mut out), Next::LogIn { .. }));
+    assert!(matches!(conversation.next(Instant::now(), &mut out), Next::LogIn { .. }));
     conversation.logged_in("bob".parse().expect("a valid name"), Ok(AccountId::new(1)));
     conversation.ask(vec![TextRequest::parse("alice#1#bob"); PAYMENTS]);
-    let Next::Round(mut round) = conversation.next(&mut out) else {
+    let Next::Round(mut round) = conversation.next(Instant::now(), &mut out) else {
         panic!("payments are a round")
     };
     let commands = std::mem::take(&mut round.commands);
@@ -388,11 +411,11 @@ async fn a_silent_session_makes_room_when_the_server_is_crowded() {
     tokio::time::pause();
     let mut logged_in = start(Dialect::Seed);
     logged_in.log_in().await;
-    logged_in.crowded.store(true, Ordering::Relaxed);
+    logged_in.room.set_crowded(true);
     let mut silent = start(Dialect::Seed);
     tokio::time::sleep(LOG_IN_TIMEOUT_CROWDED * 2).await;
     silent.log_outs.nothing();
-    silent.crowded.store(true, Ordering::Relaxed);
+    silent.room.set_crowded(true);
     silent.expect_close().await;
     logged_in.send("alice#1#bob\n").await;
     logged_in.expect("100 OK\n").await;
@@ -405,6 +428,78 @@ async fn a_silent_session_may_be_so_for_a_while() {
     start(Dialect::Seed).expect_close().await;
     let lasted = begin.elapsed();
     assert!(lasted >= LOG_IN_TIMEOUT && lasted < LOG_IN_TIMEOUT * 2, "{lasted:?}");
+}
+
+/// A peer that asks and never reads once kept its place for as long as it liked: only results for a payer
+/// had a time to be taken in.
+#[actix::test]
+async fn who_does_not_read_the_answers_is_closed() {
+    tokio::time::pause();
+    let mut deaf = start(Dialect::Seed);
+    deaf.log_in().await;
+    // The answers are eight times as long, more than the stream holds.
+    deaf.send(&"x\n".repeat(100_000)).await;
+    tokio::time::sleep(WRITE_TIME_MAX / 2).await;
+    deaf.log_outs.nothing();
+    tokio::time::sleep(WRITE_TIME_MAX).await;
+    assert_eq!(deaf.log_outs.next().await, LogOut(SessionId(5)));
+}
+
+fn so_often(count: u32) -> Rate {
+    Rate::new(count.try_into().expect("not 0"), Duration::from_secs(1))
+}
+
+#[actix::test]
+async fn lists_come_later_when_they_are_asked_for_too_often() {
+    tokio::time::pause();
+    let limits = SessionLimits { lists: Some(so_often(4)), ..SessionLimits::default() };
+    let mut stage = start_limited(limits);
+    let begin = tokio::time::Instant::now();
+    // The log-in's is the first of four.
+    stage.log_in().await;
+    stage.send(&format!("{}alice#1#bob\nList\nalice#2#bob\n", "List\n".repeat(4))).await;
+    let list = format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n");
+    stage.expect(&list.repeat(3)).await;
+    assert!(begin.elapsed() < Duration::from_millis(250));
+    stage.expect(&format!("{list}100 OK\n")).await;
+    // The payment did not wait for the list behind it.
+    let waited = begin.elapsed();
+    assert!(waited >= Duration::from_millis(250) && waited < Duration::from_millis(500));
+    stage.expect(&format!("{list}100 OK\n")).await;
+    assert!(begin.elapsed() >= Duration::from_millis(500));
+    stage.send("bob#7002\n").await;
+    stage.expect(&list).await;
+    assert!(begin.elapsed() >= Duration::from_millis(750), "the list answers a log-in, too");
+}
+
+#[actix::test]
+async fn one_address_opens_so_many_accounts_and_no_more() {
+    let rates = PerAddress { loopback: Some(so_often(2)), others: None };
+    let registrations = Arc::new(Registrations::new(rates));
+    let limits = SessionLimits { registrations, ..SessionLimits::default() };
+    let mut stage = start_limited(limits.clone());
+    stage.send("REGISTER#carol\nREGISTER#dave\nREGISTER#erin\nREGISTER#a b\nnonsense\n").await;
+    stage.expect("100 OK\n100 OK\n220 ERROR\n210 FAIL\n200 BAD_REQUEST\n").await;
+    let Submit(commands) = stage.submitted.next().await;
+    assert_eq!(commands.len(), 2, "the ledger hears of no more");
+    let mut another = start_limited(limits);
+    another.send("REGISTER#frank\n").await;
+    another.expect("220 ERROR\n").await;
+}
+
+/// Who is logged in and silent for long makes room when the server is full.
+#[actix::test]
+async fn who_is_asked_to_leave_is_answered_and_closed() {
+    tokio::time::pause();
+    let mut stage = start(Dialect::Seed);
+    stage.log_in().await;
+    stage.room.make_room();
+    stage.send("alice#1#bob\n").await;
+    stage.expect("100 OK\n").await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    stage.log_outs.nothing();
+    stage.room.make_room();
+    stage.expect_close().await;
 }
 
 /// A stream that panics where it should be read.

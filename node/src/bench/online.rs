@@ -45,7 +45,9 @@ pub(super) async fn prepare(bench: &Bench) -> Result<(), BenchError> {
 
 /// Starts a server on the ledger that is [prepared](prepare()), with room for the sessions.
 pub(super) async fn server(bench: &Bench) -> Result<Server, BenchError> {
-    Server::start(bench, &["--max-connections", &connections_max(bench).to_string()]).await
+    let connections_max = connections_max(bench).to_string();
+    let args = ["--max-connections", &connections_max, "--lists-per-second-max", "0"];
+    Server::start(bench, &args).await
 }
 
 fn connections_max(bench: &Bench) -> u32 {

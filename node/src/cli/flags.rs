@@ -62,6 +62,29 @@ pub(crate) struct Flags {
     /// Server, demo: how many of them may come from one address [default: 256]
     #[arg(long, env = "MITE_HALF_OPEN_PER_ADDRESS_MAX", value_name = "COUNT")]
     pub(crate) half_open_per_address_max: Option<NonZeroUsize>,
+    /// Server, demo: how many connections may be open from one IPv4 address or IPv6 /64 [default: a
+    /// quarter of --max-connections, and as many as it says from this machine]
+    #[arg(long, env = "MITE_CONNECTIONS_PER_ADDRESS_MAX", value_name = "COUNT")]
+    pub(crate) connections_per_address_max: Option<NonZeroUsize>,
+    /// Server, demo: how many secure sessions may be open with one account's key [default: 256]
+    #[arg(long, env = "MITE_SESSIONS_PER_ACCOUNT_MAX", value_name = "COUNT")]
+    pub(crate) sessions_per_account_max: Option<NonZeroUsize>,
+    /// Server, demo: how many calls of a secure session may be without an answer, 1024 at most
+    /// [default: 1024]
+    #[arg(long, env = "MITE_CALLS_PER_SESSION_MAX", value_name = "COUNT")]
+    pub(crate) calls_per_session_max: Option<NonZeroUsize>,
+    /// Server, demo: how many accounts may be opened from one address in a minute; 0 is no limit
+    /// [default: 120, and no limit from this machine]
+    #[arg(long, env = "MITE_REGISTRATIONS_PER_MINUTE_MAX", value_name = "COUNT")]
+    pub(crate) registrations_per_minute_max: Option<u32>,
+    /// Server, demo: how many lists of who is online a session gets in a second; 0 is no limit
+    /// [default: 100]
+    #[arg(long, env = "MITE_LISTS_PER_SECOND_MAX", value_name = "COUNT")]
+    pub(crate) lists_per_second_max: Option<u32>,
+    /// Server, demo: how many pages of history a secure session gets in a second; 0 is no limit
+    /// [default: 100]
+    #[arg(long, env = "MITE_HISTORIES_PER_SECOND_MAX", value_name = "COUNT")]
+    pub(crate) histories_per_second_max: Option<u32>,
     /// Server, demo, and bench for a server of its own, where it must be typed: on how many threads of
     /// their own the sessions live; with 0 they share that of the ledger [default: 0 on less than 4
     /// cores, else half of the cores, 4 at most]
@@ -132,6 +155,20 @@ impl Flags {
             half_open_per_address_max: self
                 .half_open_per_address_max
                 .or(other.half_open_per_address_max),
+            connections_per_address_max: self
+                .connections_per_address_max
+                .or(other.connections_per_address_max),
+            sessions_per_account_max: self
+                .sessions_per_account_max
+                .or(other.sessions_per_account_max),
+            calls_per_session_max: self.calls_per_session_max.or(other.calls_per_session_max),
+            registrations_per_minute_max: self
+                .registrations_per_minute_max
+                .or(other.registrations_per_minute_max),
+            lists_per_second_max: self.lists_per_second_max.or(other.lists_per_second_max),
+            histories_per_second_max: self
+                .histories_per_second_max
+                .or(other.histories_per_second_max),
             session_threads: self.session_threads.or(other.session_threads),
             server: self.server.or(other.server),
             p2p_port: self.p2p_port.or(other.p2p_port),

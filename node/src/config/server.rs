@@ -1,10 +1,12 @@
 //! What a server is told, and the demo, which has one.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use actors::limits::{CALLS_UNDER_WAY_MAX, PerAddress, Rate};
 use wire::Amount;
 use wire::text::Dialect;
 
@@ -12,6 +14,8 @@ use super::address::{SERVER_DEFAULT, host_port, look_up};
 use crate::cli::{Flags, QuietTime, TextAccess};
 use crate::error::Error;
 
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
 const TEXT_QUIET_DEFAULT: Duration = Duration::from_millis(2);
 const MAX_CONNECTIONS_DEFAULT: usize = 10_000;
 /// Each may hold 16 KiB of a first message, and behind it what a handshake takes, some 80 KiB at the
@@ -20,6 +24,18 @@ const HALF_OPEN_MAX_DEFAULT: usize = 1024;
 /// A quarter, so that it takes several hosts to keep others out, and many people can connect at once
 /// from behind one address.
 const HALF_OPEN_PER_ADDRESS_MAX_DEFAULT: usize = 256;
+/// One address has a quarter of all places, so that no three of them fill the server.
+const ADDRESS_SHARE: usize = 4;
+/// More devices and tills than one account has, and a fortieth of the places.
+const SESSIONS_PER_ACCOUNT_MAX_DEFAULT: usize = 256;
+/// A class of thirty behind one router has opened its accounts, and some more, within a minute. At this rate
+/// one address needs six days for a million.
+const REGISTRATIONS_PER_MINUTE_DEFAULT: u32 = 120;
+/// The text client looks four times a second when it pays, and some programs of the family in a loop. A list
+/// of ten thousand takes a third of a millisecond, so one session takes no more than a thirtieth of a core.
+const LISTS_PER_SECOND_DEFAULT: u32 = 100;
+/// A page of a thousand items takes the archive, which has a thread of its own, some milliseconds.
+const HISTORIES_PER_SECOND_DEFAULT: u32 = 100;
 /// The ledger is one thread, which so many keep busy.
 const SESSION_THREADS_DEFAULT_MAX: usize = 4;
 
@@ -34,6 +50,12 @@ pub(super) const FLAGS: &[&str] = &[
     "max_connections",
     "half_open_max",
     "half_open_per_address_max",
+    "connections_per_address_max",
+    "sessions_per_account_max",
+    "calls_per_session_max",
+    "registrations_per_minute_max",
+    "lists_per_second_max",
+    "histories_per_second_max",
     "session_threads",
 ];
 
@@ -59,6 +81,19 @@ pub struct ServerConfig {
     pub half_open_max: usize,
     /// The same for those from one address.
     pub half_open_per_address_max: usize,
+    /// How many connections one address may have, at least 1.
+    pub connections_per_address: PerAddress<usize>,
+    /// How many secure sessions one account's key may have, at least 1.
+    pub sessions_per_account_max: usize,
+    /// How many calls of a secure session may be without an answer, from 1 to
+    /// [`CALLS_UNDER_WAY_MAX`].
+    pub calls_per_session_max: usize,
+    /// How many accounts one address may open; `None` for as many as it likes.
+    pub registrations: PerAddress<Option<Rate>>,
+    /// How often a session gets the list.
+    pub lists: Option<Rate>,
+    /// How often a secure session gets a page of its history.
+    pub histories: Option<Rate>,
     /// On how many threads of their own the sessions live; with 0 they share that of the ledger.
     pub session_threads: usize,
 }
@@ -80,6 +115,14 @@ pub(super) fn config(
 ) -> Result<ServerConfig, Error> {
     let listen = flags.listen.unwrap_or_else(|| host_port((SERVER_DEFAULT.0, default_port)));
     let text_dialect = flags.text_dialect.unwrap_or_default();
+    let max_connections = flags.max_connections.map_or(MAX_CONNECTIONS_DEFAULT, Into::into);
+    let calls_per_session_max = flags.calls_per_session_max.map_or(CALLS_UNDER_WAY_MAX, Into::into);
+    if calls_per_session_max > CALLS_UNDER_WAY_MAX {
+        return Err(Error::Usage {
+            message: format!("{calls_per_session_max} calls of one session are too many"),
+            hint: format!("--calls-per-session-max is {CALLS_UNDER_WAY_MAX} at most"),
+        });
+    }
     Ok(ServerConfig {
         listen: look_up(&listen)
             .map_err(|source| Error::Listen { address: listen.to_string(), source })?,
@@ -88,13 +131,44 @@ pub(super) fn config(
         text: flags.text.unwrap_or_default(),
         text_dialect,
         text_quiet: flags.text_quiet.map_or(TEXT_QUIET_DEFAULT, |QuietTime(duration)| duration),
-        max_connections: flags.max_connections.map_or(MAX_CONNECTIONS_DEFAULT, Into::into),
+        max_connections,
         half_open_max: flags.half_open_max.map_or(HALF_OPEN_MAX_DEFAULT, Into::into),
         half_open_per_address_max: flags
             .half_open_per_address_max
             .map_or(HALF_OPEN_PER_ADDRESS_MAX_DEFAULT, Into::into),
+        connections_per_address: flags.connections_per_address_max.map_or(
+            PerAddress {
+                loopback: max_connections,
+                others: max_connections.div_ceil(ADDRESS_SHARE),
+            },
+            |given| PerAddress { loopback: given.into(), others: given.into() },
+        ),
+        sessions_per_account_max: flags
+            .sessions_per_account_max
+            .map_or(SESSIONS_PER_ACCOUNT_MAX_DEFAULT, Into::into),
+        calls_per_session_max,
+        registrations: registrations(flags.registrations_per_minute_max),
+        lists: rate(flags.lists_per_second_max.unwrap_or(LISTS_PER_SECOND_DEFAULT), SECOND),
+        histories: rate(
+            flags.histories_per_second_max.unwrap_or(HISTORIES_PER_SECOND_DEFAULT),
+            SECOND,
+        ),
         session_threads: flags.session_threads.map_or_else(session_threads_default, Into::into),
     })
+}
+
+/// Whoever is on this machine is limited only if somebody says so.
+fn registrations(given: Option<u32>) -> PerAddress<Option<Rate>> {
+    let per_minute = |count| rate(count, MINUTE);
+    PerAddress {
+        loopback: given.and_then(per_minute),
+        others: per_minute(given.unwrap_or(REGISTRATIONS_PER_MINUTE_DEFAULT)),
+    }
+}
+
+/// So often within a period; 0 is no limit.
+fn rate(count: u32, period: Duration) -> Option<Rate> {
+    NonZeroU32::new(count).map(|count| Rate::new(count, period))
 }
 
 /// What the play cannot do without is said before it begins.

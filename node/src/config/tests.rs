@@ -2,6 +2,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
+use actors::limits::{PerAddress, Rate};
 use wire::Amount;
 use wire::text::Dialect;
 
@@ -31,6 +32,37 @@ fn refusal(args: &[&str]) -> (u8, String, String) {
     (error.exit_code(), error.to_string(), error.hint().unwrap_or_default())
 }
 
+fn often(count: u32, seconds: u64) -> Rate {
+    Rate::new(count.try_into().expect("not 0"), Duration::from_secs(seconds))
+}
+
+/// What is given for an address counts for this machine, too.
+#[test]
+fn limits_per_address() {
+    let server =
+        |args: &[&str]| server_config(&[&["--role", "server", "--data", "/d"], args].concat());
+    let few = server(&["--max-connections", "10", "--registrations-per-minute-max", "3"]);
+    assert_eq!(few.connections_per_address, PerAddress { loopback: 10, others: 3 });
+    let three = Some(often(3, 60));
+    assert_eq!(few.registrations, PerAddress { loopback: three, others: three });
+    let none = server(&[
+        "--connections-per-address-max",
+        "7",
+        "--registrations-per-minute-max",
+        "0",
+        "--lists-per-second-max",
+        "0",
+        "--histories-per-second-max",
+        "0",
+    ]);
+    assert_eq!(none.connections_per_address, PerAddress { loopback: 7, others: 7 });
+    assert_eq!(none.registrations, PerAddress { loopback: None, others: None });
+    assert_eq!((none.lists, none.histories), (None, None));
+    let (code, message, hint) =
+        refusal(&["--role", "server", "--data", "/d", "--calls-per-session-max", "1025"]);
+    assert_eq!((code, message.contains("1025"), hint.contains("1024 at most")), (2, true, true));
+}
+
 #[test]
 fn defaults() {
     let server = server_config(&["--role", "server", "--data", "/d"]);
@@ -44,6 +76,12 @@ fn defaults() {
         max_connections: 10_000,
         half_open_max: 1024,
         half_open_per_address_max: 256,
+        connections_per_address: PerAddress { loopback: 10_000, others: 2500 },
+        sessions_per_account_max: 256,
+        calls_per_session_max: 1024,
+        registrations: PerAddress { loopback: None, others: Some(often(120, 60)) },
+        lists: Some(often(100, 1)),
+        histories: Some(often(100, 1)),
         session_threads: session_threads_default(),
     };
     assert_eq!(server, expected);
@@ -98,6 +136,12 @@ fn every_flag_arrives() {
         "--max-connections=3",
         "--half-open-max=4",
         "--half-open-per-address-max=5",
+        "--connections-per-address-max=2",
+        "--sessions-per-account-max=8",
+        "--calls-per-session-max=9",
+        "--registrations-per-minute-max=10",
+        "--lists-per-second-max=11",
+        "--histories-per-second-max=12",
         "--session-threads=6",
     ];
     let expected = ServerConfig {
@@ -110,6 +154,12 @@ fn every_flag_arrives() {
         max_connections: 3,
         half_open_max: 4,
         half_open_per_address_max: 5,
+        connections_per_address: PerAddress { loopback: 2, others: 2 },
+        sessions_per_account_max: 8,
+        calls_per_session_max: 9,
+        registrations: PerAddress { loopback: Some(often(10, 60)), others: Some(often(10, 60)) },
+        lists: Some(often(11, 1)),
+        histories: Some(often(12, 1)),
         session_threads: 6,
     };
     assert_eq!(server_config(&flags), expected);
@@ -181,6 +231,9 @@ fn every_key_of_the_file_arrives() {
         "role = \"server\"\nlisten = \"127.0.0.1:5\"\ndata = \"/d\"\nopening-balance = 7\n\
          text = \"off\"\ntext-dialect = \"ta2021\"\ntext-quiet = \"5ms\"\nmax-connections = 3\n\
          half-open-max = 4\nhalf-open-per-address-max = 5\nsession-threads = 6\n\
+         connections-per-address-max = 2\nsessions-per-account-max = 8\n\
+         calls-per-session-max = 9\nregistrations-per-minute-max = 10\n\
+         lists-per-second-max = 11\nhistories-per-second-max = 12\n\
          server = \"127.0.0.1:6\"\np2p-port = 7\nname = \"bob\"\nprotocol = \"text\"\n\
          log-level = \"error\"\nlog-format = \"json\"\n",
     );
@@ -195,6 +248,12 @@ fn every_key_of_the_file_arrives() {
         max_connections: 3,
         half_open_max: 4,
         half_open_per_address_max: 5,
+        connections_per_address: PerAddress { loopback: 2, others: 2 },
+        sessions_per_account_max: 8,
+        calls_per_session_max: 9,
+        registrations: PerAddress { loopback: Some(often(10, 60)), others: Some(often(10, 60)) },
+        lists: Some(often(11, 1)),
+        histories: Some(often(12, 1)),
         session_threads: 6,
     };
     let settings = settings(&["--config", path]).expect("valid");

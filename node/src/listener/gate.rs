@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use actors::limits::{PerAddress, Places, Room, network};
 use slog::Logger;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::half_open::{HalfOpen, HalfOpenLimit, HalfOpenLimits, HalfOpenPlace};
 use crate::config::TextAccess;
-use crate::connection::raise_file_limit;
+use crate::connection::{ConnectionPlace, raise_file_limit};
 
 /// Peers that may be told at once why they are turned away. Being told takes a moment for all but
 /// those that do not hang up; a quarter of the files that are kept free of connections.
@@ -18,12 +18,29 @@ const REFUSALS_MAX: usize = 16;
 /// The server is crowded when less than one in so many of its places is left.
 const CROWDED_SHARE: usize = 4;
 
+/// When fewer than one in so many places is left, whoever has been silent for longest makes room: early
+/// enough that nobody who comes meanwhile is turned away.
+const FULL_SHARE: usize = 64;
+
+/// How many may come in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GateLimits {
+    /// Connections that may be open at once.
+    pub(crate) connections: usize,
+    /// Those of one address.
+    pub(crate) per_address: PerAddress<usize>,
+    /// Those that have not shown what they are.
+    pub(crate) half_open: HalfOpenLimits,
+}
+
 /// Decides who may come in and counts who is in.
 #[derive(Debug)]
 pub(crate) struct Gate {
     places: Arc<Semaphore>,
     places_max: u32,
-    crowded: Arc<AtomicBool>,
+    per_address: PerAddress<usize>,
+    by_address: Arc<Places<IpAddr>>,
+    room: Arc<Room>,
     half_open: Arc<HalfOpen>,
     text: TextAccess,
     refusals: Arc<Semaphore>,
@@ -34,6 +51,8 @@ pub(crate) struct Gate {
 pub(super) enum Turned {
     /// As many connections are open as may.
     Full,
+    /// As many connections of this address are open as may.
+    PerAddress,
     /// As many connections as may are half-open, all or of this address.
     HalfOpen(HalfOpenLimit),
     /// The text protocol is not for this peer.
@@ -46,6 +65,9 @@ impl Turned {
     pub(super) const fn line(self) -> &'static [u8] {
         match self {
             Self::Full => b"220 ERROR the server has too many connections, try again later\n",
+            Self::PerAddress => {
+                b"220 ERROR too many connections from your address are open, try again later\n"
+            }
             Self::HalfOpen(HalfOpenLimit::All) => {
                 b"220 ERROR too many connections have not said what they are, try again later\n"
             }
@@ -61,27 +83,29 @@ impl Turned {
 }
 
 impl Gate {
-    pub(crate) fn new(
-        connections_max: usize,
-        half_open: HalfOpenLimits,
-        text: TextAccess,
-        log: &Logger,
-    ) -> Self {
-        let places_max = u32::try_from(connections_max).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
+    pub(crate) fn new(limits: GateLimits, text: TextAccess, room: Arc<Room>, log: &Logger) -> Self {
+        let GateLimits { connections, per_address, half_open } = limits;
+        let places_max = u32::try_from(connections).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
         let places_max = raise_file_limit(places_max, log);
         let places = Arc::new(Semaphore::new(places_max as usize));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         let half_open = HalfOpen::new(half_open);
-        Self { places, places_max, crowded: Arc::default(), half_open, text, refusals }
+        let by_address = Arc::default();
+        Self { places, places_max, per_address, by_address, room, half_open, text, refusals }
     }
 
-    /// Whether one more may come in; if so, its place is taken until the permit is dropped.
-    pub(super) fn admit(&self) -> Result<OwnedSemaphorePermit, Turned> {
+    /// Whether one more may come in from this address; if so, its place is taken until it is dropped.
+    pub(super) fn admit(&self, peer: IpAddr) -> Result<ConnectionPlace, Turned> {
+        // Whoever has taken too many is told so, also when they have filled all places.
+        let of_address = self.by_address.enter(network(peer), self.per_address.of(peer));
+        let of_address = of_address.ok_or(Turned::PerAddress)?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Turned::Full);
-        let left = self.places.available_permits();
-        let few_left = left * CROWDED_SHARE < self.places_max as usize;
-        self.crowded.store(few_left, Ordering::Relaxed);
-        place
+        let (left, all) = (self.places.available_permits(), self.places_max as usize);
+        self.room.set_crowded(left * CROWDED_SHARE < all);
+        if left * FULL_SHARE < all {
+            self.room.make_room();
+        }
+        place.map(|place| ConnectionPlace::new(place, of_address))
     }
 
     /// Whether the text protocol is for this peer.
@@ -97,11 +121,6 @@ impl Gate {
     /// place is dropped.
     pub(super) fn half_open(&self, peer: IpAddr) -> Result<HalfOpenPlace, Turned> {
         self.half_open.enter(peer).map_err(Turned::HalfOpen)
-    }
-
-    /// Whether few places were left when somebody last came.
-    pub(crate) fn crowded(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.crowded)
     }
 
     /// Whether there is time to tell one more peer why it is turned away; it counts until the
@@ -129,8 +148,16 @@ mod tests {
     use super::*;
 
     fn gate(connections_max: usize, text: TextAccess) -> Gate {
-        let half_open = HalfOpenLimits { all: 10, per_address: 10 };
-        Gate::new(connections_max, half_open, text, &Logger::root(Discard, o!()))
+        let limits = GateLimits {
+            connections: connections_max,
+            per_address: PerAddress { loopback: connections_max, others: 1 },
+            half_open: HalfOpenLimits { all: 10, per_address: 10 },
+        };
+        Gate::new(limits, text, Arc::default(), &Logger::root(Discard, o!()))
+    }
+
+    fn admit(gate: &Gate, peer: &str) -> Result<ConnectionPlace, Turned> {
+        gate.admit(peer.parse().expect("an address"))
     }
 
     #[test]
@@ -153,14 +180,31 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_taken_until_it_is_left() {
         let gate = gate(2, TextAccess::Loopback);
-        let first = gate.admit().expect("two places are free");
-        let _second = gate.admit().expect("one place is free");
-        assert_eq!(gate.admit().map(|_| ()), Err(Turned::Full));
+        let first = admit(&gate, "127.0.0.1").expect("two places are free");
+        let _second = admit(&gate, "127.0.0.1").expect("one place is free");
+        assert_eq!(admit(&gate, "192.0.2.1").map(|_| ()), Err(Turned::Full));
         assert_eq!(gate.open(), 2);
-        assert!(gate.crowded().load(Ordering::Relaxed));
+        assert!(gate.room.is_crowded());
         drop(first);
         assert_eq!(gate.open(), 1);
-        assert!(gate.admit().is_ok());
+        assert!(admit(&gate, "127.0.0.1").is_ok());
+    }
+
+    /// One host must not take the places of all, neither IPv6 network.
+    #[tokio::test]
+    async fn an_address_has_so_many_places_and_no_more() {
+        let gate = gate(100, TextAccess::Any);
+        let first = admit(&gate, "192.0.2.1").expect("its first");
+        for peer in ["192.0.2.1", "::ffff:192.0.2.1"] {
+            assert_eq!(admit(&gate, peer).map(|_| ()), Err(Turned::PerAddress), "{peer}");
+        }
+        let _other = admit(&gate, "2001:db8::1").expect("another address");
+        assert_eq!(admit(&gate, "2001:db8::2").map(|_| ()), Err(Turned::PerAddress));
+        let here: Vec<_> = (0..10).map(|_| admit(&gate, "127.0.0.1")).collect();
+        assert!(here.iter().all(Result::is_ok), "this machine is told apart");
+        assert_eq!(gate.open(), 12);
+        drop(first);
+        assert!(admit(&gate, "192.0.2.1").is_ok());
     }
 
     #[test]

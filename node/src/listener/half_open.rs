@@ -2,8 +2,10 @@
 //! address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actors::limits::network;
 
 /// How many connections may be half-open.
 #[derive(Clone, Copy, Debug)]
@@ -82,17 +84,6 @@ impl Drop for HalfOpenPlace {
                 counts.by_network.remove(&self.network);
             }
         }
-    }
-}
-
-/// What counts as one address: with IPv6 the upper half, since whoever has one such address has all
-/// that begin like it.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

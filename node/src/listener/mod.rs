@@ -23,11 +23,11 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use wire::PublicKey;
 
-pub(crate) use self::gate::Gate;
 use self::gate::Turned;
+pub(crate) use self::gate::{Gate, GateLimits};
 use self::half_open::HalfOpenPlace;
 pub(crate) use self::half_open::{HalfOpen, HalfOpenLimits};
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionPlace};
 use crate::tls::server::{Accepted, Acceptor};
 use crate::tls::sniff::{FirstByte, NoFirstByte, first_byte};
 
@@ -114,7 +114,7 @@ impl<M: MiteSessions> SessionListener<M> {
     fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
         let reception = &self.reception;
         let guest = Guest { id: SessionId(self.next_id), peer };
-        let place = match reception.gate.admit() {
+        let place = match reception.gate.admit(peer.ip()) {
             Ok(place) => place,
             Err(turned) => return reception.turn_away(stream, guest, turned, turned.line()),
         };
@@ -152,7 +152,7 @@ struct Guest {
 /// Who has come in, and what is taken until they have shown what they are.
 struct Visit {
     guest: Guest,
-    place: OwnedSemaphorePermit,
+    place: ConnectionPlace,
     half_open: Option<HalfOpenPlace>,
 }
 
@@ -224,7 +224,7 @@ impl<M: MiteSessions> Reception<M> {
         &self,
         guest: Guest,
         stream: TcpStream,
-        place: OwnedSemaphorePermit,
+        place: ConnectionPlace,
         half_open: HalfOpenPlace,
     ) {
         let Guest { id, peer } = guest;

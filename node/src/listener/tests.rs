@@ -2,6 +2,7 @@
 
 use actix::{Actor, Context, Handler, Recipient};
 use actors::ledger::state::Outcome;
+use actors::limits::PerAddress;
 use actors::messages::{
     LedgerUnavailable, ListOnline, LogIn, LogInRefusal, LogOut, NotifyAccounts, OnlineList, Submit,
 };
@@ -86,7 +87,12 @@ async fn stage(text: TextAccess, per_address: usize) -> Stage {
     let log = Logger::root(Discard, o!());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    let gate = Arc::new(Gate::new(100, HalfOpenLimits { all: 10, per_address }, text, &log));
+    let limits = GateLimits {
+        connections: 100,
+        per_address: PerAddress { loopback: 100, others: 100 },
+        half_open: HalfOpenLimits { all: 10, per_address },
+    };
+    let gate = Arc::new(Gate::new(limits, text, Arc::default(), &log));
     let nobody = Nobody.start();
     let peers = SessionPeers {
         submit: nobody.clone().recipient(),
@@ -103,7 +109,7 @@ async fn stage(text: TextAccess, per_address: usize) -> Stage {
         },
         quiet: Duration::from_millis(2),
         stop: CancellationToken::new(),
-        crowded: gate.crowded(),
+        limits: Arc::default(),
     };
     let (sender, mite) = unbounded_channel();
     let services = Services { peers: Arc::new(peers), settings, mite: sender };

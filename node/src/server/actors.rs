@@ -9,6 +9,7 @@ use actix::{Actor as _, Addr, Arbiter, ArbiterHandle};
 use actors::archive::Archive;
 use actors::fail_stop::FailStop;
 use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, SNAPSHOT_ENTRIES, system_clock};
+use actors::limits::{Registrations, Room, SessionLimits};
 use actors::messages::{SessionId, StopLedger};
 use actors::registry::Registry;
 use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSettings};
@@ -74,16 +75,26 @@ impl Actors {
         &self,
         config: &ServerConfig,
         gate: &Arc<Gate>,
+        room: Arc<Room>,
         stop: &CancellationToken,
     ) -> Services<SecureSessions> {
         let (opening_balance, server_key) = (config.opening_balance, self.server_key);
+        let limits = Arc::new(SessionLimits {
+            registrations: Arc::new(Registrations::new(config.registrations)),
+            keys: Arc::default(),
+            sessions_per_key_max: config.sessions_per_account_max,
+            calls_max: config.calls_per_session_max,
+            lists: config.lists,
+            histories: config.histories,
+            room,
+        });
         Services {
             peers: Arc::new(self.text_peers()),
             settings: SessionSettings {
                 rules: TextRules { dialect: config.text_dialect, opening_balance, server_key },
                 quiet: config.text_quiet,
                 stop: stop.clone(),
-                crowded: gate.crowded(),
+                limits: Arc::clone(&limits),
             },
             mite: SecureSessions {
                 peers: Arc::new(self.secure_peers()),
@@ -92,7 +103,7 @@ impl Actors {
                     rules: SecureRules { opening_balance, server_key, text: false },
                     clock: system_clock,
                     stop: stop.clone(),
-                    crowded: gate.crowded(),
+                    limits,
                 },
                 gate: Arc::clone(gate),
                 log: self.log.clone(),

@@ -55,7 +55,8 @@ fn kind(value: &impl Debug) -> String {
 }
 
 fn all_samples() -> Vec<Sample> {
-    let mut all = vec![sample("hello", &samples::hello())];
+    let mut all: Vec<Sample> =
+        samples::hellos().iter().map(|(name, hello)| sample(*name, hello)).collect();
     all.extend(samples::welcomes().iter().map(|(name, welcome)| sample(*name, welcome)));
     for call in samples::calls() {
         let request = Request { correlation: Correlation(0x0102), call };
@@ -119,7 +120,7 @@ fn there_is_a_sample_of_every_kind() {
     assert!(tags(samples::answers().iter().map(answer_tag)).eq(0..=14), "answers");
     assert!(tags(samples::events().iter().map(event_tag)).eq(0..=4), "events");
     let problem_tags = samples::problems().into_iter().map(|problem| tag(&problem));
-    assert!(tags(problem_tags).eq(0..=16), "problems");
+    assert!(tags(problem_tags).eq(0..=19), "problems");
     let refusal_tags = samples::refusals().into_iter().map(|refusal| tag(&refusal));
     assert!(tags(refusal_tags).eq(0..=12), "refusals");
     let problem_tags = samples::order_problems().into_iter().map(|problem| tag(&problem));
@@ -276,11 +277,11 @@ fn codes_are_unique_and_stable() {
     codes.extend(samples::order_problems().iter().map(|problem| (problem.code(), problem.retry())));
     codes.sort_by_key(|(code, _)| *code);
     let numbers: Vec<u16> = codes.iter().map(|(code, _)| *code).collect();
-    let expected: Vec<u16> = (1..=13).chain(100..=115).chain(200..=214).collect();
+    let expected: Vec<u16> = (1..=13).chain(100..=118).chain(200..=214).collect();
     assert_eq!(numbers, expected);
     let again: Vec<(u16, Retry)> =
         codes.into_iter().filter(|(_, retry)| *retry != Retry::Never).collect();
-    let later = [107, 114, 204, 210, 211, 214].map(|code| (code, Retry::Later));
+    let later = [107, 114, 116, 117, 118, 204, 210, 211, 214].map(|code| (code, Retry::Later));
     let same_id = [108, 115, 212].map(|code| (code, Retry::SameId));
     let mut expected = [later.as_slice(), &same_id].concat();
     expected.sort_by_key(|(code, _)| *code);
@@ -290,20 +291,34 @@ fn codes_are_unique_and_stable() {
 /// Each side's first frame names its role.
 #[test]
 fn a_hello_for_another_role_or_version_is_refused() {
-    use super::hello::{Hello, magic};
+    use super::hello::{Hello, PROTOCOL_VERSION, magic};
     let hello = Hello::new(magic::CLIENT);
-    assert_eq!(hello.check(magic::CLIENT), Ok(()));
+    assert_eq!(hello.check(magic::CLIENT), Ok(PROTOCOL_VERSION));
     for other in [magic::SERVER, magic::PAYER, magic::PAYEE] {
         assert_eq!(hello.check(other), Err(Problem::WrongRole));
     }
     for (version_min, version_max, expected) in [
         (0, 0, Err(Problem::UnknownVersion)),
-        (0, 1, Ok(())),
-        (1, 9, Ok(())),
-        (2, 9, Err(Problem::UnknownVersion)),
+        (0, 1, Ok(1)),
+        (1, 1, Ok(1)),
+        (1, 9, Ok(2)),
+        (2, 9, Ok(2)),
+        (3, 9, Err(Problem::UnknownVersion)),
+        (2, 1, Err(Problem::UnknownVersion)),
         (9, 0, Err(Problem::UnknownVersion)),
     ] {
         let hello = Hello { version_min, version_max, ..hello };
         assert_eq!(hello.check(magic::CLIENT), expected, "{version_min}..={version_max}");
+    }
+}
+
+/// A peer of version 1 knows nothing of the problems that came later.
+#[test]
+fn a_peer_of_version_1_is_told_what_it_knows() {
+    for problem in samples::problems() {
+        let is_new = tag(&problem) > 14;
+        let expected = if is_new { Problem::Busy } else { problem };
+        assert_eq!(problem.in_version(1), expected);
+        assert_eq!(problem.in_version(2), problem);
     }
 }

@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::{OwnAccount, Problem};
 use crate::Timestamp;
 
-/// The version of the secure protocol that this code speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
+/// The newest version of the secure protocol that this code speaks. Version 2 has three problems more,
+/// see [`Problem::in_version`].
+pub const PROTOCOL_VERSION: u16 = 2;
+
+/// The oldest one.
+pub const PROTOCOL_VERSION_MIN: u16 = 1;
 
 /// What the first frames begin with, so that a stranger is noticed at once. The two sides of a
 /// connection to a server and of one between peers differ, so that neither is taken for the other.
@@ -35,19 +39,20 @@ pub struct Hello {
 impl Hello {
     /// What this program says.
     pub const fn new(magic: [u8; 8]) -> Self {
-        Self { magic, version_min: PROTOCOL_VERSION, version_max: PROTOCOL_VERSION }
+        Self { magic, version_min: PROTOCOL_VERSION_MIN, version_max: PROTOCOL_VERSION }
     }
 
-    /// Whether it is the hello of this role and speaks [`PROTOCOL_VERSION`].
+    /// The newest version that both sides speak, if it is the hello of this role.
     ///
     /// # Errors
     /// [`Problem::WrongRole`], [`Problem::UnknownVersion`].
-    pub fn check(&self, magic: [u8; 8]) -> Result<(), Problem> {
+    pub fn check(&self, magic: [u8; 8]) -> Result<u16, Problem> {
         if self.magic != magic {
             return Err(Problem::WrongRole);
         }
-        if (self.version_min..=self.version_max).contains(&PROTOCOL_VERSION) {
-            Ok(())
+        let version = self.version_max.min(PROTOCOL_VERSION);
+        if version >= self.version_min.max(PROTOCOL_VERSION_MIN) {
+            Ok(version)
         } else {
             Err(Problem::UnknownVersion)
         }

@@ -29,7 +29,7 @@ pub use answer::{
 };
 pub use call::{Call, Correlation, OrderRef, REQUEST_BYTES_MAX, Request};
 pub use frame::{FRAME_BYTES_MAX, FrameError};
-pub use hello::{HELLO_BYTES_MAX, Hello, Limits, PROTOCOL_VERSION, Welcome};
+pub use hello::{HELLO_BYTES_MAX, Hello, Limits, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, Welcome};
 pub use peer::{PayeeAnswer, PayeeFrame, PayerFrame};
 pub use problem::{OrderProblem, Problem, Retry};
 pub use reader::FrameReader;

@@ -71,6 +71,18 @@ pub enum Problem {
     /// server has started again. The last word of a connection, since it is no answer.
     #[error("the server's disk failed: whether it is done is not known yet")]
     OutcomeUnknown,
+    /// What was asked for may be asked for only so often.
+    #[error("the server is busy: again in {wait_ms} ms")]
+    BusyFor {
+        /// How long to wait before the same is asked again, in milliseconds.
+        wait_ms: u32,
+    },
+    /// As many connections of this key are open as one may have.
+    #[error("too many connections with this key are open")]
+    TooManySessions,
+    /// The connection was silent while its place was needed.
+    #[error("the server needs the places of connections that are silent")]
+    PlaceNeeded,
 }
 
 impl Problem {
@@ -94,15 +106,37 @@ impl Problem {
             Self::TextNotServed => 113,
             Self::ReadOnly => 114,
             Self::OutcomeUnknown => 115,
+            Self::BusyFor { .. } => 116,
+            Self::TooManySessions => 117,
+            Self::PlaceNeeded => 118,
         }
     }
 
     /// Whether asking again can help.
     pub const fn retry(self) -> Retry {
         match self {
-            Self::Busy | Self::ReadOnly => Retry::Later,
+            Self::Busy
+            | Self::ReadOnly
+            | Self::BusyFor { .. }
+            | Self::TooManySessions
+            | Self::PlaceNeeded => Retry::Later,
             Self::Stopping | Self::OutcomeUnknown => Retry::SameId,
             _ => Retry::Never,
+        }
+    }
+
+    /// The same in words that a peer of this version of the protocol knows: what came with version 2 is
+    /// [`Problem::Busy`] to a peer of version 1.
+    #[must_use]
+    pub const fn in_version(self, version: u16) -> Self {
+        match self {
+            Self::ReadOnly | Self::BusyFor { .. } | Self::TooManySessions | Self::PlaceNeeded
+                if version < 2 =>
+            {
+                Self::Busy
+            }
+            Self::OutcomeUnknown if version < 2 => Self::Stopping,
+            problem => problem,
         }
     }
 }

@@ -14,6 +14,11 @@ pub(super) const RECENT_ORDERS_MAX: usize = 1 << 23;
 /// a day every 1.3 seconds; what a payer signs beyond that is turned away as busy.
 pub(super) const ORDERS_PER_PAYER_MAX: u32 = 1 << 16;
 
+/// How much of what is free may be one payer's: a 64th. Accounts cost nothing, so somebody may sign with many
+/// of them; the fuller it is, the less each of them adds, and whoever has few orders always finds room. A
+/// thousand accounts leave half a million places free, a million leave 500, and nine of them for each other.
+const FREE_SHARE: usize = 64;
+
 /// How many expired orders are forgotten in one turn of the ledger: at some 1 µs each, 4 ms. All of them
 /// may expire at the same moment, and to forget them at once would hold everybody up for seconds.
 const FORGET_AT_ONCE: usize = 1 << 12;
@@ -86,7 +91,7 @@ impl RecentOrders {
     /// Whether one more order of this payer may be remembered.
     pub(super) fn has_room(&self, payer: AccountId) -> bool {
         let of_payer = self.by_payer.get(&payer).copied().unwrap_or_default();
-        of_payer < ORDERS_PER_PAYER_MAX && self.orders.len() < RECENT_ORDERS_MAX
+        of_payer < room_of_payer(self.orders.len())
     }
 
     /// The least moment up to which an order must be valid, so that it is known whether it was decided.
@@ -145,6 +150,13 @@ impl PartialEq for RecentOrders {
 }
 
 impl Eq for RecentOrders {}
+
+/// How many orders one payer may have when so many are remembered of all.
+fn room_of_payer(remembered: usize) -> u32 {
+    let free = RECENT_ORDERS_MAX.saturating_sub(remembered);
+    let share = u32::try_from(free.div_ceil(FREE_SHARE)).unwrap_or(u32::MAX);
+    share.min(ORDERS_PER_PAYER_MAX)
+}
 
 #[cfg(test)]
 mod tests;

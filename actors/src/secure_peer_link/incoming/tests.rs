@@ -78,7 +78,7 @@ async fn only_a_payer_is_greeted() {
     let hello = Hello::new(magic::PAYER);
     for (first, problem) in [
         (framed(&Hello::new(magic::CLIENT)), Problem::WrongRole),
-        (framed(&Hello { version_min: 2, version_max: 9, ..hello }), Problem::UnknownVersion),
+        (framed(&Hello { version_min: 3, version_max: 9, ..hello }), Problem::UnknownVersion),
         (vec![0xFF; 4], Problem::Malformed),
         (framed(&()), Problem::Malformed),
         (b"alice#10#bob".to_vec(), Problem::Malformed),

@@ -1,7 +1,5 @@
 //! How sessions end, and what others have to do with it.
 
-use std::sync::atomic::Ordering;
-
 use super::*;
 use crate::connection::LOG_IN_TIMEOUT;
 
@@ -94,7 +92,7 @@ async fn who_is_not_logged_in_may_be_silent_for_a_while() {
     assert!(online.call(Call::ReadBalance).await.is_ok());
 
     let mut crowded = Stage::open(2, &world).await;
-    crowded.crowded.store(true, Ordering::Relaxed);
+    crowded.room.set_crowded(true);
     let begin = tokio::time::Instant::now();
     crowded.expect_closing(Problem::NotLoggedIn).await;
     assert!(begin.elapsed() <= LOG_IN_TIMEOUT_CROWDED * 2);

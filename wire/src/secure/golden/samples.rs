@@ -93,8 +93,10 @@ fn memo() -> Memo {
     Memo { salt: [0x5A; 16], text: "for tea ☕".into() }
 }
 
-pub(super) fn hello() -> Hello {
-    Hello::new(magic::CLIENT)
+/// What the first programs of this protocol say, and what this one says.
+pub(super) fn hellos() -> [(&'static str, Hello); 2] {
+    let first = Hello { magic: magic::CLIENT, version_min: 1, version_max: 1 };
+    [("hello", first), ("hello of version 2", Hello::new(magic::CLIENT))]
 }
 
 fn welcome(account: Option<OwnAccount>) -> Welcome {
@@ -260,6 +262,9 @@ pub(super) fn problems() -> Vec<Problem> {
         Problem::TextNotServed,
         Problem::ReadOnly,
         Problem::OutcomeUnknown,
+        Problem::BusyFor { wait_ms: 0x0102_0304 },
+        Problem::TooManySessions,
+        Problem::PlaceNeeded,
     ];
     problems.extend(refusals().into_iter().map(Problem::Refused));
     problems

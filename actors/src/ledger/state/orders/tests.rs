@@ -73,3 +73,30 @@ fn no_payer_takes_the_room_of_the_others() {
     orders.forget_expired(AFTER);
     assert!(orders.has_room(PAYER), "once its orders are forgotten");
 }
+
+/// Many payers of one person once filled the table with as many orders each as one payer may have, and
+/// turned everybody away for a day.
+#[test]
+fn the_fuller_it_is_the_less_each_payer_may_add() {
+    for (remembered, expected) in [
+        (0, ORDERS_PER_PAYER_MAX),
+        (RECENT_ORDERS_MAX / 2, ORDERS_PER_PAYER_MAX),
+        (RECENT_ORDERS_MAX - 64_000, 1000),
+        (RECENT_ORDERS_MAX - 64, 1),
+        (RECENT_ORDERS_MAX - 1, 1),
+        (RECENT_ORDERS_MAX, 0),
+        (RECENT_ORDERS_MAX + 1, 0),
+    ] {
+        assert_eq!(room_of_payer(remembered), expected, "{remembered}");
+    }
+    // A thousand payers take what each may have, one order after the other.
+    let (payers, mut remembered) = (1000, 0);
+    for each in 0.. {
+        if room_of_payer(remembered) <= each {
+            break;
+        }
+        remembered += payers;
+    }
+    let free = RECENT_ORDERS_MAX - remembered;
+    assert!((500_000..510_000).contains(&free), "{free} are left for others");
+}

@@ -136,9 +136,13 @@ fn problem_hint(problem: Problem, request: Request) -> Option<String> {
         }
         Problem::NameNotAllowed => "use letters of one script, digits and - _ .".into(),
         Problem::NotLoggedIn => "log in first: login".into(),
-        Problem::Busy | Problem::Stopping => "try again in a moment".into(),
         Problem::ReadOnly => "nothing was changed: what you have can be read meanwhile".into(),
         Problem::OutcomeUnknown => "look again in a moment: 'history' says what was done".into(),
+        Problem::Busy
+        | Problem::BusyFor { .. }
+        | Problem::TooManySessions
+        | Problem::PlaceNeeded
+        | Problem::Stopping => "try again in a moment".into(),
         Problem::KeyRetired => {
             "another device has changed the key: restore this profile from the new key's 24 words"
                 .into()

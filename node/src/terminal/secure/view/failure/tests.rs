@@ -57,6 +57,7 @@ fn each_failure_says_what_to_do() {
         (problem(Problem::NameNotAllowed), Request::Register, "not allowed", "one script"),
         (problem(Problem::NotLoggedIn), Request::Read, "not logged in", "login"),
         (problem(Problem::Busy), Request::Read, "busy", "in a moment"),
+        (problem(Problem::BusyFor { wait_ms: 5 }), Request::Read, "in 5 ms", "in a moment"),
         (problem(Problem::Stopping), Request::Read, "stopping", "in a moment"),
         (problem(Problem::ReadOnly), Request::Register, "cannot write", "can be read"),
         (problem(Problem::OutcomeUnknown), Request::Read, "not known yet", "'history'"),

@@ -1,0 +1,207 @@
+//! Who makes room when others cannot come in.
+//!
+//! Whoever is logged in may be silent for as long as they like, as long as there are places. When there
+//! are none, one session at a time is asked to leave: of the address that has the most, the one that has
+//! been silent for longest. So an address that fills the server with silence empties it again, and one
+//! that has few loses none.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::network;
+use crate::messages::SessionId;
+
+/// Who has said something within this is not silent, and is not asked to leave.
+pub(crate) const SILENT_AFTER: Duration = Duration::from_mins(1);
+
+/// How often somebody is asked to leave: to find out whom takes up to a millisecond with ten thousand
+/// sessions, so it takes a hundredth of the time at the worst.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// All sessions, by how long they have been silent.
+#[derive(Debug)]
+pub struct Room {
+    /// Whether few places are left.
+    crowded: AtomicBool,
+    began_at: Instant,
+    seats: Mutex<Seats>,
+}
+
+#[derive(Debug, Default)]
+struct Seats {
+    taken: HashMap<SessionId, Arc<Sitting>>,
+    looked_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Sitting {
+    network: IpAddr,
+    /// When something last came, in milliseconds since the room began.
+    heard_at: AtomicU64,
+    /// Whether it was asked to leave, by `stop`.
+    asked: AtomicBool,
+    stop: CancellationToken,
+}
+
+/// A session's part in the room, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    room: Arc<Room>,
+    session: SessionId,
+    sitting: Arc<Sitting>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { crowded: AtomicBool::default(), began_at: Instant::now(), seats: Mutex::default() }
+    }
+}
+
+impl Room {
+    /// Few places are left, or enough.
+    pub fn set_crowded(&self, crowded: bool) {
+        self.crowded.store(crowded, Ordering::Relaxed);
+    }
+
+    /// Whether few places are left.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    /// Asks one session to leave, if there is one that is silent. Does nothing shortly after it did.
+    pub fn make_room(&self) {
+        let now = Instant::now();
+        let mut seats = self.seats();
+        let too_early = |last: Instant| now.saturating_duration_since(last) < LOOK_EVERY;
+        if seats.looked_at.is_some_and(too_early) {
+            return;
+        }
+        seats.looked_at = Some(now);
+        if let Some(sitting) = seats.most_silent(self.millis(now)) {
+            sitting.asked.store(true, Ordering::Relaxed);
+            sitting.stop.cancel();
+        }
+    }
+
+    /// Takes a seat for a session that ends when `stop` is cancelled.
+    pub(crate) fn sit(
+        self: &Arc<Self>,
+        session: SessionId,
+        peer: IpAddr,
+        stop: CancellationToken,
+    ) -> Seat {
+        let heard_at = AtomicU64::new(self.millis(Instant::now()));
+        let asked = AtomicBool::default();
+        let sitting = Arc::new(Sitting { network: network(peer), heard_at, asked, stop });
+        self.seats().taken.insert(session, Arc::clone(&sitting));
+        Seat { room: Arc::clone(self), session, sitting }
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.began_at).as_millis();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        // Nothing that holds it can panic between two changes that belong together.
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seats {
+    /// Of the network with the most sessions, the one that has been silent for longest, if it has been
+    /// so for long enough. Those that were asked already are as good as gone.
+    fn most_silent(&self, now_ms: u64) -> Option<&Arc<Sitting>> {
+        let staying = || self.taken.values().filter(|one| !one.asked.load(Ordering::Relaxed));
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for sitting in staying() {
+            *counts.entry(sitting.network).or_default() += 1;
+        }
+        let (most, _) = counts.into_iter().max_by_key(|(network, count)| (*count, *network))?;
+        let silent_ms = u64::try_from(SILENT_AFTER.as_millis()).unwrap_or(u64::MAX);
+        staying()
+            .filter(|one| one.network == most)
+            .map(|one| (one.heard_at.load(Ordering::Relaxed), one))
+            .min_by_key(|(heard_at, _)| *heard_at)
+            .filter(|(heard_at, _)| now_ms.saturating_sub(*heard_at) >= silent_ms)
+            .map(|(_, one)| one)
+    }
+}
+
+impl Seat {
+    /// Something has come.
+    pub(crate) fn heard(&self, now: Instant) {
+        self.sitting.heard_at.store(self.room.millis(now), Ordering::Relaxed);
+    }
+
+    /// Whether few places are left.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.room.is_crowded()
+    }
+
+    /// Whether the session was asked to leave, so that others can come in.
+    pub(crate) fn is_asked_to_leave(&self) -> bool {
+        self.sitting.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.room.seats().taken.remove(&self.session);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, pause};
+
+    use super::*;
+
+    fn sit(room: &Arc<Room>, session: u64, peer: &str) -> Seat {
+        let peer = peer.parse().expect("an address");
+        room.sit(SessionId(session), peer, CancellationToken::new())
+    }
+
+    fn asked(seats: &[Seat]) -> Vec<usize> {
+        (0..seats.len()).filter(|at| seats[*at].is_asked_to_leave()).collect()
+    }
+
+    #[tokio::test]
+    async fn the_most_silent_of_the_address_with_most_leaves() {
+        pause();
+        let room = Arc::new(Room::default());
+        let mut seats = vec![sit(&room, 0, "192.0.2.9")];
+        for session in 1..4 {
+            advance(Duration::from_secs(1)).await;
+            seats.push(sit(&room, session, "192.0.2.1"));
+        }
+        seats[1].heard(Instant::now());
+        advance(SILENT_AFTER.saturating_sub(Duration::from_secs(2))).await;
+        room.make_room();
+        assert_eq!(asked(&seats), [0_usize; 0], "none of 192.0.2.1 is silent for long enough");
+        advance(Duration::from_secs(1)).await;
+        room.make_room();
+        assert_eq!(asked(&seats), [2]);
+        assert!(seats[2].sitting.stop.is_cancelled());
+        room.make_room();
+        assert_eq!(asked(&seats), [2], "one at a time");
+        advance(Duration::from_secs(1)).await;
+        room.make_room();
+        let asked = asked(&seats);
+        assert!(asked == [1, 2] || asked == [2, 3], "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn who_has_left_is_forgotten() {
+        let room = Arc::new(Room::default());
+        drop(sit(&room, 1, "192.0.2.1"));
+        assert!(room.seats().taken.is_empty());
+        room.make_room();
+    }
+}
