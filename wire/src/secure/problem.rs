@@ -126,7 +126,7 @@ impl Problem {
     }
 
     /// The same in words that a peer of this version of the protocol knows: what came with version 2 is
-    /// [`Problem::Busy`] to a peer of version 1.
+    /// [`Problem::Busy`] to a peer of version 1, or [`Problem::Stopping`] if it may have been done.
     #[must_use]
     pub const fn in_version(self, version: u16) -> Self {
         match self {
