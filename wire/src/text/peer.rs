@@ -37,6 +37,10 @@ impl PaymentReader {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<TextPayment>, NotAPayment> {
         self.buffer.extend_from_slice(bytes);
         while let Some(end) = memchr::memchr2(b'\n', 0, &self.buffer) {
+            // However it arrives: one that comes bit by bit is refused below.
+            if end > REQUEST_BYTES_MAX {
+                return Err(NotAPayment);
+            }
             let line: Vec<u8> = self.buffer.drain(..=end).take(end).collect();
             if let Some(payment) = self.judge(&line)? {
                 return Ok(Some(payment));
@@ -96,6 +100,7 @@ mod tests {
     #[test]
     fn payers_of_the_family() {
         let payment = Ok(Some("alice#10#bob".to_owned()));
+        let endless = [[b'a'; REQUEST_BYTES_MAX + 1].as_slice(), b"\nalice#10#bob\n"].concat();
         let garbage = b"alice#10#bob\0\0\0\x90\xca\x8b\xa1".as_slice();
         for (segments, expected) in [
             (vec![b"alice#10#bob".as_slice(), b""], payment.clone()),
@@ -117,6 +122,9 @@ mod tests {
             (vec![b"alice#1#bob#x\na#b\n"], Err(NotAPayment)),
             (vec![b"\xff\xfe\xfd\n\xff\n"], Err(NotAPayment)),
             (vec![&[b'a'; REQUEST_BYTES_MAX + 1]], Err(NotAPayment)),
+            (vec![&endless], Err(NotAPayment)),
+            (vec![&endless[..REQUEST_BYTES_MAX], &endless[REQUEST_BYTES_MAX..]], Err(NotAPayment)),
+            (vec![&endless[1..], b""], Ok(Some("alice#10#bob".to_owned()))),
         ] {
             assert_eq!(read(&segments), expected, "{segments:?}");
         }
