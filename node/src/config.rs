@@ -9,7 +9,7 @@ mod audit;
 mod backup;
 mod bench;
 mod client;
-mod file;
+pub(crate) mod file;
 mod server;
 
 use std::ffi::OsString;

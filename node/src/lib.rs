@@ -6,6 +6,7 @@
 //! | [`config`] | flags, environment, file and defaults, made into one valid value |
 //! | [`error`] | why the program ends before its time: one line, one hint, one exit code |
 //! | [`logging`] | the log on the standard error |
+//! | [`readers`] | each reader of files and of people by itself, for tests |
 //! | [`server_key`] | the server's key and its file |
 //! | `profile` | what a client keeps of its own: its identity, and which servers it trusts |
 //! | `server`, `secure_client`, `client`, `demo` | the roles: they wire the actors together; `client` is that of the text protocol |
@@ -40,6 +41,7 @@ mod listener;
 pub mod logging;
 mod printable;
 mod profile;
+pub mod readers;
 mod secure_client;
 mod server;
 pub mod server_key;

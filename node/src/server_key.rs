@@ -183,6 +183,11 @@ fn parse(bytes: &[u8]) -> Result<ServerKey, KeyFileProblem> {
     Ok(key)
 }
 
+/// The text of the file of the key in these bytes; `None` if they are no file of a key.
+pub(crate) fn written_again(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    Some(write(&parse(bytes).ok()?))
+}
+
 /// Whole or not at all: the name appears once the bytes are on the disk, and it never takes the
 /// place of a file that is there.
 fn create(dir: &Path, path: &Path) -> io::Result<ServerKey> {

@@ -17,7 +17,15 @@ pub(super) fn read(path: &Path) -> Result<Flags, Error> {
         return Err(unreadable(io::Error::other("it is too large for a configuration file")));
     }
     let text = fs::read_to_string(path).map_err(unreadable)?;
-    toml::from_str(&text).map_err(|error| invalid_file(path, &text, &error))
+    parse(path, &text)
+}
+
+/// Reads the text of a configuration file.
+///
+/// # Errors
+/// [`Error::ConfigInvalid`].
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Flags, Error> {
+    toml::from_str(text).map_err(|error| invalid_file(path, text, &error))
 }
 
 fn invalid_file(path: &Path, text: &str, error: &toml::de::Error) -> Error {

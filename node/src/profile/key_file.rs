@@ -26,6 +26,7 @@ use std::io;
 use std::path::PathBuf;
 
 use actors::reason::reason;
+use zeroize::Zeroizing;
 
 use self::format::KeyFile;
 use self::sealing::Cost;
@@ -215,6 +216,11 @@ pub(crate) fn promote_next(dir: &ProfileDirectory) -> Result<(), KeyFileError> {
     let next = load(dir, Slot::Next)?;
     dir.rename(Slot::Next.file_name(), Slot::Current.file_name())
         .map_err(|error| KeyFileError { path: next.path, problem: error.into() })
+}
+
+/// The text of the file of the key in these bytes; `None` if they are no file of a key.
+pub(crate) fn written_again(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    Some(KeyFile::parse(bytes).ok()?.write())
 }
 
 fn read(dir: &ProfileDirectory, name: &str) -> Result<KeyFile, KeyFileProblem> {

@@ -308,5 +308,10 @@ impl KnownKeys {
     }
 }
 
+/// The text of the list in these bytes; `None` if they are no list.
+pub(crate) fn written_again(bytes: &[u8]) -> Option<String> {
+    Some(format::write(&format::parse(bytes).ok()?))
+}
+
 #[cfg(test)]
 mod tests;

@@ -93,6 +93,37 @@ pub(super) struct Language<C> {
     pub(super) questions: fn(&str, bool) -> &'static [Question],
 }
 
+/// What a line that was typed comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// It says nothing.
+    Nothing,
+    /// A command.
+    Complete,
+    /// A command that leaves something open; this is the same with answers of somebody's.
+    Open(String),
+}
+
+impl<C> Language<C> {
+    /// Reads a line that somebody has typed who is known by no name yet.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub(super) fn read(&self, line: &str) -> Result<Typed, CommandError> {
+        let questions = (self.questions)(line, false);
+        if questions.is_empty() {
+            let parsed = (self.parse)(line)?;
+            return Ok(parsed.map_or(Typed::Nothing, |_| Typed::Complete));
+        }
+        let answers = questions.iter().map(|question| match question {
+            Question::Name | Question::Payee => "alice",
+            Question::Port => "7001",
+            Question::Amount => "10",
+        });
+        Ok(Typed::Open(answers.fold(line.to_owned(), |line, answer| format!("{line} {answer}"))))
+    }
+}
+
 /// Why a line is no command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CommandError {

@@ -23,8 +23,10 @@ use actix::{Actor, Context, Handler, Message, Recipient};
 use actors::messages::WalletEvent;
 use tokio::sync::mpsc;
 
+use crate::cli::Protocol;
 use crate::error::Error;
 
+pub use self::lexicon::Typed;
 pub use secure::{
     KeyRotation, NextKey, SecureTerminalConfig, SecureWalletHandle, run as run_secure, run_commands,
 };
@@ -60,6 +62,18 @@ where
     let missed = Arc::new(AtomicU64::new(0));
     let receiver = EventReceiver { sender, missed: Arc::clone(&missed) }.start();
     (receiver.recipient(), Inbox { events, missed })
+}
+
+/// Reads one line as the terminal of this protocol does.
+///
+/// # Errors
+/// What is wrong with it, and a hint.
+pub(crate) fn read_line(protocol: Protocol, line: &str) -> Result<Typed, (String, String)> {
+    let read = match protocol {
+        Protocol::Secure => secure::command::LANGUAGE.read(line),
+        Protocol::Text => text::command::LANGUAGE.read(line),
+    };
+    read.map_err(|error| (error.to_string(), error.hint()))
 }
 
 /// Speaks with a person, or takes a script, until there are no more commands.

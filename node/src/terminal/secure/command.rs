@@ -163,7 +163,7 @@ const fn own(
     verb(letter, word, arguments, meaning, Kind::Own(own))
 }
 
-pub(super) const LANGUAGE: Language<Command> = Language {
+pub(in crate::terminal) const LANGUAGE: Language<Command> = Language {
     usages: || VERBS.map(|verb| verb.usage).to_vec(),
     parse: |line| lexicon::parse(&VERBS, line, parse_own),
     questions,

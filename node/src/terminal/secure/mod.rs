@@ -12,7 +12,7 @@ use super::Inbox;
 use crate::announce;
 use crate::error::Error;
 
-mod command;
+pub(super) mod command;
 mod export;
 mod paying;
 mod receipts;

@@ -53,7 +53,7 @@ const VERBS: [Verb<Own>; 9] = [
     verb(None, "help", "", "show this", Kind::Help),
 ];
 
-pub(super) const LANGUAGE: Language<Command> = Language {
+pub(in crate::terminal) const LANGUAGE: Language<Command> = Language {
     usages: || VERBS.map(|verb| verb.usage).to_vec(),
     parse: |line| lexicon::parse(&VERBS, line, parse_own),
     questions,

@@ -7,7 +7,7 @@ use wire::{P2pPort, Username};
 use super::Inbox;
 use crate::error::Error;
 
-mod command;
+pub(super) mod command;
 mod shell;
 mod view;
 
