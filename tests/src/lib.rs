@@ -5,6 +5,7 @@
 //! | [`client`] | Mite's client, told what to do line by line |
 //! | [`drill`] | load of every kind, and everybody killed under it |
 //! | [`forge`] | signatures that are crafted, and receipts of one's own |
+//! | [`fuzzing`] | what must hold for any bytes, by who reads them |
 //! | [`golden`] | what releases have left behind, and what is known of it |
 //! | [`listener`] | a listener that plays a server or a payee |
 //! | [`lying_server`] | a server that lies when it is told to |
@@ -22,6 +23,7 @@
 pub mod client;
 pub mod drill;
 pub mod forge;
+pub mod fuzzing;
 pub mod golden;
 pub mod listener;
 pub mod lying_server;
