@@ -60,7 +60,7 @@ impl Server {
         let opened = Opened::open(&config.data_dir, log)?;
         let signer = opened.signer.clone();
         let actors = Actors::start(opened, &config, log);
-        let room = Arc::new(Room::default());
+        let room = Arc::new(Room::new(config.make_room_after));
 
         let stop = CancellationToken::new();
         let limits = GateLimits {

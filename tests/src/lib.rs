@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`client`] | Mite's client, told what to do line by line |
 //! | [`drill`] | load of every kind, and everybody killed under it |
+//! | [`flood`] | floods of every kind, and an honest client that pays meanwhile |
 //! | [`forge`] | signatures that are crafted, and receipts of one's own |
 //! | [`fuzzing`] | what must hold for any bytes, by who reads them |
 //! | [`golden`] | what releases have left behind, and what is known of it |
@@ -22,6 +23,7 @@
 
 pub mod client;
 pub mod drill;
+pub mod flood;
 pub mod forge;
 pub mod fuzzing;
 pub mod golden;

@@ -17,8 +17,8 @@ pub use self::places::{Place, Places};
 pub(crate) use self::rate::Pace;
 pub use self::rate::Rate;
 pub use self::registrations::Registrations;
-pub use self::room::Room;
 pub(crate) use self::room::Seat;
+pub use self::room::{Room, SILENT_AFTER};
 
 /// The most calls of one secure session that have no answer yet, unless fewer are allowed. What stands
 /// behind them is not read.

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::network;
 use crate::messages::SessionId;
 
-/// Who has said something within this is not silent, and is not asked to leave.
-pub(crate) const SILENT_AFTER: Duration = Duration::from_mins(1);
+/// Who has said something within this is not silent, and is not asked to leave, unless another time is set.
+pub const SILENT_AFTER: Duration = Duration::from_mins(1);
 
 /// How often somebody is asked to leave: to find out whom takes up to a millisecond with ten thousand
 /// sessions, so it takes a hundredth of the time at the worst.
@@ -29,6 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct Room {
     /// Whether few places are left.
     crowded: AtomicBool,
+    silent_after: Duration,
     began_at: Instant,
     seats: Mutex<Seats>,
 }
@@ -42,7 +43,7 @@ struct Seats {
 #[derive(Debug)]
 struct Sitting {
     network: IpAddr,
-    /// When something last came, in milliseconds since the room began.
+    /// When something last came, in microseconds since the room began.
     heard_at: AtomicU64,
     /// Whether it was asked to leave, by `stop`.
     asked: AtomicBool,
@@ -59,11 +60,17 @@ pub(crate) struct Seat {
 
 impl Default for Room {
     fn default() -> Self {
-        Self { crowded: AtomicBool::default(), began_at: Instant::now(), seats: Mutex::default() }
+        Self::new(SILENT_AFTER)
     }
 }
 
 impl Room {
+    /// A room that only those leave who have been silent for so long.
+    pub fn new(silent_after: Duration) -> Self {
+        let (crowded, seats) = (AtomicBool::default(), Mutex::default());
+        Self { crowded, silent_after, began_at: Instant::now(), seats }
+    }
+
     /// Few places are left, or enough.
     pub fn set_crowded(&self, crowded: bool) {
         self.crowded.store(crowded, Ordering::Relaxed);
@@ -83,7 +90,7 @@ impl Room {
             return;
         }
         seats.looked_at = Some(now);
-        if let Some(sitting) = seats.most_silent(self.millis(now)) {
+        if let Some(sitting) = seats.most_silent(self.micros(now), self.silent_after) {
             sitting.asked.store(true, Ordering::Relaxed);
             sitting.stop.cancel();
         }
@@ -96,15 +103,15 @@ impl Room {
         peer: IpAddr,
         stop: CancellationToken,
     ) -> Seat {
-        let heard_at = AtomicU64::new(self.millis(Instant::now()));
+        let heard_at = AtomicU64::new(self.micros(Instant::now()));
         let asked = AtomicBool::default();
         let sitting = Arc::new(Sitting { network: network(peer), heard_at, asked, stop });
         self.seats().taken.insert(session, Arc::clone(&sitting));
         Seat { room: Arc::clone(self), session, sitting }
     }
 
-    fn millis(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.began_at).as_millis();
+    fn micros(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.began_at).as_micros();
         u64::try_from(since).unwrap_or(u64::MAX)
     }
 
@@ -117,19 +124,19 @@ impl Room {
 impl Seats {
     /// Of the network with the most sessions, the one that has been silent for longest, if it has been
     /// so for long enough. Those that were asked already are as good as gone.
-    fn most_silent(&self, now_ms: u64) -> Option<&Arc<Sitting>> {
+    fn most_silent(&self, now_us: u64, silent_after: Duration) -> Option<&Arc<Sitting>> {
         let staying = || self.taken.values().filter(|one| !one.asked.load(Ordering::Relaxed));
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
         for sitting in staying() {
             *counts.entry(sitting.network).or_default() += 1;
         }
         let (most, _) = counts.into_iter().max_by_key(|(network, count)| (*count, *network))?;
-        let silent_ms = u64::try_from(SILENT_AFTER.as_millis()).unwrap_or(u64::MAX);
+        let silent_us = u64::try_from(silent_after.as_micros()).unwrap_or(u64::MAX);
         staying()
             .filter(|one| one.network == most)
             .map(|one| (one.heard_at.load(Ordering::Relaxed), one))
             .min_by_key(|(heard_at, _)| *heard_at)
-            .filter(|(heard_at, _)| now_ms.saturating_sub(*heard_at) >= silent_ms)
+            .filter(|(heard_at, _)| now_us.saturating_sub(*heard_at) >= silent_us)
             .map(|(_, one)| one)
     }
 }
@@ -137,7 +144,7 @@ impl Seats {
 impl Seat {
     /// Something has come.
     pub(crate) fn heard(&self, now: Instant) {
-        self.sitting.heard_at.store(self.room.millis(now), Ordering::Relaxed);
+        self.sitting.heard_at.store(self.room.micros(now), Ordering::Relaxed);
     }
 
     /// Whether few places are left.

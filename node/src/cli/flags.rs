@@ -9,7 +9,7 @@ use wire::text::Dialect;
 use wire::{Amount, PublicKey, Username};
 
 use super::values::{
-    HostPort, LogFormat, LogLevel, Protocol, QuietTime, Role, TextAccess, from_text,
+    HostPort, LogFormat, LogLevel, Protocol, QuietTime, Role, SilentTime, TextAccess, from_text,
 };
 
 /// Everything that can be set, whatever the place it is set in. The configuration file has the same
@@ -66,6 +66,11 @@ pub(crate) struct Flags {
     /// quarter of --max-connections, and as many as it says from this machine]
     #[arg(long, env = "MITE_CONNECTIONS_PER_ADDRESS_MAX", value_name = "COUNT")]
     pub(crate) connections_per_address_max: Option<NonZeroUsize>,
+    /// Server, demo: how long a session must have been silent to make room when places run out
+    /// [default: 1m]
+    #[arg(long, env = "MITE_MAKE_ROOM_AFTER", value_name = "DURATION")]
+    #[serde(deserialize_with = "from_text")]
+    pub(crate) make_room_after: Option<SilentTime>,
     /// Server, demo: how many secure sessions may be open with one account's key [default: 256]
     #[arg(long, env = "MITE_SESSIONS_PER_ACCOUNT_MAX", value_name = "COUNT")]
     pub(crate) sessions_per_account_max: Option<NonZeroUsize>,
@@ -158,6 +163,7 @@ impl Flags {
             connections_per_address_max: self
                 .connections_per_address_max
                 .or(other.connections_per_address_max),
+            make_room_after: self.make_room_after.or(other.make_room_after),
             sessions_per_account_max: self
                 .sessions_per_account_max
                 .or(other.sessions_per_account_max),

@@ -141,6 +141,29 @@ impl FromStr for QuietTime {
     }
 }
 
+/// More than a day is no limit.
+const SILENT_TIME_MAX: Duration = Duration::from_hours(24);
+
+/// How long a session must be silent to be asked to leave when there are no places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SilentTime(pub(crate) Duration);
+
+/// A text that is no such time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time is a number with a unit, such as 60s or 10m, and at most 24h")]
+pub(crate) struct SilentTimeError;
+
+impl FromStr for SilentTime {
+    type Err = SilentTimeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match humantime::parse_duration(text) {
+            Ok(duration) if duration <= SILENT_TIME_MAX => Ok(Self(duration)),
+            _ => Err(SilentTimeError),
+        }
+    }
+}
+
 /// A value that the file writes as text, by the rules of the command line.
 pub(super) fn from_text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -175,6 +198,18 @@ mod tests {
             ("[host]:80", Err(HostPortError)),
         ] {
             assert_eq!(text.parse::<HostPort>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn silent_times() {
+        for (text, expected) in [
+            ("1m", Ok(Duration::from_mins(1))),
+            ("24h", Ok(SILENT_TIME_MAX)),
+            ("25h", Err(SilentTimeError)),
+            ("60", Err(SilentTimeError)),
+        ] {
+            assert_eq!(text.parse::<SilentTime>(), expected.map(SilentTime), "{text:?}");
         }
     }
 

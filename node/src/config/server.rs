@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use actors::limits::{CALLS_UNDER_WAY_MAX, PerAddress, Rate};
+use actors::limits::{CALLS_UNDER_WAY_MAX, PerAddress, Rate, SILENT_AFTER};
 use wire::Amount;
 use wire::text::Dialect;
 
 use super::address::{SERVER_DEFAULT, host_port, look_up};
-use crate::cli::{Flags, QuietTime, TextAccess};
+use crate::cli::{Flags, QuietTime, SilentTime, TextAccess};
 use crate::error::Error;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,6 +51,7 @@ pub(super) const FLAGS: &[&str] = &[
     "half_open_max",
     "half_open_per_address_max",
     "connections_per_address_max",
+    "make_room_after",
     "sessions_per_account_max",
     "calls_per_session_max",
     "registrations_per_minute_max",
@@ -83,6 +84,8 @@ pub struct ServerConfig {
     pub half_open_per_address_max: usize,
     /// How many connections one address may have, at least 1.
     pub connections_per_address: PerAddress<usize>,
+    /// How long a session must have been silent to make room when places run out.
+    pub make_room_after: Duration,
     /// How many secure sessions one account's key may have, at least 1.
     pub sessions_per_account_max: usize,
     /// How many calls of a secure session may be without an answer, from 1 to
@@ -143,6 +146,7 @@ pub(super) fn config(
             },
             |given| PerAddress { loopback: given.into(), others: given.into() },
         ),
+        make_room_after: flags.make_room_after.map_or(SILENT_AFTER, |SilentTime(time)| time),
         sessions_per_account_max: flags
             .sessions_per_account_max
             .map_or(SESSIONS_PER_ACCOUNT_MAX_DEFAULT, Into::into),

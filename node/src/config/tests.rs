@@ -77,6 +77,7 @@ fn defaults() {
         half_open_max: 1024,
         half_open_per_address_max: 256,
         connections_per_address: PerAddress { loopback: 10_000, others: 2500 },
+        make_room_after: Duration::from_mins(1),
         sessions_per_account_max: 256,
         calls_per_session_max: 1024,
         registrations: PerAddress { loopback: None, others: Some(often(120, 60)) },
@@ -137,6 +138,7 @@ fn every_flag_arrives() {
         "--half-open-max=4",
         "--half-open-per-address-max=5",
         "--connections-per-address-max=2",
+        "--make-room-after=7s",
         "--sessions-per-account-max=8",
         "--calls-per-session-max=9",
         "--registrations-per-minute-max=10",
@@ -155,6 +157,7 @@ fn every_flag_arrives() {
         half_open_max: 4,
         half_open_per_address_max: 5,
         connections_per_address: PerAddress { loopback: 2, others: 2 },
+        make_room_after: Duration::from_secs(7),
         sessions_per_account_max: 8,
         calls_per_session_max: 9,
         registrations: PerAddress { loopback: Some(often(10, 60)), others: Some(often(10, 60)) },
@@ -231,7 +234,7 @@ fn every_key_of_the_file_arrives() {
         "role = \"server\"\nlisten = \"127.0.0.1:5\"\ndata = \"/d\"\nopening-balance = 7\n\
          text = \"off\"\ntext-dialect = \"ta2021\"\ntext-quiet = \"5ms\"\nmax-connections = 3\n\
          half-open-max = 4\nhalf-open-per-address-max = 5\nsession-threads = 6\n\
-         connections-per-address-max = 2\nsessions-per-account-max = 8\n\
+         connections-per-address-max = 2\nmake-room-after = \"7s\"\nsessions-per-account-max = 8\n\
          calls-per-session-max = 9\nregistrations-per-minute-max = 10\n\
          lists-per-second-max = 11\nhistories-per-second-max = 12\n\
          server = \"127.0.0.1:6\"\np2p-port = 7\nname = \"bob\"\nprotocol = \"text\"\n\
@@ -249,6 +252,7 @@ fn every_key_of_the_file_arrives() {
         half_open_max: 4,
         half_open_per_address_max: 5,
         connections_per_address: PerAddress { loopback: 2, others: 2 },
+        make_room_after: Duration::from_secs(7),
         sessions_per_account_max: 8,
         calls_per_session_max: 9,
         registrations: PerAddress { loopback: Some(often(10, 60)), others: Some(often(10, 60)) },

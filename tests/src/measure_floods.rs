@@ -1,0 +1,133 @@
+//! How much slower an honest client's payments get while somebody floods the server, and how much memory
+//! that takes.
+//!
+//! `cargo run --release -p tests --bin mite-floods` goes through all floods at full size and ends with 1 if
+//! one makes the 99th percentile of payments more than five times as slow as on a calm server, or takes
+//! more memory than is stated. `-- --seconds 10` is how long each is looked at, and names of floods behind
+//! it (`Idle Storm`) choose some.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tests::flood::{Flood, Honest, OPENING_BALANCE, peak_memory, raise_file_limit};
+use tests::process::Server;
+
+/// How much slower payments may get.
+const RATIO_MAX: f64 = 5.0;
+
+/// What a flood without accounts may take, 10,000 connections included: 25 KiB each, and what a server takes
+/// that does nothing.
+const MEMORY_MAX: u64 = 256 << 20;
+
+/// What each account takes in memory, the journal's and its readers' buffers included.
+const MEMORY_PER_ACCOUNT_MAX: u64 = 1024;
+
+/// Both kinds of payments are measured in turns, so many in a row.
+const IN_A_ROW: usize = 20;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    // It is its own server, in a process of its own.
+    if args.first().is_some_and(|arg| arg == "--role") {
+        return node::run();
+    }
+    let mut seconds = 6;
+    let mut chosen = Vec::new();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        if arg == "--seconds" {
+            seconds = args.next().and_then(|text| text.parse().ok()).expect("--seconds NUMBER");
+            continue;
+        }
+        let named = |flood: &Flood| format!("{flood:?}") == arg;
+        chosen.push(Flood::ALL.into_iter().find(named).expect("the name of a flood"));
+    }
+    if chosen.is_empty() {
+        chosen = Flood::ALL.to_vec();
+    }
+    raise_file_limit(10_500);
+    println!(
+        "{:14} {:>9} {:>9} {:>6} {:>9} {:>9} {:>6} {:>9} {:>12}",
+        "flood",
+        "text p99",
+        "flooded",
+        "ratio",
+        "order p99",
+        "flooded",
+        "ratio",
+        "peak MiB",
+        "flood did"
+    );
+    let time = Duration::from_secs(seconds);
+    // All are measured, whatever comes of the first.
+    let failed = chosen.into_iter().filter(|flood| !measure(*flood, time)).count();
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+const fn full_size(flood: Flood) -> usize {
+    match flood {
+        Flood::Idle | Flood::SlowWriters => 10_000,
+        Flood::SlowReaders | Flood::Deaf => 200,
+        Flood::HalfOpen => 2000,
+        Flood::Storm => 100,
+        Flood::Talkers | Flood::SecureTalkers => 1,
+        Flood::Registrations => 1_000_000,
+    }
+}
+
+/// Calm first, then the flood, on one server. Whether it is within the bounds.
+fn measure(flood: Flood, time: Duration) -> bool {
+    let size = full_size(flood);
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let program = std::env::current_exe().expect("this program has a path");
+    let program = program.to_str().expect("a path that is text");
+    let args = ["--opening-balance", OPENING_BALANCE, "--max-connections", "10300"];
+    let server =
+        Server::start(program, data.path(), &[&args[..], &["--log-level", "error"]].concat());
+    let mut honest = Honest::new(server.address);
+    // What is slow at the beginning alone is neither.
+    pay(&mut honest, time / 4);
+    let calm = pay(&mut honest, time);
+    let running = flood.start(server.address, size);
+    let flooded = pay(&mut honest, time);
+    let done = running.stop();
+    honest.check();
+    let peak = peak_memory(&server);
+    server.stop();
+
+    let accounts = if flood == Flood::Registrations { done } else { 0 };
+    let ratios = [flooded[0] / calm[0], flooded[1] / calm[1]];
+    let within = ratios.iter().all(|ratio| *ratio <= RATIO_MAX)
+        && peak <= MEMORY_MAX + accounts * MEMORY_PER_ACCOUNT_MAX;
+    println!(
+        "{:14} {:>7.2}ms {:>7.2}ms {:>6.2} {:>7.2}ms {:>7.2}ms {:>6.2} {:>9} {:>12}{}",
+        format!("{flood:?}"),
+        calm[0],
+        flooded[0],
+        ratios[0],
+        calm[1],
+        flooded[1],
+        ratios[1],
+        peak >> 20,
+        done,
+        if within { "" } else { "  TOO MUCH" }
+    );
+    within
+}
+
+/// Pays for so long. The 99th percentiles of payments by text and of signed orders, in milliseconds.
+fn pay(honest: &mut Honest, time: Duration) -> [f64; 2] {
+    let begin = Instant::now();
+    let (mut text, mut signed) = (Vec::new(), Vec::new());
+    while begin.elapsed() < time {
+        text.extend((0..IN_A_ROW).map(|_| honest.pay()));
+        signed.extend((0..IN_A_ROW).map(|_| honest.pay_signed()));
+    }
+    [p99(&mut text), p99(&mut signed)]
+}
+
+fn p99(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    let at = times.len().saturating_mul(99) / 100;
+    times.get(at).map_or(0.0, Duration::as_secs_f64) * 1000.0
+}
