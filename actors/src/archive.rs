@@ -101,9 +101,9 @@ const ENTRIES_BEHIND_MAX: u64 = 1 << 20;
 /// what they cost one by one, and of text payments, a million a second, fewer come in between than may be behind.
 const INDEX_PAUSE: Duration = Duration::from_millis(500);
 
-/// Messages in the mailbox before senders wait. Copies of the address each may add one more: what bounds
-/// the mailbox is that a session has one question under way and, of orders that are to be kept, as many as
-/// calls: those wait for nothing in it, since what there is no room for is answered at once.
+/// So many messages gather in the mailbox at no cost. It is no bound: who awaits an answer gets past it by a
+/// clone of the address. What bounds the mailbox is that a session has no more under way than calls; and they
+/// wait for nothing in it, since what there is no room for is answered at once.
 const MAILBOX_MESSAGES: usize = 1024;
 
 type Answer<T> = Result<T, ArchiveUnavailable>;

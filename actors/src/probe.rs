@@ -11,6 +11,7 @@ use wire::order::{NO_MEMO, ORDER_VERSION};
 use wire::signature::public_key;
 use wire::{Access, Amount, Order, OrderId, PublicKey, Timestamp};
 
+use crate::later::{Later, ReplySlot};
 use crate::ledger::state::Terms;
 use crate::messages::Signer;
 
@@ -62,6 +63,71 @@ where
         tokio::task::yield_now().await;
     }
     probe.recipient()
+}
+
+/// A neighbour that loses every question: whoever asks learns that nobody will answer.
+pub(crate) fn forgetful<M>() -> Recipient<M>
+where
+    M: Message + Send + Unpin + 'static,
+    M::Result: Send,
+{
+    // Nobody receives what is asked, and so the replies are dropped with the questions.
+    let (sender, _) = unbounded_channel();
+    Slow { sender }.start().recipient()
+}
+
+/// A neighbour that answers when the test does.
+pub(crate) fn slow<M>() -> (Recipient<M>, Questions<M>)
+where
+    M: Message + Send + Unpin + 'static,
+    M::Result: Send,
+{
+    let (sender, receiver) = unbounded_channel();
+    (Slow { sender }.start().recipient(), Questions(receiver))
+}
+
+/// What a slow neighbour was asked, and where the answers go.
+pub(crate) struct Questions<M: Message>(UnboundedReceiver<Question<M>>);
+
+type Question<M> = (M, ReplySlot<<M as Message>::Result>);
+
+impl<M: Message> Questions<M> {
+    /// The next question. The test fails if none comes.
+    pub(crate) async fn next(&mut self) -> Question<M> {
+        let next = tokio::time::timeout(Duration::from_secs(30), self.0.recv()).await;
+        next.expect("a question comes").expect("the neighbour is there")
+    }
+
+    /// All questions that are there.
+    pub(crate) fn there(&mut self) -> Vec<Question<M>> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+    }
+}
+
+/// Lets everybody do what they can without anybody's answer.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+struct Slow<M: Message> {
+    sender: UnboundedSender<Question<M>>,
+}
+
+impl<M: Message + Unpin + 'static> Actor for Slow<M> {
+    type Context = Context<Self>;
+}
+
+impl<M: Message + Unpin + 'static> Handler<M> for Slow<M> {
+    type Result = Later<M::Result>;
+
+    fn handle(&mut self, message: M, _: &mut Self::Context) -> Self::Result {
+        let (later, reply) = Later::new();
+        // A test that has seen enough listens no more.
+        let _ = self.sender.send((message, reply));
+        later
+    }
 }
 
 struct Probe<M, F> {

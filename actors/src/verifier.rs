@@ -25,7 +25,8 @@ const BATCH_ORDERS_MAX: usize = 4096;
 /// The most orders that wait: at 15 µs each, a second. At 700 bytes each, 46 MiB.
 const ORDERS_WAITING_MAX: usize = 1 << 16;
 
-/// Messages that the mailbox holds before senders wait. What bounds the orders is
+/// So many messages gather in the mailbox at no cost. It is no bound: who awaits an answer gets past it by a
+/// clone of the address. What bounds the mailbox is what sessions may have under way, and the orders in it
 /// [`ORDERS_WAITING_MAX`]: they move there at once.
 const MAILBOX_MESSAGES: usize = 4096;
 

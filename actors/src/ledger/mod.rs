@@ -44,9 +44,9 @@ use crate::messages::{
     StopLedger, Submit, SubmitForReceipts,
 };
 
-/// Messages that the mailbox holds before senders wait. Each clone of the ledger's address may add one
-/// more when it is full, so that this alone bounds nothing: the number of sessions does, each of which
-/// has one message under way at most. So many sessions' messages gather without anybody waiting.
+/// So many messages gather in the mailbox at no cost. It is no bound: who awaits an answer gets past it by a
+/// clone of the address. What bounds the mailbox is what sessions may have under way, a text session one
+/// message, a secure one no more than calls; and they move at once to where [`waiting`] counts what they hold.
 const MAILBOX_MESSAGES: usize = 4096;
 
 /// What the entries of a batch take before it takes no more: there is room for one entry more.

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use wire::PublicKey;
 
 use super::*;
-use crate::probe::{Received, gone, no_log, probe};
+use crate::probe::{Received, forgetful, gone, no_log, probe, slow};
 
 fn name(text: &str) -> Username {
     text.parse().expect("a valid name")
@@ -183,8 +183,37 @@ async fn without_a_ledger_nobody_logs_in() {
     let refused = registry.send(log_in(1, "alice", 7001, &one)).await.expect("answers");
     assert_eq!(refused, Err(LogInRefusal::Unavailable(LedgerUnavailable::Stopping)));
 
+    // It takes the question and ends with it.
+    let registry = Registry::new(forgetful(), &no_log()).start();
+    let refused = registry.send(log_in(1, "alice", 7001, &one)).await.expect("answers");
+    assert_eq!(refused, Err(LogInRefusal::Unavailable(LedgerUnavailable::Stopping)));
+
     let (busy, _asked) = probe(|_: &Submit| Err(LedgerUnavailable::Busy));
     let registry = Registry::new(busy, &no_log()).start();
     let refused = registry.send(log_in(1, "alice", 7001, &one)).await.expect("answers");
     assert_eq!(refused, Err(LogInRefusal::Unavailable(LedgerUnavailable::Busy)));
+}
+
+/// The list is there for everybody else while one log-in waits for the ledger.
+#[actix::test]
+async fn a_late_ledger_holds_up_one_log_in_alone() {
+    let (ledger, mut questions) = slow();
+    let registry = Registry::new(ledger, &no_log()).start();
+    let (one, _notices) = session();
+    let late = registry.send(log_in(1, "alice", 7001, &one));
+    let (_, reply) = questions.next().await;
+    assert_eq!(lines(&registry).await, "");
+    let keyed = LogInKeyed {
+        session: SessionId(2),
+        attempt: 1,
+        name: name("karl"),
+        key: PublicKey::new([1; 32]),
+        address: Some(SocketAddr::from(([127, 0, 0, 1], 7002))),
+        notices: one.downgrade(),
+    };
+    registry.send(keyed).await.expect("answers");
+    assert_eq!(lines(&registry).await, "karl#127.0.0.1#7002\n");
+    reply.send(Ok(vec![Outcome::Found(Some((AccountId::new(0), Access::Open)))]));
+    assert_eq!(late.await.expect("answers"), Ok(AccountId::new(0)));
+    assert_eq!(lines(&registry).await, "alice#127.0.0.1#7001\nkarl#127.0.0.1#7002\n");
 }

@@ -2,6 +2,7 @@ mod attacks;
 mod calls;
 mod ending;
 mod limits;
+mod neighbours;
 mod orders;
 
 use std::cell::{Cell, RefCell};
@@ -193,7 +194,17 @@ impl Stage {
     /// A connection by which the holder of this key has said nothing.
     fn silent(number: u8, world: &World) -> Self {
         let verify = |question: &VerifyOrders| Ok(question.orders.iter().map(verify).collect());
-        Self::start(number, world, verify, |_| ())
+        Self::start(number, world, verify, |_| (), |_, _| ())
+    }
+
+    /// The same with other neighbours or settings.
+    fn among(
+        number: u8,
+        world: &World,
+        adjust: impl FnOnce(&mut SecurePeers, &mut SecureSettings),
+    ) -> Self {
+        let verify = |question: &VerifyOrders| Ok(question.orders.iter().map(verify).collect());
+        Self::start(number, world, verify, |_| (), adjust)
     }
 
     fn with_verifier(
@@ -201,7 +212,7 @@ impl Stage {
         world: &World,
         verify: impl FnMut(&VerifyOrders) -> Result<Verdicts, VerifierBusy> + Unpin + 'static,
     ) -> Self {
-        Self::start(number, world, verify, |_| ())
+        Self::start(number, world, verify, |_| (), |_, _| ())
     }
 
     fn with_registry(
@@ -210,7 +221,7 @@ impl Stage {
         log_in: impl FnMut(&LogInKeyed) + Unpin + 'static,
     ) -> Self {
         let verify = |question: &VerifyOrders| Ok(question.orders.iter().map(verify).collect());
-        Self::start(number, world, verify, log_in)
+        Self::start(number, world, verify, log_in, |_, _| ())
     }
 
     fn start(
@@ -218,6 +229,7 @@ impl Stage {
         world: &World,
         verify: impl FnMut(&VerifyOrders) -> Result<Verdicts, VerifierBusy> + Unpin + 'static,
         log_in: impl FnMut(&LogInKeyed) + Unpin + 'static,
+        adjust: impl FnOnce(&mut SecurePeers, &mut SecureSettings),
     ) -> Self {
         let (client, stream) = duplex(STREAM_BYTES);
         let ledger = world.clone();
@@ -259,7 +271,7 @@ impl Stage {
         });
         let (notify, notified) = probe(|_: &NotifyParties| ());
         let (retire_key, retired) = probe(|_: &RetireKey| ());
-        let peers = SecurePeers {
+        let mut peers = SecurePeers {
             submit,
             submit_for_receipts,
             verify,
@@ -275,7 +287,7 @@ impl Stage {
             notify,
             retire_key,
         };
-        let settings = SecureSettings {
+        let mut settings = SecureSettings {
             rules: SecureRules {
                 opening_balance: Amount::new(1000),
                 server_key: TERMS.server,
@@ -285,6 +297,7 @@ impl Stage {
             stop: CancellationToken::new(),
             limits: Arc::clone(&world.limits),
         };
+        adjust(&mut peers, &mut settings);
         let (stop, room) = (settings.stop.clone(), Arc::clone(&settings.limits.room));
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
         let key = public_key(&key(number));
@@ -311,15 +324,19 @@ impl Stage {
     /// A connection by which the holder of this key was welcomed.
     async fn open(number: u8, world: &World) -> Self {
         let mut stage = Self::silent(number, world);
-        stage.send(&Hello::new(magic::CLIENT)).await;
-        let welcome: Result<Welcome, Problem> = stage.frame().await;
+        stage.be_welcomed().await;
+        assert_eq!(stage.submitted.next().await, Submit(vec![find_key(number)]));
+        stage
+    }
+
+    async fn be_welcomed(&mut self) {
+        self.send(&Hello::new(magic::CLIENT)).await;
+        let welcome: Result<Welcome, Problem> = self.frame().await;
         let welcome = welcome.expect("welcome");
         assert_eq!(
             (welcome.magic, welcome.version, welcome.now),
             (magic::SERVER, PROTOCOL_VERSION, TERMS.now)
         );
-        assert_eq!(stage.submitted.next().await, Submit(vec![find_key(number)]));
-        stage
     }
 
     /// One that is logged in besides.

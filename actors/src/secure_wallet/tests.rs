@@ -3,6 +3,7 @@
 mod busy;
 mod crash;
 mod keeping;
+mod neighbours;
 mod paying;
 mod peers;
 mod receipts;

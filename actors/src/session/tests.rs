@@ -1,3 +1,5 @@
+mod neighbours;
+
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex};
@@ -57,6 +59,13 @@ fn start(dialect: Dialect) -> Stage {
     start_with(dialect, submit, submitted)
 }
 
+/// A session whose other neighbours are as they should be.
+fn among(adjust: impl FnOnce(&mut SessionPeers)) -> Stage {
+    let (submit, submitted) =
+        probe(|Submit(commands): &Submit| Ok(commands.iter().map(outcome).collect()));
+    start_among(SessionLimits::default(), Dialect::Seed, submit, submitted, adjust)
+}
+
 fn start_with(dialect: Dialect, submit: Recipient<Submit>, submitted: Received<Submit>) -> Stage {
     start_within(SessionLimits::default(), dialect, submit, submitted)
 }
@@ -74,6 +83,16 @@ fn start_within(
     submit: Recipient<Submit>,
     submitted: Received<Submit>,
 ) -> Stage {
+    start_among(limits, dialect, submit, submitted, |_| ())
+}
+
+fn start_among(
+    limits: SessionLimits,
+    dialect: Dialect,
+    submit: Recipient<Submit>,
+    submitted: Received<Submit>,
+    adjust: impl FnOnce(&mut SessionPeers),
+) -> Stage {
     let (log_in, log_ins) = probe(|log_in: &LogIn| match log_in.name.as_str() {
         "ghost" => Err(LogInRefusal::UnknownName),
         _ => Ok(AccountId::new(1)),
@@ -84,7 +103,8 @@ fn start_within(
         pages: ["bob#127.0.0.1#7002\n".into()].into(),
     });
     let (notify, notified) = probe(|_: &NotifyAccounts| ());
-    let peers = SessionPeers { submit, log_in, log_out, list_online, notify };
+    let mut peers = SessionPeers { submit, log_in, log_out, list_online, notify };
+    adjust(&mut peers);
     let peers = Arc::new(peers);
     let settings = SessionSettings { limits: Arc::new(limits), ..settings(dialect) };
     let stop = settings.stop.clone();

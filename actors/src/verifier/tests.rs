@@ -1,3 +1,4 @@
+use futures_util::future::join_all;
 use tokio::sync::mpsc::unbounded_channel;
 use wire::{InvalidSignature, SignedOrder};
 
@@ -104,4 +105,27 @@ async fn a_panic_stops_the_process() {
     verifier.waiting.push_back((question(&[good(1)], false), reply));
     verifier.start().do_send(question(&[good(2)], false));
     assert_eq!(panics.recv().await, Some(()));
+}
+
+/// More messages than the mailbox is told to hold: awaiting them goes past that, each has its answer, and what
+/// waits is bounded by the orders in them.
+#[actix::test]
+async fn a_flood_of_messages_is_answered_and_no_more_orders_wait_than_may() {
+    const ROOM: usize = 1000;
+    const MESSAGES: usize = 3 * MAILBOX_MESSAGES;
+    let mut nearly_full = Verifier::new(&no_log());
+    nearly_full.orders_waiting = ORDERS_WAITING_MAX - ROOM;
+    let verifier = nearly_full.start().recipient();
+    tokio::task::yield_now().await;
+    let one = question(&[good(1)], false);
+    let asked = (0..MESSAGES).map(|_| verifier.send(one.clone()));
+    let (mut checked, mut busy) = (0, 0);
+    for answer in join_all(asked).await {
+        match answer.expect("answers") {
+            Ok(verdicts) => checked += verdicts.len(),
+            Err(VerifierBusy) => busy += 1,
+        }
+    }
+    assert_eq!(checked + busy, MESSAGES);
+    assert!(checked >= ROOM && busy > 0, "{checked} checked, {busy} busy");
 }

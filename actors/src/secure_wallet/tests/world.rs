@@ -140,6 +140,17 @@ impl World {
         next: Option<Signer>,
         store: &Arc<RedbStore>,
     ) -> Client {
+        self.client_among(signer, next, store, |_| ())
+    }
+
+    /// The same with other neighbours.
+    pub(in crate::secure_wallet) fn client_among(
+        &self,
+        signer: Signer,
+        next: Option<Signer>,
+        store: &Arc<RedbStore>,
+        adjust: impl FnOnce(&mut Neighbours),
+    ) -> Client {
         let generation = {
             let mut server = self.lock();
             server.generation += 1;
@@ -155,7 +166,8 @@ impl World {
         });
         let dialer = HangingDialer { answers, world }.start().recipient();
         let (terminal, news) = probe(|_: &WalletNews| ());
-        let neighbours = Neighbours { connector, dialer, terminal };
+        let mut neighbours = Neighbours { connector, dialer, terminal };
+        adjust(&mut neighbours);
         let store = Box::new(FusedStore { inner: Arc::clone(store), world: own });
         let wallet = SecureWallet::new(signer, next, neighbours, store, &no_log());
         Client { wallet: wallet.start(), news, delivered }
