@@ -194,6 +194,38 @@ async fn the_archive_hears_of_many_text_payments_from_time_to_time() {
     assert_eq!(heard.next().await, grown(65_541, 65_541, 65_550));
 }
 
+/// The story: a server is started again after its clock was set back by a day. It writes batches that are older than
+/// those before, which no reader takes; and it takes orders once more that it has decided and forgotten.
+#[actix::test]
+async fn a_clock_that_was_set_back_while_the_server_was_down_changes_nothing() {
+    const LATER: Timestamp = Timestamp::new(TERMS.now.get() + 7_200_000);
+    let storage = MemoryStorage::new();
+    let ledger = start_now(Arc::new(storage.clone()));
+    let first = vec![opening_keyed("alice", 1), opening_keyed("bob", 2), ordered(10, 1)];
+    submit(&ledger, first).await.expect("decided");
+    ledger.send(StopLedger).await.expect("answers");
+    // The time of both orders is over here.
+    let ledger = start_at(&storage, || LATER);
+    submit(&ledger, vec![opening("carol")]).await.expect("opened");
+    ledger.send(StopLedger).await.expect("answers");
+
+    let copies = [storage.copy(), storage.copy()];
+    for (copy, with_snapshots) in copies.into_iter().zip([true, false]) {
+        let names = copy.list().expect("memory does not fail");
+        for name in names.iter().filter(|name| !with_snapshots && name.starts_with("snapshot-")) {
+            copy.remove(name).expect("listed");
+        }
+        let ledger = start_at(&copy, || Timestamp::new(TERMS.now.get() - 86_400_000));
+        let expired = Outcome::NotTaken(OrderProblem::Expired);
+        let again = submit(&ledger, vec![ordered(10, 1), ordered(20, 2)]).await;
+        assert_eq!(again, Ok(vec![expired.clone(), expired]));
+        let settled = settle_all(&ledger, vec![opening("dave")]).await;
+        let receipt = settled[0].receipt.as_ref().expect("a receipt");
+        assert_eq!(receipt.verify(&TERMS.server).expect("it proves what it says").time, LATER);
+        assert_eq!(reopened(&copy).0.time, LATER);
+    }
+}
+
 #[actix::test]
 async fn an_order_is_decided_once_over_restarts() {
     let storage = MemoryStorage::new();
