@@ -5,6 +5,7 @@
 //! fails, the ledger goes back to what is durable and answers what changes nothing: see `read_only`.
 
 pub mod audit;
+pub mod background;
 mod growth;
 pub mod health;
 pub mod journal;
@@ -25,6 +26,7 @@ use wire::batch::BATCH_ENTRIES_MAX;
 use wire::entry::ENTRY_BYTES_MAX;
 use wire::{EntryNumber, PublicKey, Timestamp};
 
+use self::background::Background;
 use self::growth::{Growth, is_news};
 pub use self::health::LedgerHealth;
 use self::journal::{
@@ -102,6 +104,7 @@ pub struct Ledger {
     writer: Option<JournalWriter>,
     /// Where the journal is.
     storage: Arc<dyn Storage>,
+    background: Arc<dyn Background>,
     mode: Mode,
     health: watch::Sender<LedgerHealth>,
     settings: LedgerSettings,
@@ -153,6 +156,7 @@ impl Ledger {
         Self {
             state,
             storage: Arc::clone(journal.storage()),
+            background: Arc::clone(journal.background()),
             mode: Mode::Writing,
             health: watch::Sender::new(LedgerHealth::Writing),
             journal: Some(journal),

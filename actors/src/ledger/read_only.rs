@@ -7,7 +7,6 @@
 //! room. See `docs/adr/0016-read-only.md`.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -112,7 +111,7 @@ impl Ledger {
                 ledger.do_send(StateRebuilt(rebuilt));
             }
         };
-        let thread = thread::Builder::new().name("mite-rebuild".to_owned()).spawn(rebuild);
+        let thread = self.background.start("mite-rebuild", Box::new(rebuild));
         // As where the journal's thread is started.
         thread.expect("the system can start a thread more");
     }

@@ -1,11 +1,11 @@
 //! When snapshots are taken and where they are stored: on a thread of their own, one at a time.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use slog::{Logger, error, info};
 use wire::{EntryNumber, PublicKey};
 
+use super::background::{Background, Task};
 use super::journal::{Captured, Committed, Journal, JournalError, Snapshot, Storage};
 use super::state::State;
 
@@ -27,7 +27,8 @@ pub(super) struct Snapshots {
     /// One is captured and waits for its batch to be durable.
     captured: bool,
     /// The thread that stores one, or has done so.
-    storing: Option<JoinHandle<()>>,
+    storing: Option<Box<dyn Task>>,
+    background: Arc<dyn Background>,
     log: Logger,
 }
 
@@ -36,8 +37,10 @@ impl Snapshots {
     /// opened with. After a long replay, that may be so at once.
     pub(super) fn new(journal: &Journal, entries_between: u64, log: Logger) -> Self {
         let (storage, server) = (Arc::clone(journal.storage()), journal.server());
+        let background = Arc::clone(journal.background());
         let last = journal.snapshot();
-        Self { storage, server, entries_between, last, captured: false, storing: None, log }
+        let (captured, storing) = (false, None);
+        Self { storage, server, entries_between, last, captured, storing, background, log }
     }
 
     /// Captures the state if a snapshot is due. While one is under way it stays due: each is a copy of
@@ -60,7 +63,7 @@ impl Snapshots {
         self.captured = false;
         let (storage, log) = (Arc::clone(&self.storage), self.log.clone());
         let store = move || log_stored(snapshot.store_beside_commits(&*storage, &at), &at, &log);
-        match thread::Builder::new().name("mite-snapshot".to_owned()).spawn(store) {
+        match self.background.start("mite-snapshot", Box::new(store)) {
             // The one before has ended, or this one would not have been captured.
             Ok(thread) => self.storing = Some(thread),
             Err(error) => {
@@ -79,8 +82,8 @@ impl Snapshots {
     /// Waits for the one that is being stored.
     pub(super) fn wait(&mut self) {
         if let Some(thread) = self.storing.take() {
-            // If it panicked, the panic hook has said why; the journal alone rebuilds everything.
-            let _ = thread.join();
+            // Even if it panicked: the journal alone rebuilds everything.
+            thread.join();
         }
     }
 

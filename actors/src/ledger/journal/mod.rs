@@ -61,13 +61,14 @@ pub use recovery::read_state;
 pub use snapshot::{Captured, Snapshot};
 pub use storage::{DiskStorage, ReadOnlyDirectory, Storage, StorageFile};
 pub use stored::{BatchEntries, StoredBatch, read_batch};
-pub use writer::{BATCHES_UNDER_WAY_MAX, JournalWriter, Report};
+pub use writer::{BATCHES_UNDER_WAY_MAX, JournalTurns, JournalWriter, Report, Turned};
 
 use self::batch::BatchPlace;
 use self::bytes::NO_HASH;
 use self::recovery::Recovered;
 use self::segment::{Segment, SegmentHeader, parse_segment_name};
 use self::spare::Spare;
+use crate::ledger::background::{Background, Threads};
 use crate::ledger::state::State;
 use crate::messages::Signer;
 
@@ -183,6 +184,7 @@ pub struct Journal {
     segment: Option<Segment>,
     /// The one behind it, if it is being made.
     spare: Option<Spare>,
+    background: Arc<dyn Background>,
     failed: bool,
 }
 
@@ -215,9 +217,21 @@ impl Journal {
             snapshot,
             segment,
             spare: None,
+            background: Arc::new(Threads),
             failed: false,
         };
         Ok((journal, state))
+    }
+
+    /// Has what goes on beside it run there, and not on threads.
+    #[must_use]
+    pub fn with_background(self, background: Arc<dyn Background>) -> Self {
+        Self { background, ..self }
+    }
+
+    /// Where what goes on beside it runs.
+    pub fn background(&self) -> &Arc<dyn Background> {
+        &self.background
     }
 
     /// Whether there is anything of a journal in `storage`. A server whose journal has begun must not
@@ -366,7 +380,7 @@ impl Journal {
             && self.segment_bytes >= SPARE_BEHIND_BYTES
         {
             let len = self.segment_bytes.min(2 * segment.allocated);
-            self.spare = Some(Spare::begin(&self.storage, len));
+            self.spare = Some(Spare::begin(&self.storage, len, &self.background));
         }
     }
 }

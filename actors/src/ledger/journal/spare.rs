@@ -7,13 +7,13 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::SECTOR_BYTES;
 use super::error::{IoFailure, Operation};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name};
 use super::storage::Storage;
+use crate::ledger::background::{Background, Task};
 
 /// What the next segment is called before it is one. Left behind by a crash, it is removed.
 pub(super) const SPARE_NAME: &str = "journal-next.tmp";
@@ -32,7 +32,7 @@ pub(super) struct Spare {
     /// How long it is to be.
     len: u64,
     /// Makes it; `None` if the system could not start a thread, or it was given up.
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Box<dyn Task>>,
     /// Says that it is whole and durable.
     is_made: Arc<AtomicBool>,
     /// Tells the thread that nobody wants it any more.
@@ -41,16 +41,23 @@ pub(super) struct Spare {
 
 impl Spare {
     /// Begins to make a file of this length, rounded up to sectors.
-    pub(super) fn begin(storage: &Arc<dyn Storage>, len: u64) -> Self {
+    pub(super) fn begin(
+        storage: &Arc<dyn Storage>,
+        len: u64,
+        background: &Arc<dyn Background>,
+    ) -> Self {
         let len = len.next_multiple_of(SECTOR_BYTES as u64);
         let storage = Arc::clone(storage);
         let (is_made, unwanted) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let make = {
             let (storage, is_made) = (Arc::clone(&storage), Arc::clone(&is_made));
-            let unwanted = Arc::clone(&unwanted);
-            move || make(&*storage, len, &is_made, &unwanted)
+            let (unwanted, background) = (Arc::clone(&unwanted), Arc::clone(background));
+            move || {
+                let pause = || background.pause(PAUSE);
+                make(&*storage, len, pause, &is_made, &unwanted);
+            }
         };
-        let thread = thread::Builder::new().name("mite-segment".to_owned()).spawn(make).ok();
+        let thread = background.start("mite-segment", Box::new(make)).ok();
         Self { storage, len, thread, is_made, unwanted }
     }
 
@@ -63,7 +70,7 @@ impl Spare {
     /// Whether it can no longer be made. Then it takes no room on the disk.
     pub(super) fn has_failed(&self) -> bool {
         // In this order: the thread ends behind what it says.
-        let has_ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        let has_ended = self.thread.as_ref().is_none_or(|thread| thread.is_finished());
         has_ended && !self.is_made.load(Ordering::Acquire)
     }
 
@@ -71,8 +78,7 @@ impl Spare {
     pub(super) fn give_up(&mut self) -> bool {
         self.unwanted.store(true, Ordering::Relaxed);
         let Some(thread) = self.thread.take() else { return false };
-        // If it panicked, the panic hook has said why.
-        let _ = thread.join();
+        thread.join();
         self.is_made.store(false, Ordering::Release);
         // It may not even be there. What stays, opening the journal removes.
         let _ = self.storage.remove(SPARE_NAME);
@@ -113,10 +119,16 @@ impl Drop for Spare {
 }
 
 /// Makes the file, or leaves none: the room that a failed one took is for the segment that there is.
-fn make(storage: &dyn Storage, len: u64, is_made: &AtomicBool, unwanted: &AtomicBool) {
+fn make(
+    storage: &dyn Storage,
+    len: u64,
+    pause: impl Fn(),
+    is_made: &AtomicBool,
+    unwanted: &AtomicBool,
+) {
     // A crash may have left one behind.
     let _ = storage.remove(SPARE_NAME);
-    match write_zeros(storage, len, unwanted) {
+    match write_zeros(storage, len, pause, unwanted) {
         Ok(whole) => is_made.store(whole, Ordering::Release),
         Err(_) => {
             let _ = storage.remove(SPARE_NAME);
@@ -125,7 +137,12 @@ fn make(storage: &dyn Storage, len: u64, is_made: &AtomicBool, unwanted: &Atomic
 }
 
 /// Whether the file is whole and durable; it is not if nobody wants it any more.
-fn write_zeros(storage: &dyn Storage, len: u64, unwanted: &AtomicBool) -> io::Result<bool> {
+fn write_zeros(
+    storage: &dyn Storage,
+    len: u64,
+    pause: impl Fn(),
+    unwanted: &AtomicBool,
+) -> io::Result<bool> {
     let file = storage.create(SPARE_NAME)?;
     let zeros = vec![0; usize::try_from(CHUNK_BYTES).expect("a quarter of a mebibyte")];
     let mut made = 0;
@@ -137,7 +154,7 @@ fn write_zeros(storage: &dyn Storage, len: u64, unwanted: &AtomicBool) -> io::Re
         file.write_all_at(&zeros[..chunk], made)?;
         file.sync_all()?;
         made += CHUNK_BYTES;
-        thread::sleep(PAUSE);
+        pause();
     }
     Ok(true)
 }

@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use wire::Timestamp;
 
 use super::error::{IoFailure, JournalError};
 use super::{BATCH_BYTES_MAX, Batch, Journal, SealedBatch};
+use crate::ledger::background::Task;
 
 /// Batches that may be under way: more than gather during a slow sync, and each is at most
 /// [`BATCH_BYTES_MAX`](super::BATCH_BYTES_MAX). What waits is written together.
@@ -44,18 +45,17 @@ pub(super) enum Order {
     MakeRoom,
 }
 
-/// How much room there must be on a disk that was full: for the largest batch, so that it is not full again
-/// with the next one.
+/// How much room there must be on a disk that was full, or for a whole segment if that is less: for the largest
+/// batch, so that it is not full again with the next one.
 const ROOM_BYTES: u64 = BATCH_BYTES_MAX as u64 + 512;
 
 /// The thread that writes a journal.
 ///
 /// Dropping it ends the thread, once it has written what it was given; [`JournalWriter::stop`] waits
 /// for that.
-#[derive(Debug)]
 pub struct JournalWriter {
     orders: SyncSender<Order>,
-    thread: JoinHandle<()>,
+    thread: Box<dyn Task>,
 }
 
 impl JournalWriter {
@@ -70,15 +70,9 @@ impl JournalWriter {
     pub fn start(journal: Journal, report: impl FnMut(Report) + Send + 'static) -> Self {
         // What is asked for when there was no room comes on top of the batches.
         let (orders, queue) = sync_channel(BATCHES_UNDER_WAY_MAX + 1);
-        let writing = Writing::new(journal, queue, report);
-        let run = move || {
-            let written = catch_unwind(AssertUnwindSafe(|| writing.run()));
-            if written.is_err() {
-                // The panic hook has said why.
-                process::abort();
-            }
-        };
-        let thread = thread::Builder::new().name("mite-journal".to_owned()).spawn(run);
+        let background = Arc::clone(&journal.background);
+        let turns = JournalTurns::new(journal, queue, Box::new(report));
+        let thread = background.start_journal(turns);
         Self { orders, thread: thread.expect("the system can start a thread more") }
     }
 
@@ -111,63 +105,103 @@ impl JournalWriter {
     /// wait for the caller meanwhile.
     pub fn stop(self) {
         drop(self.orders);
-        // The thread catches its panics, so joining cannot fail.
-        let _ = self.thread.join();
+        self.thread.join();
     }
 }
 
-/// What the thread does.
-pub(super) struct Writing<R> {
+/// What the thread does, turn by turn.
+pub struct JournalTurns {
     journal: Journal,
-    queue: Receiver<Order>,
+    /// `None` once it has failed.
+    queue: Option<Receiver<Order>>,
     /// What was taken from the queue and did not go into the batch before.
     unfit: Option<Order>,
     /// There was no room, and nobody has asked since whether there is.
     is_full: bool,
-    report: R,
+    report: Box<dyn FnMut(Report) + Send>,
 }
 
-impl<R: FnMut(Report)> Writing<R> {
-    pub(super) const fn new(journal: Journal, queue: Receiver<Order>, report: R) -> Self {
-        Self { journal, queue, unfit: None, is_full: false, report }
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// What waited was done, and reported.
+    Done,
+    /// Nothing waited.
+    Idle,
+    /// Nothing will ever wait any more.
+    Ended,
+}
+
+impl JournalTurns {
+    pub(super) fn new(
+        journal: Journal,
+        queue: Receiver<Order>,
+        report: Box<dyn FnMut(Report) + Send>,
+    ) -> Self {
+        Self { journal, queue: Some(queue), unfit: None, is_full: false, report }
     }
 
-    /// Until whoever gives the orders ends, or the disk fails.
-    pub(super) fn run(mut self) {
-        while let Some(order) = self.unfit.take().or_else(|| self.queue.recv().ok()) {
-            if let Err(error) = self.obey(order) {
-                let Self { queue, mut report, .. } = self;
-                // Closed first: whoever has heard of the failure cannot commit any more.
-                drop(queue);
-                return report(Report::Failed(error));
+    /// Takes turns until whoever gives the orders ends, or the disk fails. A panic of whoever hears the reports
+    /// ends the process: nobody would ever hear of the batch.
+    pub fn run(mut self) {
+        let run = || {
+            while let Some(order) = self.unfit.take().or_else(|| self.queue.as_ref()?.recv().ok()) {
+                self.obey(order);
             }
+        };
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            // The panic hook has said why.
+            process::abort();
         }
     }
 
-    fn obey(&mut self, order: Order) -> Result<(), JournalError> {
+    /// Does what waits now, without waiting for more.
+    pub fn turn(&mut self) -> Turned {
+        let order = match (self.unfit.take(), &self.queue) {
+            (Some(order), _) => Ok(order),
+            (None, Some(queue)) => queue.try_recv(),
+            (None, None) => Err(TryRecvError::Disconnected),
+        };
+        match order {
+            Ok(order) => {
+                self.obey(order);
+                Turned::Done
+            }
+            Err(TryRecvError::Empty) => Turned::Idle,
+            Err(TryRecvError::Disconnected) => Turned::Ended,
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
         let done = match order {
             // It follows from batches that were dropped.
-            Order::Commit(..) if self.is_full => return Ok(()),
+            Order::Commit(..) if self.is_full => return,
             Order::Commit(batch, now) => self.commit(batch, now),
             Order::MakeRoom => {
                 self.is_full = false;
-                caught(|| self.journal.make_room(ROOM_BYTES)).map(|()| Report::HasRoom)
+                let bytes = ROOM_BYTES.min(self.journal.segment_bytes);
+                caught(|| self.journal.make_room(bytes)).map(|()| Report::HasRoom)
             }
         };
-        (self.report)(match done {
+        let report = match done {
+            Ok(report) => report,
             Err(JournalError::Full(failure)) => {
                 self.is_full = true;
                 Report::Full(failure)
             }
-            done => done?,
-        });
-        Ok(())
+            Err(error) => {
+                // Closed first: whoever has heard of the failure cannot commit any more.
+                (self.queue, self.unfit) = (None, None);
+                Report::Failed(error)
+            }
+        };
+        (self.report)(report);
     }
 
     /// Writes a batch with those that wait behind it.
     fn commit(&mut self, mut batch: Batch, mut now: Timestamp) -> Result<Report, JournalError> {
         let mut batches = 1;
-        while let Ok(order) = self.queue.try_recv() {
+        while let Some(order) = self.queue.as_ref().and_then(|queue| queue.try_recv().ok()) {
             self.unfit = match order {
                 Order::Commit(next, later) => match batch.absorb(next) {
                     Ok(()) => {

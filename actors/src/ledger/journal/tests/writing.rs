@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wire::batch::BATCH_ENTRIES_MAX;
 
-use super::super::writer::{Order, Writing};
+use super::super::writer::{JournalTurns, Order};
 use super::super::{JournalWriter, Operation, Report, StorageFile};
 use super::*;
 
@@ -243,17 +243,18 @@ fn what_waits_is_written_together() {
     drop(sender);
     let storage = MemoryStorage::new();
     let (journal, _) = open(&storage, 1 << 20).expect("an empty directory");
-    let mut reported = Vec::new();
-    let report = |report| match report {
+    let (reports, reported) = channel();
+    let report = move |report| match report {
         Report::Committed { sealed, batches, .. } => {
             let committed = sealed.committed;
             let entries = committed.next_entry.get();
-            reported.push((committed.batch.get(), batches, entries, committed.time.get()));
+            let report = (committed.batch.get(), batches, entries, committed.time.get());
+            reports.send(report).expect("the test listens");
         }
         other => panic!("{other:?}"),
     };
-    Writing::new(journal, queue, report).run();
-    assert_eq!(reported, [(1, 4, 4, 4), (2, 2, 6, 6)]);
+    JournalTurns::new(journal, queue, Box::new(report)).run();
+    assert_eq!(reported.iter().collect::<Vec<_>>(), [(1, 4, 4, 4), (2, 2, 6, 6)]);
     assert_eq!(open(&storage, 1 << 20).expect("intact").1, state);
 }
 
