@@ -82,6 +82,8 @@ impl Ledger {
         // Before the next one is made: there may be no room in memory for both.
         self.state = State::default();
         self.rebuild(ctx);
+        // Whoever has asked it to stop waits for what was under way.
+        self.schedule_flush(ctx);
     }
 
     /// Tells everybody who waits that there will be no outcome.

@@ -224,6 +224,22 @@ async fn a_full_disk_that_has_room_again_takes_changes_again() {
     assert_eq!(reopened(&storage.files).1.accounts().len(), 3002);
 }
 
+/// The story: a server is told to stop, and its disk fails while it writes the last batch. It waits for that batch
+/// for ever.
+#[actix::test]
+async fn a_disk_that_fails_does_not_keep_a_server_from_stopping() {
+    let (storage, disk) = gated();
+    let ledger = start(Arc::new(storage));
+    let under_way = ledger.send(Submit(vec![opening("alice")]));
+    settle().await;
+    disk.wait_for_sync();
+    let stopping = ledger.send(StopLedger);
+    settle().await;
+    disk.verdict.send(Err(io::ErrorKind::Other.into())).expect("the journal is there");
+    assert_eq!(under_way.await.expect("answers"), Err(LedgerUnavailable::OutcomeUnknown));
+    stopping.await.expect("it stops");
+}
+
 /// Without the state there is nobody to answer, and without a journal nothing to read it from.
 #[actix::test]
 async fn a_journal_that_cannot_be_read_again_stops_the_process() {
