@@ -153,6 +153,7 @@ impl Ledger {
         let server = journal.server();
         let growth = Growth::new(settings.grew.clone(), last.next_entry);
         let snapshots = Snapshots::new(&journal, settings.snapshot_entries, log.clone());
+        let now = last.time.max(state.forgotten_until());
         Self {
             state,
             storage: Arc::clone(journal.storage()),
@@ -170,7 +171,7 @@ impl Ledger {
             waiting_bytes: 0,
             flush_scheduled: false,
             last,
-            now: last.time,
+            now,
             snapshots,
             growth,
             stopping: None,

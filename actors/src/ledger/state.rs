@@ -186,6 +186,11 @@ impl State {
         self.orders.forget_expired(now);
     }
 
+    /// Up to when orders were forgotten: what expires before is decided no more.
+    pub const fn forgotten_until(&self) -> Timestamp {
+        self.orders.since()
+    }
+
     /// Makes the change that `entry` records. Names that look alike are allowed: they were decided
     /// upon when the entry was written, by an older rule or another version of Unicode.
     ///

@@ -17,6 +17,13 @@ impl<'a> Fields<'a> {
         u16::from_le_bytes(self.take())
     }
 
+    /// A number of six bytes.
+    pub(super) fn u48(&mut self) -> u64 {
+        let mut number = [0; 8];
+        number[..6].copy_from_slice(&self.take::<6>());
+        u64::from_le_bytes(number)
+    }
+
     pub(super) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.take())
     }

@@ -46,6 +46,9 @@ const COMMON_HEADER_BYTES: usize = 80;
 const HEADER_BYTES: usize = 128;
 const HASH_BYTES: usize = size_of::<Hash>();
 
+/// The longest time that has a place in a header, in milliseconds: 8,900 years.
+const AHEAD_MS_MAX: u64 = (1 << 48) - 1;
+
 /// A bound on one encoded account: length and bytes of a name of 32 characters of 4 bytes, a key with
 /// its tag, a balance (180 bytes today).
 const ACCOUNT_BYTES_MAX: usize = 256;
@@ -83,6 +86,7 @@ impl Snapshot {
             orders: state.orders(),
             operations: operations::encode(state),
             next_entry: state.next_entry(),
+            forgotten_until: state.forgotten_until(),
             server: *server,
         }
     }
@@ -99,6 +103,8 @@ pub struct Captured {
     /// What the operator did, encoded; empty if there is nothing of that.
     operations: Vec<u8>,
     next_entry: EntryNumber,
+    /// Orders that had expired by then are not in it.
+    forgotten_until: Timestamp,
     server: PublicKey,
 }
 
@@ -165,6 +171,8 @@ impl Captured {
         let header = &mut self.bytes[..HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         header[8..10].copy_from_slice(&version.to_le_bytes());
+        let ahead = self.forgotten_until.get().saturating_sub(at.time.get()).min(AHEAD_MS_MAX);
+        header[10..16].copy_from_slice(&ahead.to_le_bytes()[..6]);
         header[16..24].copy_from_slice(&at.batch.get().to_le_bytes());
         header[24..56].copy_from_slice(&at.head);
         header[56..64].copy_from_slice(&at.next_entry.get().to_le_bytes());
@@ -338,7 +346,7 @@ fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
     let content = intact(bytes)?;
     let mut fields = Fields::new(&content[MAGIC.len()..]);
     let version = fields.u16();
-    fields.skip::<6>();
+    let ahead = fields.u48();
     let at = Committed {
         batch: BatchNumber::new(fields.u64()),
         head: fields.hash(),
@@ -371,7 +379,8 @@ fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
     }
     let mut state =
         State::restore(parts).map_err(|error| LoadError::Unusable(error.to_string()))?;
-    state.forget_expired_orders(at.time);
+    // Those that it lacks must never be decided again, wherever the clock is now.
+    state.forget_expired_orders(Timestamp::new(at.time.get().saturating_add(ahead)));
     Ok(Loaded { at, state, server })
 }
 

@@ -226,6 +226,26 @@ async fn a_clock_that_was_set_back_while_the_server_was_down_changes_nothing() {
     }
 }
 
+/// The story: an order is settled and expires; an hour later the server stops, with a snapshot that has forgotten
+/// the order. The clock is set back, the server is started, and the order is settled once more.
+#[actix::test]
+async fn what_a_snapshot_has_forgotten_stays_expired() {
+    static NOW: AtomicU64 = AtomicU64::new(TERMS.now.get());
+    let storage = MemoryStorage::new();
+    let clock = || Timestamp::new(NOW.load(Ordering::Relaxed));
+    let ledger = start_at(&storage, clock);
+    let first = vec![opening_keyed("alice", 1), opening_keyed("bob", 2), ordered(10, 1)];
+    submit(&ledger, first).await.expect("decided");
+    // Nothing is written any more.
+    NOW.fetch_add(7_200_000, Ordering::Relaxed);
+    ledger.send(StopLedger).await.expect("answers");
+    NOW.fetch_sub(7_200_000, Ordering::Relaxed);
+    let ledger = start_at(&storage, clock);
+    let again = submit(&ledger, vec![ordered(10, 1), ordered(20, 2)]).await;
+    let expired = Outcome::NotTaken(OrderProblem::Expired);
+    assert_eq!(again, Ok(vec![expired.clone(), expired]));
+}
+
 #[actix::test]
 async fn an_order_is_decided_once_over_restarts() {
     let storage = MemoryStorage::new();
