@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`client`] | Mite's client, told what to do line by line |
 //! | [`drill`] | load of every kind, and everybody killed under it |
+//! | [`disk_simulation`] | a ledger on a disk that fails as a seed says |
 //! | [`flood`] | floods of every kind, and an honest client that pays meanwhile |
 //! | [`forge`] | signatures that are crafted, and receipts of one's own |
 //! | [`fuzzing`] | what must hold for any bytes, by who reads them |
@@ -22,6 +23,7 @@
 //! | [`text`] | a connection that sends and expects exact bytes |
 
 pub mod client;
+pub mod disk_simulation;
 pub mod drill;
 pub mod flood;
 pub mod forge;
