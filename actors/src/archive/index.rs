@@ -1,6 +1,7 @@
 //! The index: finds orders and histories in the journal. Whatever it holds, the journal holds too.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase as _};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,8 @@ impl Decisions {
 }
 
 /// The file that finds things in the journal.
+///
+/// It is saved when it is dropped.
 pub(super) struct Index {
     path: PathBuf,
     database: Database,
@@ -149,6 +152,13 @@ impl Index {
         }
         self.mark = Some(mark);
         Ok(())
+    }
+
+    /// Makes durable what it knows, so that it need not be read again.
+    fn save(&mut self) -> Result<(), redb::Error> {
+        let Some(mark) = self.mark.filter(|_| self.unsaved_entries > 0) else { return Ok(()) };
+        self.unsaved_entries = UNSAVED_ENTRIES_MAX;
+        self.write(&[], &mark)
     }
 
     fn write(&mut self, batches: &[BatchEntries], mark: &Mark) -> Result<(), redb::Error> {
@@ -244,5 +254,14 @@ impl Index {
             }
         }
         Ok(HistoryPage { items, more: false })
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            // What is not saved is read again.
+            let _ = self.save();
+        }
     }
 }
