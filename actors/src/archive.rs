@@ -59,10 +59,11 @@ use slog::{Logger, error, o};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use wire::secure::call::ORDERS_PER_CALL_MAX;
-use wire::{EntryNumber, Receipt, SignedOrder};
+use wire::{BatchNumber, EntryNumber, Receipt, SignedOrder};
 
 pub use self::error::ArchiveError;
 use self::error::is_damage;
+use self::index::Index;
 use self::keeps::WaitingKeeps;
 use self::kept::KeptOrders;
 pub(crate) use self::kept::count_kept_orders;
@@ -107,6 +108,20 @@ const INDEX_PAUSE: Duration = Duration::from_millis(500);
 const MAILBOX_MESSAGES: usize = 1024;
 
 type Answer<T> = Result<T, ArchiveUnavailable>;
+
+/// The first batch of the segment that the last batch is in that the index in `data_dir` knows; `None` if it
+/// knows none. No server must use the directory.
+///
+/// # Errors
+/// [`ArchiveError`].
+pub fn indexed_segment(data_dir: &Path, log: &Logger) -> Result<Option<BatchNumber>, ArchiveError> {
+    let path = data_dir.join(INDEX_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let index = Index::open(&path, log)?;
+    Ok(index.mark().map(|mark| mark.last.segment))
+}
 
 /// The actor that remembers what happened. One per server.
 pub struct Archive {

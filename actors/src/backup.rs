@@ -8,56 +8,35 @@
 //! | module | holds |
 //! |---|---|
 //! | `archiving` | moving old segments out of a data directory |
+//! | `copying` | one backup |
 //! | `vault` | a directory of copies |
 //! | `manifest` | what it says of itself |
 //! | `open_orders` | copying a database that is being written |
 //! | `error` | [`BackupError`] |
 
 mod archiving;
+mod copying;
 mod error;
 mod manifest;
 mod open_orders;
 mod vault;
 
 use std::fs;
-use std::io;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-use wire::batch::{BatchHeader, Hash};
-use wire::signature::Domain;
 use wire::{BatchNumber, PublicKey};
 
 pub use self::archiving::{ArchivingOptions, ArchivingReport, archive_segments, open_archive};
+use self::copying::Copying;
 pub use self::error::BackupError;
 use self::manifest::Kind;
 use self::vault::Vault;
-use crate::archive::OPEN_ORDERS_FILE;
-use crate::ledger::audit::{AuditError, Fault, Place, Signatures};
-use crate::ledger::journal::checked::{Chain, Checked, list_segments, read_segment};
-use crate::ledger::journal::segment::segment_name;
-use crate::ledger::journal::snapshot::{
-    SNAPSHOTS_KEPT, parse_snapshot_name, snapshot_name, taken_behind,
-};
-use crate::ledger::journal::{
-    BatchPosition, Committed, Damage, DiskStorage, IoFailure, OpenError, Operation,
-    ReadOnlyDirectory, Storage, StoredBatch,
-};
+use crate::ledger::journal::{Committed, DiskStorage, ReadOnlyDirectory, Storage, WithArchived};
 
 /// How much of the copies of earlier calls is read back at each call, besides those that may change: some
 /// seconds' reading, so that all of them come up in turn.
 pub const RECHECK_BYTES: u64 = 4 << 30;
-
-/// The longest file of a key; see `server_key` in the program, whose file has 141 bytes.
-const KEY_FILE_BYTES_MAX: u64 = 256;
-
-/// How often the end of a running server's journal is read before it counts as damaged.
-const LOOKS_MAX: u32 = 5;
-
-/// How long to wait before looking again: far longer than a write takes to be seen whole.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// What to copy.
 #[derive(Clone, Copy, Debug)]
@@ -106,20 +85,40 @@ pub struct BackupReport {
     pub with_key: bool,
 }
 
-/// Backs up the data directory `from`, which may be a running server's, into `to`, which is made if it is
-/// not there. Blocks; `progress` is called after each segment.
+/// Where the ledger is.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The data directory, which may be a running server's.
+    pub data_dir: &'a Path,
+    /// Where its old segments are, if they were archived and are to be in the backup.
+    pub archived: Option<&'a Path>,
+}
+
+impl<'a> From<&'a Path> for Source<'a> {
+    /// A data directory of which nothing was archived, or nothing that is to be in the backup.
+    fn from(data_dir: &'a Path) -> Self {
+        Self { data_dir, archived: None }
+    }
+}
+
+/// Backs up a ledger into the directory `to`, which is made if it is not there. Blocks; `progress` is called after each segment.
 ///
 /// # Errors
 /// [`BackupError`].
 pub fn backup_directory(
-    from: &Path,
+    from: Source<'_>,
     to: &Path,
     options: &BackupOptions<'_>,
     progress: impl FnMut(&BackupProgress),
 ) -> Result<BackupReport, BackupError> {
-    let source = ReadOnlyDirectory::open(from)?;
-    let target = open_target(from, to, Kind::Backup)?;
-    backup(&source, &target, options, progress)
+    let source = ReadOnlyDirectory::open(from.data_dir)?;
+    let target = open_target(from.data_dir, to, Kind::Backup)?;
+    let Some(archived) = from.archived else {
+        return backup(&source, &target, options, progress);
+    };
+    let archived = Arc::new(ReadOnlyDirectory::open(archived)?);
+    let both = WithArchived::new(Arc::new(source), archived);
+    backup(&both, &target, options, progress)
 }
 
 /// Backs up what `source` holds into `target`. See [`backup_directory`].
@@ -171,249 +170,6 @@ fn open_target(from: &Path, to: &Path, kind: Kind) -> Result<DiskStorage, Backup
         }
     }
     Ok(DiskStorage::open(to)?)
-}
-
-/// A backup that is being made.
-struct Copying<'s> {
-    source: &'s dyn Storage,
-    vault: Vault<'s>,
-    /// The last batch of the copies when this began.
-    before: Committed,
-    segments: usize,
-    bytes: u64,
-}
-
-impl Copying<'_> {
-    /// Copies the batches behind those that are there.
-    fn journal(&mut self, mut progress: impl FnMut(&BackupProgress)) -> Result<(), BackupError> {
-        let mut segments = list_segments(self.source)?;
-        let Some(&newest) = segments.last() else { return self.nothing_there() };
-        if let Some(copied) = self.newest_copy() {
-            let begun = segments.partition_point(|first| *first < copied);
-            segments.drain(..begun);
-            self.check_continued(copied, segments.first().copied())?;
-        }
-        let Some(&first) = segments.first() else { return self.nothing_there() };
-        let mut chain = Chain::before(first);
-        for (index, &first) in segments.iter().enumerate() {
-            self.segment(&mut chain, first, first == newest)?;
-            let (segments_in_all, last) = (segments.len(), self.vault.manifest.last);
-            progress(&BackupProgress { segments: index + 1, segments_in_all, last });
-        }
-        Ok(())
-    }
-
-    /// The segment that the last batch of the copies is in.
-    fn newest_copy(&self) -> Option<BatchNumber> {
-        self.vault.segments().next_back()
-    }
-
-    fn nothing_there(&self) -> Result<(), BackupError> {
-        match self.newest_copy() {
-            None => Ok(()),
-            Some(copied) => Err(self.not_continued(copied)),
-        }
-    }
-
-    /// The ledger must still have the segment that the copies end in; `found` is the first one behind.
-    fn check_continued(
-        &self,
-        copied: BatchNumber,
-        found: Option<BatchNumber>,
-    ) -> Result<(), BackupError> {
-        match found {
-            Some(found) if found == copied => Ok(()),
-            // It was archived meanwhile, and what was added to it before that.
-            Some(found) => {
-                let last = BatchNumber::new(found.get() - 1);
-                Err(BackupError::Gone { first: self.before.next_batch(), last })
-            }
-            None => Err(self.not_continued(copied)),
-        }
-    }
-
-    fn not_continued(&self, copied: BatchNumber) -> BackupError {
-        BackupError::NotContinued { file: segment_name(copied), last: self.before.batch }
-    }
-
-    /// Copies the whole batches of the next segment, if the copy does not hold them already.
-    fn segment(
-        &mut self,
-        chain: &mut Chain,
-        first: BatchNumber,
-        is_newest: bool,
-    ) -> Result<(), BackupError> {
-        let name = segment_name(first);
-        let (mut bytes, Checked { used, last, unfinished }) =
-            self.read_checked(chain, first, is_newest)?;
-        if unfinished && !is_newest {
-            let (batch, what) = (last.unwrap_or(self.before).next_batch(), Damage::BatchIncomplete);
-            let damaged = OpenError::Damaged { file: name, offset: used as u64, batch, what };
-            return Err(damaged.into());
-        }
-        // A segment that has been begun and holds nothing is made again by whoever needs it.
-        let Some(last) = last else { return Ok(()) };
-        bytes.truncate(used);
-        if let Some(copied) = self.vault.entry(&name) {
-            let old = usize::try_from(copied.bytes).ok().and_then(|len| bytes.get(..len));
-            let is_continued =
-                old.is_some_and(|old| copied.hash == Hash::from(Sha256::digest(old)));
-            if !is_continued {
-                return Err(self.not_continued(first));
-            }
-            if copied.bytes == bytes.len() as u64 && self.vault.is_exact(&name)? {
-                return Ok(());
-            }
-        }
-        self.vault.put(&name, &bytes)?;
-        self.segments += 1;
-        self.bytes += bytes.len() as u64;
-        self.vault.manifest.last = last;
-        self.vault.save()
-    }
-
-    /// Reads a segment of the ledger, and checks it and the signatures of the batches that are new. The
-    /// newest one may be written meanwhile: what was read is durable when this returns.
-    fn read_checked(
-        &self,
-        chain: &mut Chain,
-        first: BatchNumber,
-        is_newest: bool,
-    ) -> Result<(Vec<u8>, Checked), BackupError> {
-        let mut looks = 0;
-        loop {
-            looks += 1;
-            let (file, bytes) = read_segment(self.source, first)?;
-            if is_newest {
-                let name = segment_name(first);
-                let synced = file.sync_data().map_err(IoFailure::of(Operation::Sync, &name));
-                synced.map_err(BackupError::Source)?;
-            }
-            match check_segment(self.vault.manifest.server, self.before.batch, chain, first, &bytes)
-            {
-                Ok(checked) => return Ok((bytes, checked)),
-                Err(AuditError::Journal(OpenError::Damaged { .. }))
-                    if is_newest && looks < LOOKS_MAX =>
-                {
-                    thread::sleep(LOOK_AGAIN_AFTER);
-                }
-                Err(AuditError::Journal(error)) => return Err(error.into()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Copies the newest snapshot that is whole and not ahead of the copies, and lets go of old ones.
-    fn snapshots(&mut self) -> Result<Option<BatchNumber>, BackupError> {
-        let last = self.vault.manifest.last.batch;
-        let names = self.source.list().map_err(IoFailure::of(Operation::List, "."));
-        let names = names.map_err(BackupError::Source)?;
-        let mut there: Vec<_> = names.iter().filter_map(|name| parse_snapshot_name(name)).collect();
-        there.sort_unstable_by(|a, b| b.cmp(a));
-        for batch in there.into_iter().filter(|batch| *batch <= last) {
-            let name = snapshot_name(batch);
-            if self.vault.entry(&name).is_some() {
-                break;
-            }
-            // A running server may remove it at any time.
-            let Some(bytes) = self.read_source(&name, u64::MAX)? else { continue };
-            if taken_behind(&bytes) == Some(batch) {
-                self.vault.put(&name, &bytes)?;
-                self.bytes += bytes.len() as u64;
-                break;
-            }
-        }
-        let files = self.vault.manifest.files.keys();
-        let copied: Vec<_> = files.filter_map(|name| parse_snapshot_name(name)).collect();
-        let many = copied.len().saturating_sub(SNAPSHOTS_KEPT);
-        let old: Vec<_> = copied[..many].iter().map(|batch| snapshot_name(*batch)).collect();
-        self.vault.forget(&old)?;
-        let first = self.vault.segments().next();
-        match (first, copied.last()) {
-            (Some(first), None) if first != Committed::NOTHING.next_batch() => {
-                Err(BackupError::NoSnapshot { first })
-            }
-            (_, newest) => Ok(newest.copied()),
-        }
-    }
-
-    /// Copies the file of the server's secret key. Says whether the copies hold one.
-    fn key(&mut self, name: Option<&str>) -> Result<bool, BackupError> {
-        let Some(name) = name else { return Ok(false) };
-        if self.vault.entry(name).is_none()
-            && let Some(bytes) = self.read_source(name, KEY_FILE_BYTES_MAX)?
-        {
-            self.vault.put(name, &bytes)?;
-            self.vault.save()?;
-            self.bytes += bytes.len() as u64;
-        }
-        Ok(self.vault.entry(name).is_some())
-    }
-
-    fn open_orders(&mut self) -> Result<Option<u64>, BackupError> {
-        let copied = open_orders::copy(self.source, &mut self.vault, OPEN_ORDERS_FILE)?;
-        let bytes = self.vault.entry(OPEN_ORDERS_FILE).map_or(0, |entry| entry.bytes);
-        self.bytes += copied.map_or(0, |_| bytes);
-        Ok(copied)
-    }
-
-    /// All of a file of the data directory, up to `most` bytes; `None` if it is not there.
-    fn read_source(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, BackupError> {
-        let read = || -> io::Result<Vec<u8>> {
-            let file = self.source.open(name)?;
-            let len = usize::try_from(file.len()?.min(most)).map_err(io::Error::other)?;
-            let mut bytes = vec![0; len];
-            file.read_exact_at(&mut bytes, 0)?;
-            Ok(bytes)
-        };
-        match read() {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(BackupError::Source(IoFailure::of(Operation::Read, name)(error))),
-        }
-    }
-}
-
-/// Checks the next segment, and that the server with this key has signed its batches. Those up to the batch
-/// `before` were checked when they were copied, and their bytes are compared with the copy.
-fn check_segment(
-    server: PublicKey,
-    before: BatchNumber,
-    chain: &mut Chain,
-    first: BatchNumber,
-    bytes: &[u8],
-) -> Result<Checked, AuditError> {
-    let mut signatures = Signatures::default();
-    let checked = chain.segment(first, bytes, |position, header, entries| {
-        if header.batch <= before {
-            return Ok(());
-        }
-        check_batch(&mut signatures, &server, position, header, entries)
-    });
-    // The signatures that wait stand in front of whatever else was found.
-    signatures.check()?;
-    checked
-}
-
-/// Checks that the batch's seal is over its entries, and that the server has signed it.
-fn check_batch(
-    signatures: &mut Signatures,
-    server: &PublicKey,
-    position: BatchPosition,
-    header: BatchHeader,
-    entries: &[u8],
-) -> Result<(), AuditError> {
-    let batch = header.batch;
-    if let Some(seal) = &header.seal {
-        let signed = header.signed_bytes(&seal.merkle_root);
-        let item = seal.signature.batch_item(server, Domain::Batch, &signed);
-        signatures.add(Place { position, batch, entry: None }, Fault::ServerSignature, item)?;
-    }
-    StoredBatch::new(position, header, entries).map_err(|what| {
-        let (file, offset) = (position.file(), position.offset);
-        OpenError::Damaged { file, offset, batch, what }
-    })?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actors::ledger::audit::{AuditError, Audited, Operations, audit};
-use actors::ledger::journal::{DataDirError, OpenError, ReadOnlyDirectory};
+use actors::ledger::journal::{DataDirError, OpenError, ReadOnlyDirectory, Storage, WithArchived};
 use slog::Logger;
 use wire::receipt::RECEIPT_TEXT_BYTES_MAX;
 use wire::{PublicKey, Receipt};
@@ -32,8 +32,9 @@ use crate::server_key::{self, KeyFileProblem};
 pub(crate) fn run(config: AuditConfig, log: &Logger) -> Result<(), Error> {
     match config {
         AuditConfig::Receipt { file, server_key } => audit_receipt(&file, &server_key),
-        AuditConfig::Ledger { data_dir, server_key, against } => {
-            audit_ledger(&data_dir, server_key, &against, log)
+        AuditConfig::Ledger { data_dir, archived, server_key, against } => {
+            let dirs = Directories { data: data_dir, archived };
+            audit_ledger(&dirs, server_key, &against, log)
         }
     }
 }
@@ -49,20 +50,41 @@ fn audit_receipt(file: &Path, server_key: &PublicKey) -> Result<(), Error> {
     Ok(())
 }
 
+/// Where a ledger is.
+struct Directories {
+    data: PathBuf,
+    /// Where its old segments are, if they were moved.
+    archived: Option<PathBuf>,
+}
+
+impl Directories {
+    fn open(&self) -> Result<Arc<dyn Storage>, DataDirError> {
+        let data = Arc::new(ReadOnlyDirectory::open(&self.data)?);
+        let Some(archived) = &self.archived else { return Ok(data) };
+        let archived = Arc::new(ReadOnlyDirectory::open(archived)?);
+        Ok(Arc::new(WithArchived::new(data, archived)))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Path> {
+        [&self.data].into_iter().chain(&self.archived).map(PathBuf::as_path)
+    }
+}
+
 fn audit_ledger(
-    data_dir: &Path,
+    dirs: &Directories,
     server_key: Option<PublicKey>,
     against: &[PathBuf],
     log: &Logger,
 ) -> Result<(), Error> {
-    let storage = ReadOnlyDirectory::open(data_dir).map_err(unreadable_directory)?;
+    let storage = dirs.open().map_err(unreadable_directory)?;
+    let data_dir = dirs.data.as_path();
     let receipts = against.iter().map(|file| read_receipt(file)).collect::<Result<Vec<_>, _>>()?;
     let (key, whose) = match server_key {
         Some(key) => (key, "as given"),
         None => (own_key(data_dir, log)?, "the directory's own word: give --server-key to be sure"),
     };
-    let mut progress = Progress::start(data_dir);
-    let audited = audit(Arc::new(storage), key, &receipts, |place| progress.show(place));
+    let mut progress = Progress::start(dirs.all());
+    let audited = audit(storage, key, &receipts, |place| progress.show(place));
     progress.end();
     let audited = audited.map_err(|error| ledger_error(data_dir, against, error))?;
     if audited.last.batch.get() == 0 {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use actors::backup::{
-    BackupError, BackupOptions, BackupProgress, BackupReport, RECHECK_BYTES, backup_directory,
+    BackupError, BackupOptions, BackupProgress, BackupReport, RECHECK_BYTES, Source,
+    backup_directory,
 };
 use slog::Logger;
 use wire::PublicKey;
@@ -25,10 +26,11 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`Error::Backup`], or what is wrong with the server's key.
 pub(crate) fn run(config: BackupConfig, log: &Logger) -> Result<(), Error> {
-    let BackupConfig { data_dir, to, server_key, with_key } = config;
+    let BackupConfig { data_dir, archived, to, server_key, with_key } = config;
     let server = server_key.map_or_else(|| own_key(&data_dir, log), Ok)?;
     let mut line_due = Instant::now() + LINE_EVERY;
-    let report = back_up(&data_dir, &to, server, with_key, |progress| {
+    let source = Source { data_dir: &data_dir, archived: archived.as_deref() };
+    let report = back_up(source, &to, server, with_key, |progress| {
         if Instant::now() >= line_due {
             line_due = Instant::now() + LINE_EVERY;
             let BackupProgress { segments, segments_in_all, last } = progress;
@@ -50,17 +52,18 @@ pub(crate) fn run(config: BackupConfig, log: &Logger) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Backup`].
-pub(crate) fn back_up(
-    data_dir: &Path,
+pub(crate) fn back_up<'a>(
+    source: impl Into<Source<'a>>,
     to: &Path,
     server: PublicKey,
     with_key: bool,
     progress: impl FnMut(&BackupProgress),
 ) -> Result<BackupReport, Error> {
+    let source = source.into();
     let key_file = with_key.then_some(server_key::FILE_NAME);
     let options = BackupOptions { server, key_file, recheck_bytes: RECHECK_BYTES };
-    backup_directory(data_dir, to, &options, progress)
-        .map_err(|cause| Error::Backup { path: data_dir.into(), cause })
+    backup_directory(source, to, &options, progress)
+        .map_err(|cause| Error::Backup { path: source.data_dir.into(), cause })
 }
 
 /// What a report says, in lines for people.
@@ -96,7 +99,7 @@ pub(crate) fn findings(server: &PublicKey, report: &BackupReport) -> Vec<(&'stat
 pub(crate) fn hint(error: &BackupError) -> &'static str {
     match error {
         BackupError::Directory(_) | BackupError::Target(_) => {
-            "what was copied before is safe; look at the directory and its disk, then start it again"
+            "what was copied before is safe; look at the directory and its disk, then try again"
         }
         BackupError::Source(_) => "is it the directory of a ledger, and may you read it?",
         BackupError::Unsound(_) => {

@@ -40,6 +40,7 @@ Examples:
   node --role audit receipt FILE --server-key KEY  does the receipt prove what it says?
   node --role audit ledger --data DIR --against RECEIPT
   node --role backup --data DIR --to DIR           the server may run meanwhile
+  node --role archive --data DIR --archive-to DIR  moves old journal files there
   node --role bench limits                         what this machine can do
   node --role bench pipeline --rate 50%            payments by text at half of the maximum
 

@@ -5,6 +5,7 @@
 //! in them are passed over; a flag that the role does not have is a mistake.
 
 mod address;
+mod archive;
 mod audit;
 mod backup;
 mod bench;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use etcetera::BaseStrategy as _;
 
 use self::address::SERVER_DEFAULT;
+pub use self::archive::{ArchiveConfig, ArchivingConfig};
 pub use self::audit::AuditConfig;
 pub use self::backup::BackupConfig;
 pub use self::bench::{BenchConfig, Scenario, Target};
@@ -29,7 +31,7 @@ pub use crate::cli::{
 };
 use crate::error::Error;
 
-const AUDIT_FLAGS: &[&str] = &["data", "server_key", "words", "against"];
+const AUDIT_FLAGS: &[&str] = &["data", "server_key", "words", "against", "archived"];
 const BENCH_FLAGS: &[&str] = &[
     "words",
     "data",
@@ -83,6 +85,8 @@ pub enum Config {
     Demo(DemoConfig),
     /// The audit of a receipt or of a ledger.
     Audit(AuditConfig),
+    /// Archiving old segments.
+    Archive(ArchiveConfig),
     /// A backup of a ledger.
     Backup(BackupConfig),
     /// A measurement.
@@ -109,10 +113,9 @@ fn resolve(cli: Cli) -> Result<Settings, Error> {
     let (words, typed) = (words.as_slice(), typed.as_slice());
     let role = flags.role.ok_or_else(|| Error::Usage {
         message: "no role is given".into(),
-        hint:
-            "add --role server, --role client, --role demo, --role audit, --role backup or --role \
-             bench; --help tells more"
-                .into(),
+        hint: "add --role server, --role client, --role demo, --role audit, --role backup, --role \
+             archive or --role bench; --help tells more"
+            .into(),
     })?;
     refuse_foreign_flags(role, words, typed)?;
     let log = LogConfig {
@@ -126,7 +129,8 @@ fn resolve(cli: Cli) -> Result<Settings, Error> {
         }
         Role::Client => Config::Client(client::config(flags, words)?),
         Role::Demo => Config::Demo(server::demo(flags)?),
-        Role::Audit => Config::Audit(audit::config(flags, words, against, typed)?),
+        Role::Audit => Config::Audit(audit::config(flags, words, against, copies.archived, typed)?),
+        Role::Archive => Config::Archive(archive::config(flags)?),
         Role::Backup => Config::Backup(backup::config(flags, copies)?),
         Role::Bench => Config::Bench(bench::config(&flags, bench, words, typed)?),
     };
@@ -137,7 +141,9 @@ fn resolve(cli: Cli) -> Result<Settings, Error> {
 fn default_log_level(role: Role) -> LogLevel {
     match role {
         Role::Server => LogLevel::Info,
-        Role::Client | Role::Demo | Role::Audit | Role::Backup | Role::Bench => LogLevel::Warning,
+        Role::Client | Role::Demo | Role::Audit | Role::Backup | Role::Archive | Role::Bench => {
+            LogLevel::Warning
+        }
     }
 }
 
@@ -147,6 +153,7 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
         Role::Client => client::FLAGS,
         Role::Audit => AUDIT_FLAGS,
         Role::Backup => backup::FLAGS,
+        Role::Archive => archive::FLAGS,
         Role::Bench => BENCH_FLAGS,
     };
     let owners = [
@@ -154,6 +161,7 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
         (client::FLAGS, "--role client"),
         (AUDIT_FLAGS, "--role audit"),
         (backup::FLAGS, "--role backup"),
+        (archive::FLAGS, "--role archive"),
         (BENCH_FLAGS, "--role bench"),
     ];
     for id in typed.iter().map(String::as_str).filter(|id| !of(role).contains(id)) {
@@ -183,6 +191,7 @@ fn role_name(role: Role) -> &'static str {
         Role::Demo => "a demo",
         Role::Audit => "an audit",
         Role::Backup => "a backup",
+        Role::Archive => "archiving",
         Role::Bench => "a measurement",
     }
 }

@@ -188,6 +188,14 @@ pub enum Error {
         /// Why not.
         cause: BackupError,
     },
+    /// Old segments could not be moved.
+    #[error("cannot archive old files of {}: {cause}", path.display())]
+    Archiving {
+        /// The data directory.
+        path: PathBuf,
+        /// Why not.
+        cause: BackupError,
+    },
     /// A measurement could not be made, or not believed.
     #[error("the measurement failed: {cause}")]
     Bench {
@@ -229,6 +237,7 @@ impl Error {
             Self::ConfigUnreadable { .. } | Self::ConfigInvalid { .. } => exit::CONFIG,
             Self::Listen { .. } => exit::LISTEN,
             Self::Backup { cause: BackupError::Unsound(_), .. }
+            | Self::Archiving { cause: BackupError::Unsound(_), .. }
             | Self::ReceiptInvalid { .. }
             | Self::LedgerFault { .. } => exit::AUDIT_FAULT,
             Self::DataDirectory { .. }
@@ -238,7 +247,8 @@ impl Error {
             | Self::JournalOfOther { .. }
             | Self::Unreadable { .. }
             | Self::NoLedger { .. }
-            | Self::Backup { .. } => exit::DATA_DIRECTORY,
+            | Self::Backup { .. }
+            | Self::Archiving { .. } => exit::DATA_DIRECTORY,
             Self::Bench { .. } => exit::BENCH_FAILED,
             Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
             Self::JournalFailed { .. } | Self::Internal(_) => exit::INTERNAL,

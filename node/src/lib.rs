@@ -10,6 +10,7 @@
 //! | [`server_key`] | the server's key and its file |
 //! | `profile` | what a client keeps of its own: its identity, and which servers it trusts |
 //! | `server`, `secure_client`, `client`, `demo` | the roles: they wire the actors together; `client` is that of the text protocol |
+//! | `archive` | moves old segments out of a data directory |
 //! | `audit` | checks receipts and ledgers |
 //! | `backup` | copies ledgers, of running servers, too |
 //! | `bench` | measures how fast a server is, beside what the machine can do |
@@ -27,6 +28,7 @@ use crate::config::{ClientProtocol, Config, Settings};
 use crate::error::{Error, exit};
 
 mod announce;
+mod archive;
 mod audit;
 mod backup;
 mod bench;
@@ -77,6 +79,7 @@ fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         },
         Config::Demo(config) => demo::run(config, &log),
         Config::Audit(config) => audit::run(config, &log),
+        Config::Archive(config) => archive::run(&config, &log),
         Config::Backup(config) => backup::run(config, &log),
         Config::Bench(config) => bench::run(config),
     }

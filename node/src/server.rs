@@ -1,6 +1,7 @@
 //! The server: opens the ledger, takes connections, stops cleanly.
 
 mod actors;
+mod archiving;
 mod opening;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use wire::PublicKey;
 
 use self::actors::Actors;
+use self::archiving::Archiving;
 use self::opening::Opened;
 use crate::announce;
 use crate::config::ServerConfig;
@@ -46,6 +48,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     public_key: PublicKey,
     actors: Actors,
+    archiving: Option<Archiving>,
     stop: CancellationToken,
     listening: JoinHandle<()>,
     gate: Arc<Gate>,
@@ -57,8 +60,10 @@ impl Server {
     pub(crate) async fn start(config: ServerConfig, log: &Logger) -> Result<Self, Error> {
         // First of all: a port in use must not cost the replay of a long journal.
         let (listener, address) = listen(config.listen).await?;
-        let opened = Opened::open(&config.data_dir, log)?;
+        let mut opened = Opened::open(&config, log)?;
         let signer = opened.signer.clone();
+        let archiving = opened.archived.take();
+        let archiving = archiving.map(|archive| archive.start(signer.public_key(), log));
         let actors = Actors::start(opened, &config, log);
         let room = Arc::new(Room::new(config.make_room_after));
 
@@ -79,7 +84,7 @@ impl Server {
         let listening = actix::spawn(sessions.run());
         info!(log, "listening"; "address" => address, "dialect" => config.text_dialect.name());
         let (public_key, log) = (signer.public_key(), log.clone());
-        Ok(Self { address, public_key, actors, stop, listening, gate, log })
+        Ok(Self { address, public_key, actors, archiving, stop, listening, gate, log })
     }
 
     /// What its clients know it by.
@@ -101,5 +106,8 @@ impl Server {
             warn!(self.log, "some connections do not take their answers"; "left" => self.gate.open());
         }
         self.actors.stop().await;
+        if let Some(archiving) = self.archiving {
+            archiving.stop();
+        }
     }
 }

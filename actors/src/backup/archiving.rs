@@ -10,9 +10,10 @@ use sha2::{Digest as _, Sha256};
 use wire::batch::Hash;
 use wire::{BatchNumber, PublicKey};
 
+use super::copying::check_segment;
 use super::manifest::Kind;
 use super::vault::Vault;
-use super::{BackupError, check_segment, open_target};
+use super::{BackupError, open_target};
 use crate::ledger::journal::checked::{Chain, list_segments, read_segment};
 use crate::ledger::journal::segment::segment_name;
 use crate::ledger::journal::snapshot::{
@@ -93,21 +94,25 @@ fn movable<'s>(
     options: &ArchivingOptions,
 ) -> Result<&'s [BatchNumber], BackupError> {
     let most = segments.len().saturating_sub(options.keep_segments.max(1));
-    let Some(snapshot) = oldest_snapshot(live)?.filter(|_| most > 0) else { return Ok(&[]) };
-    // Opening reads from the segment on that holds the first batch behind the snapshot.
-    let needed = segments.partition_point(|first| first.get() <= snapshot.get() + 1) - 1;
     let indexed = options
         .indexed
         .map_or(segments.len(), |indexed| segments.partition_point(|first| *first < indexed));
-    Ok(&segments[..most.min(needed).min(indexed)])
-}
-
-/// The older one of the snapshots that are kept, if both are whole: one alone may be damaged tomorrow.
-fn oldest_snapshot(live: &dyn Storage) -> Result<Option<BatchNumber>, BackupError> {
     let names = live.list().map_err(IoFailure::of(Operation::List, "."));
     let names = names.map_err(BackupError::Source)?;
-    let mut whole = Vec::new();
-    for batch in names.iter().filter_map(|name| parse_snapshot_name(name)) {
+    let snapshots: Vec<_> = names.iter().filter_map(|name| parse_snapshot_name(name)).collect();
+    let Some(oldest) = snapshots.iter().min() else { return Ok(&[]) };
+    // Opening reads from the segment on that holds the first batch behind the snapshot.
+    let begun = segments.partition_point(|first| first.get() <= oldest.get() + 1);
+    let movable = &segments[..most.min(begun.saturating_sub(1)).min(indexed)];
+    // Reading them takes longest, so it comes last.
+    let is_safe = !movable.is_empty() && whole_snapshots(live, &snapshots)? >= SNAPSHOTS_KEPT;
+    Ok(if is_safe { movable } else { &[] })
+}
+
+/// How many of these snapshots are whole. One alone may be damaged tomorrow.
+fn whole_snapshots(live: &dyn Storage, snapshots: &[BatchNumber]) -> Result<usize, BackupError> {
+    let mut whole = 0;
+    for &batch in snapshots {
         let name = snapshot_name(batch);
         let read = || -> io::Result<Vec<u8>> {
             let file = live.open(&name)?;
@@ -116,7 +121,7 @@ fn oldest_snapshot(live: &dyn Storage) -> Result<Option<BatchNumber>, BackupErro
             Ok(bytes)
         };
         match read() {
-            Ok(bytes) => whole.extend(taken_behind(&bytes).filter(|of| *of == batch)),
+            Ok(bytes) => whole += usize::from(taken_behind(&bytes) == Some(batch)),
             // A running server removes the third one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -124,7 +129,7 @@ fn oldest_snapshot(live: &dyn Storage) -> Result<Option<BatchNumber>, BackupErro
             }
         }
     }
-    Ok(if whole.len() >= SNAPSHOTS_KEPT { whole.into_iter().min() } else { None })
+    Ok(whole)
 }
 
 /// Makes sure that the archive holds a segment. Returns the bytes that were copied.

@@ -32,7 +32,7 @@ pub enum BackupError {
         manifest: &'static str,
     },
     /// The manifest was altered, or is of another kind or version.
-    #[error("{file} is {}", if *.newer { "of a kind or version that is not known" } else { "damaged" })]
+    #[error("{file} is {}", if *.newer { "of another kind or version" } else { "damaged" })]
     Manifest {
         /// Its name.
         file: &'static str,

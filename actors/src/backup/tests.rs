@@ -5,6 +5,9 @@ use std::sync::Arc;
 use wire::{Access, Amount, NewUsername, Timestamp, Username};
 
 use super::*;
+use crate::ledger::journal::checked::list_segments;
+use crate::ledger::journal::segment::segment_name;
+use crate::ledger::journal::snapshot::{parse_snapshot_name, snapshot_name};
 use crate::ledger::journal::{Batch, Journal, JournalOptions, MemoryStorage, Snapshot};
 use crate::ledger::state::{Command, State};
 use crate::messages::Signer;
@@ -12,6 +15,7 @@ use crate::probe::{TERMS, key, no_log, server_key};
 
 mod archiving;
 mod crash;
+mod golden;
 mod refused;
 
 const KEY_FILE: &str = "server.key";

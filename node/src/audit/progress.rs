@@ -22,9 +22,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn start(data_dir: &Path) -> Self {
+    /// Of an audit of the journal whose files are in these directories.
+    pub(super) fn start<'d>(dirs: impl Iterator<Item = &'d Path>) -> Self {
         let mut bytes = 0;
-        let before = journal_files(data_dir).into_iter().map(|(name, len)| {
+        let before = journal_files(dirs).into_iter().map(|(name, len)| {
             let before = bytes;
             bytes += len;
             (name, before)
@@ -62,8 +63,8 @@ impl Progress {
 }
 
 /// Names and lengths; none if they cannot be read, which the audit will tell.
-fn journal_files(data_dir: &Path) -> Vec<(String, u64)> {
-    let Ok(files) = fs::read_dir(data_dir) else { return Vec::new() };
+fn journal_files<'d>(dirs: impl Iterator<Item = &'d Path>) -> Vec<(String, u64)> {
+    let files = dirs.flat_map(|dir| fs::read_dir(dir).into_iter().flatten());
     let named = files.flatten().filter_map(|file| {
         let name = file.file_name().into_string().ok()?;
         let len = file.metadata().ok()?.len();

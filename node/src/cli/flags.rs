@@ -95,6 +95,13 @@ pub(crate) struct Flags {
     /// cores, else half of the cores, 4 at most]
     #[arg(long, env = "MITE_SESSION_THREADS", value_name = "COUNT")]
     pub(crate) session_threads: Option<u8>,
+    /// Server, archive: the directory that old journal files are moved to, which the server reads, too
+    /// [default of a server: they stay]
+    #[arg(long, env = "MITE_ARCHIVE_TO", value_name = "DIR")]
+    pub(crate) archive_to: Option<PathBuf>,
+    /// Server, archive: how many of the newest journal files stay in any case [default: 16, a gibibyte]
+    #[arg(long, env = "MITE_KEEP_SEGMENTS", value_name = "COUNT")]
+    pub(crate) keep_segments: Option<NonZeroUsize>,
 
     /// Client: where the server is [default: 127.0.0.1:8000]. Bench: a server that runs already, of any
     /// program of the family; it must be typed [default: one of its own]
@@ -176,6 +183,8 @@ impl Flags {
                 .histories_per_second_max
                 .or(other.histories_per_second_max),
             session_threads: self.session_threads.or(other.session_threads),
+            archive_to: self.archive_to.or(other.archive_to),
+            keep_segments: self.keep_segments.or(other.keep_segments),
             server: self.server.or(other.server),
             p2p_port: self.p2p_port.or(other.p2p_port),
             name: self.name.or(other.name),

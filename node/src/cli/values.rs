@@ -21,6 +21,8 @@ pub enum Role {
     Audit,
     /// Copies a ledger, of a running server, too, so that a server can be started from the copy
     Backup,
+    /// Moves old journal files of a server that does not run to another directory
+    Archive,
     /// Measures how fast a server is, beside what the machine can do
     Bench,
 }

@@ -23,6 +23,8 @@ pub enum AuditConfig {
     Ledger {
         /// Its directory.
         data_dir: PathBuf,
+        /// Where its old segments are, if they were moved.
+        archived: Option<PathBuf>,
         /// The key of its server; `None` for the one in the directory.
         server_key: Option<PublicKey>,
         /// The files of receipts that it must hold.
@@ -35,6 +37,7 @@ pub(super) fn config(
     flags: Flags,
     words: &[OsString],
     against: Vec<PathBuf>,
+    archived: Option<PathBuf>,
     typed: &[String],
 ) -> Result<AuditConfig, Error> {
     const HINT: &str = "--role audit receipt FILE --server-key KEY, or --role audit ledger";
@@ -45,7 +48,9 @@ pub(super) fn config(
         words.split_first().map_or((None, words), |(what, rest)| (what.to_str(), rest));
     match (what, rest) {
         (Some("receipt"), [file]) => {
-            if let Some(id) = typed.iter().find(|id| ["data", "against"].contains(&id.as_str())) {
+            if let Some(id) =
+                typed.iter().find(|id| ["data", "against", "archived"].contains(&id.as_str()))
+            {
                 return refuse(
                     &format!("--{id} means nothing to the audit of a receipt"),
                     "leave it out; it belongs to --role audit ledger",
@@ -62,6 +67,7 @@ pub(super) fn config(
         (Some("receipt"), _) => refuse("audit receipt takes the file of one receipt", HINT),
         (Some("ledger"), []) => Ok(AuditConfig::Ledger {
             data_dir: flags.data.map_or_else(default_data_dir, Ok)?,
+            archived,
             server_key: flags.server_key,
             against,
         }),

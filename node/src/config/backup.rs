@@ -9,13 +9,15 @@ use crate::cli::{CopyFlags, Flags};
 use crate::error::Error;
 
 /// The flags of a backup, by the names of their fields.
-pub(super) const FLAGS: &[&str] = &["data", "server_key", "to", "without_key"];
+pub(super) const FLAGS: &[&str] = &["data", "server_key", "to", "without_key", "archived"];
 
 /// What to copy, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupConfig {
     /// The directory of the ledger.
     pub data_dir: PathBuf,
+    /// Where its old segments are, if they were moved.
+    pub archived: Option<PathBuf>,
     /// The directory of the copies.
     pub to: PathBuf,
     /// The key of the server; `None` for the one in the directory.
@@ -34,6 +36,7 @@ pub(super) fn config(flags: Flags, copies: CopyFlags) -> Result<BackupConfig, Er
     })?;
     Ok(BackupConfig {
         data_dir: flags.data.map_or_else(default_data_dir, Ok)?,
+        archived: copies.archived,
         to,
         server_key: flags.server_key,
         with_key: !copies.without_key,

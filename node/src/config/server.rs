@@ -11,6 +11,7 @@ use wire::Amount;
 use wire::text::Dialect;
 
 use super::address::{SERVER_DEFAULT, host_port, look_up};
+use super::archive::{self, ArchivingConfig};
 use crate::cli::{Flags, QuietTime, SilentTime, TextAccess};
 use crate::error::Error;
 
@@ -58,6 +59,8 @@ pub(super) const FLAGS: &[&str] = &[
     "lists_per_second_max",
     "histories_per_second_max",
     "session_threads",
+    "archive_to",
+    "keep_segments",
 ];
 
 /// What a server needs to know.
@@ -99,6 +102,8 @@ pub struct ServerConfig {
     pub histories: Option<Rate>,
     /// On how many threads of their own the sessions live; with 0 they share that of the ledger.
     pub session_threads: usize,
+    /// Where old segments go; `None` if they stay.
+    pub archiving: Option<ArchivingConfig>,
 }
 
 /// What the demo needs to know.
@@ -116,6 +121,7 @@ pub(super) fn config(
     data_dir: PathBuf,
     default_port: u16,
 ) -> Result<ServerConfig, Error> {
+    let archiving = archive::policy(&flags)?;
     let listen = flags.listen.unwrap_or_else(|| host_port((SERVER_DEFAULT.0, default_port)));
     let text_dialect = flags.text_dialect.unwrap_or_default();
     let max_connections = flags.max_connections.map_or(MAX_CONNECTIONS_DEFAULT, Into::into);
@@ -158,6 +164,7 @@ pub(super) fn config(
             SECOND,
         ),
         session_threads: flags.session_threads.map_or_else(session_threads_default, Into::into),
+        archiving,
     })
 }
 

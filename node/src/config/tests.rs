@@ -84,6 +84,7 @@ fn defaults() {
         lists: Some(often(100, 1)),
         histories: Some(often(100, 1)),
         session_threads: session_threads_default(),
+        archiving: None,
     };
     assert_eq!(server, expected);
     let dialect = server_config(&["--role", "server", "--data", "/d", "--text-dialect", "ta2021"]);
@@ -164,6 +165,7 @@ fn every_flag_arrives() {
         lists: Some(often(11, 1)),
         histories: Some(often(12, 1)),
         session_threads: 6,
+        archiving: None,
     };
     assert_eq!(server_config(&flags), expected);
 
@@ -259,6 +261,7 @@ fn every_key_of_the_file_arrives() {
         lists: Some(often(11, 1)),
         histories: Some(often(12, 1)),
         session_threads: 6,
+        archiving: None,
     };
     let settings = settings(&["--config", path]).expect("valid");
     assert_eq!(settings.log, LogConfig { level: LogLevel::Error, format: LogFormat::Json });
@@ -440,6 +443,7 @@ fn an_audit_knows_what_of() {
     }
     let ledger = |server_key, against: &[&str]| AuditConfig::Ledger {
         data_dir: "/d".into(),
+        archived: None,
         server_key,
         against: against.iter().map(PathBuf::from).collect(),
     };
@@ -452,4 +456,34 @@ fn an_audit_knows_what_of() {
     let path = file.path().to_str().expect("text");
     let of_file = settings(&["--config", path, "ledger"]).expect("valid").config;
     assert_eq!(of_file, Config::Audit(ledger(None, &[])));
+}
+
+#[test]
+fn copies_know_what_and_where_to() {
+    let config = |args: &[&str]| settings(args).expect("valid").config;
+    let plain = ["--role", "backup", "--data", "/d", "--to", "/t"];
+    let expected = BackupConfig {
+        data_dir: "/d".into(),
+        archived: None,
+        to: "/t".into(),
+        server_key: None,
+        with_key: true,
+    };
+    assert_eq!(config(&plain), Config::Backup(expected.clone()));
+    let more = [&plain[..], &["--without-key", "--archived", "/a"]].concat();
+    let expected = BackupConfig { archived: Some("/a".into()), with_key: false, ..expected };
+    assert_eq!(config(&more), Config::Backup(expected));
+
+    let archive = ["--role", "archive", "--data", "/d", "--archive-to", "/a"];
+    for (more, keep_segments) in [(&[][..], 16), (&["--keep-segments", "3"], 3)] {
+        let archiving = ArchivingConfig { to: "/a".into(), keep_segments };
+        let expected =
+            ArchiveConfig { data_dir: "/d".into(), archiving: archiving.clone(), server_key: None };
+        assert_eq!(config(&[&archive, more].concat()), Config::Archive(expected));
+        let server = ["--role", "server", "--data", "/d", "--archive-to", "/a"];
+        match config(&[&server, more].concat()) {
+            Config::Server(server) => assert_eq!(server.archiving, Some(archiving)),
+            other => panic!("{other:?}"),
+        }
+    }
 }

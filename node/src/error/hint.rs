@@ -53,6 +53,7 @@ impl Error {
                  account"
                     .into(),
             ),
+            Self::Archiving { cause, .. } => Some(crate::archive::hint(cause).into()),
             Self::Backup { cause, .. } => Some(crate::backup::hint(cause).into()),
             Self::ReceiptInvalid { .. } => Some(
                 "is it the key of the server that has given the receipt, and the file as it was \

@@ -43,7 +43,7 @@ pub(super) struct Actors {
 impl Actors {
     /// Starts them. A ledger that fails ends the process.
     pub(super) fn start(opened: Opened, config: &ServerConfig, log: &Logger) -> Self {
-        let Opened { signer, journal, state, archive } = opened;
+        let Opened { signer, journal, state, archive, .. } = opened;
         let arbiters = [Arbiter::new(), Arbiter::new()];
         let session_arbiters = (0..config.session_threads).map(|_| Arbiter::new()).collect();
         let archive = Archive::start_in_arbiter(&arbiters[0].handle(), |_| archive);

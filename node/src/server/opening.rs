@@ -10,8 +10,10 @@ use actors::ledger::journal::{
 };
 use actors::ledger::state::State;
 use actors::messages::Signer;
-use slog::{Logger, info};
+use slog::{Logger, info, warn};
 
+use super::archiving;
+use crate::config::ServerConfig;
 use crate::error::Error;
 use crate::server_key;
 
@@ -23,11 +25,18 @@ pub(super) struct Opened {
     /// What the journal comes to.
     pub(super) state: State,
     pub(super) archive: Archive,
+    /// Where old segments go, until archiving is started.
+    pub(super) archived: Option<archiving::Archive>,
 }
 
 impl Opened {
-    pub(super) fn open(data_dir: &Path, log: &Logger) -> Result<Self, Error> {
-        let storage = open_storage(data_dir)?;
+    pub(super) fn open(config: &ServerConfig, log: &Logger) -> Result<Self, Error> {
+        let data_dir = config.data_dir.as_path();
+        let live = open_storage(data_dir)?;
+        let open_archive =
+            |archiving| archiving::Archive::open(data_dir, Arc::clone(&live), archiving);
+        let archived = config.archiving.as_ref().map(open_archive).transpose()?;
+        let storage = archived.as_ref().map_or(live, archiving::Archive::together);
         let cannot_open = |error| journal_error(data_dir, error);
         // Only a ledger without a past may get a new key.
         let key = if Journal::has_begun(&*storage).map_err(|error| cannot_open(error.into()))? {
@@ -35,6 +44,10 @@ impl Opened {
         } else {
             server_key::load_or_create(data_dir, log)?
         };
+        if Journal::has_archived(&*storage).map_err(|error| cannot_open(error.into()))? {
+            warn!(log, "old journal files are archived: without --archive-to their receipts, and an \
+                index that is lost, cannot be had"; "data" => %data_dir.display());
+        }
         let signer = Signer::new(*key.signing_key());
         let options = JournalOptions::default();
         let (journal, state) = Journal::open(Arc::clone(&storage), signer.clone(), options, log)
@@ -46,7 +59,7 @@ impl Opened {
             path: data_dir.to_owned(),
             source: io::Error::other(error),
         })?;
-        Ok(Self { signer, journal, state, archive })
+        Ok(Self { signer, journal, state, archive, archived })
     }
 }
 

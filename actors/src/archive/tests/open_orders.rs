@@ -2,11 +2,14 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use wire::order::ORDER_VALIDITY_MS_MAX;
 
 use super::*;
 use crate::archive::keeps::KEEPS_WAITING_MAX;
+use crate::backup::{BackupOptions, Source, backup_directory};
 
 fn book() -> Book {
     let mut book = Book::new();
@@ -166,4 +169,46 @@ async fn a_damaged_file_is_put_aside() {
     assert_eq!(archive.open_orders(ALICE, 0).await, [kept]);
     let aside = dir.0.path().join("open-orders.redb.damaged");
     assert_eq!(fs::read(aside).expect("it is there"), garbage);
+}
+
+/// The story: a copy of a database that is being written holds pages of two moments, and nobody notices before
+/// it is needed.
+#[actix::test]
+async fn copies_of_the_file_are_whole_while_it_is_written() {
+    const BACKUPS: usize = 20;
+    let (book, dir, copies) = (book(), Dir::new(), Dir::new());
+    let archive = dir.start(&book);
+    let orders: Vec<_> = (1..=60).map(|amount| order(ALICE, BOB, amount, 500)).collect();
+    assert_eq!(archive.keep(ALICE, orders[0].clone(), 0).await, Ok(()));
+    let kept = Arc::new(AtomicU64::new(1));
+    let (from, to, before) =
+        (dir.0.path().to_owned(), copies.0.path().join("to"), Arc::clone(&kept));
+    let backups = thread::spawn(move || {
+        let options = BackupOptions { server: server(), key_file: None, recheck_bytes: u64::MAX };
+        let source = Source { data_dir: &from, archived: None };
+        for _ in 0..BACKUPS {
+            let before = before.load(Ordering::Relaxed);
+            let report = backup_directory(source, &to, &options, |_| ()).expect("a backup");
+            assert!(report.open_orders.is_some_and(|copied| copied >= before), "{report:?}");
+        }
+    });
+    // Each is a commit; those that are kept already are, too.
+    for (order, count) in orders.iter().cycle().zip(1..) {
+        if backups.is_finished() {
+            break;
+        }
+        assert_eq!(archive.keep(ALICE, order.clone(), 0).await, Ok(()));
+        kept.fetch_max(count.min(60), Ordering::Relaxed);
+    }
+    backups.join().expect("each of them is whole");
+    let found = archive.open_orders(ALICE, 0).await;
+    archive.stop().await;
+
+    let to = copies.0.path().join("to");
+    let options = BackupOptions { server: server(), key_file: None, recheck_bytes: u64::MAX };
+    let source = Source { data_dir: dir.0.path(), archived: None };
+    backup_directory(source, &to, &options, |_| ()).expect("a backup");
+    fs::copy(to.join(OPEN_ORDERS_FILE), dir.open_orders()).expect("it is there");
+    let archive = dir.start(&book);
+    assert_eq!(archive.open_orders(ALICE, 0).await, found);
 }

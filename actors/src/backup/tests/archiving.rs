@@ -3,7 +3,7 @@
 use super::crash::Cut;
 use super::*;
 use crate::ledger::audit::audit;
-use crate::ledger::journal::WithArchived;
+use crate::ledger::journal::{OpenError, WithArchived};
 
 const POLICY: ArchivingOptions =
     ArchivingOptions { server: TERMS.server, keep_segments: 1, indexed: None };

@@ -1,9 +1,14 @@
 //! A backup that ends at any point: what is there can be restored, and the next call goes on.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use redb::{Database, TableDefinition};
+
 use super::*;
+use crate::archive::OPEN_ORDERS_FILE;
 use crate::ledger::journal::StorageFile;
+use crate::probe::order;
 
 /// A storage that is cut off: from its change number `at` on, nothing is done any more.
 #[derive(Clone)]
@@ -154,4 +159,38 @@ fn a_later_backup_ends_anywhere_and_takes_nothing_away() {
     book.snapshot();
     let ends = end_everywhere(&book, &target, &known);
     assert!(ends > 30, "{ends}");
+}
+
+/// Unlike a segment, the next state of the file of open orders does not begin with the one before.
+#[test]
+fn a_backup_of_open_orders_ends_anywhere() {
+    let (book, target) = (Book::with_batches(1), MemoryStorage::new());
+    book.storage.write(OPEN_ORDERS_FILE, open_orders(1));
+    assert_eq!(back_up(&book, &target).expect("a backup").open_orders, Some(1));
+    book.storage.write(OPEN_ORDERS_FILE, open_orders(2));
+    let ends = end_everywhere(&book, &target, &[book.state()]);
+    assert!(ends > 10, "{ends}");
+    assert_eq!(back_up(&book, &target).expect("a backup").open_orders, Some(2));
+}
+
+/// The file of a server that keeps so many orders, as the archive writes it.
+fn open_orders(count: u8) -> Vec<u8> {
+    type Key = (u64, &'static [u8; 16]);
+    type Kept = (u64, &'static [u8]);
+    const ORDERS: TableDefinition<Key, Kept> = TableDefinition::new("orders");
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join(OPEN_ORDERS_FILE);
+    let database = Database::create(&path).expect("a new file");
+    let transaction = database.begin_write().expect("nobody else writes");
+    let mut orders = transaction.open_table(ORDERS).expect("a new table");
+    for nonce in 0..count {
+        let order = order(("alice", 1), ("bob", Access::Open), 5, nonce).sign(&key(1));
+        let (id, mut bytes) = (order.order.id, Vec::new());
+        wire::codec::encode_into(&order, &mut bytes);
+        orders.insert((0, id.as_bytes()), (1, bytes.as_slice())).expect("there is room");
+    }
+    drop(orders);
+    transaction.commit().expect("the disk works");
+    drop(database);
+    std::fs::read(path).expect("it is there")
 }

@@ -247,6 +247,16 @@ impl Journal {
         Ok(names.iter().any(is_part))
     }
 
+    /// Whether `storage` holds no first segment, though there are others: the first ones were archived.
+    ///
+    /// # Errors
+    /// [`IoFailure`] if the directory cannot be read.
+    pub fn has_archived(storage: &dyn Storage) -> Result<bool, IoFailure> {
+        let names = storage.list().map_err(IoFailure::of(Operation::List, "."))?;
+        let first = names.iter().filter_map(|name| parse_segment_name(name)).min();
+        Ok(first.is_some_and(|first| first > Committed::NOTHING.next_batch()))
+    }
+
     /// The public half of the key that seals each batch.
     pub fn server(&self) -> PublicKey {
         self.server.public_key()

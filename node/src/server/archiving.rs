@@ -1,0 +1,89 @@
+//! Archiving while the server runs: a thread that looks now and then for segments that nobody needs any more.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use actors::backup::{ArchivingOptions, archive_segments, open_archive};
+use actors::ledger::journal::{Storage, WithArchived};
+use slog::{Logger, error, info};
+use wire::PublicKey;
+
+use crate::config::ArchivingConfig;
+use crate::error::Error;
+
+/// How often to look: segments become old with a snapshot, which are minutes apart under the heaviest load.
+/// A look that finds nothing lists the directory.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// A data directory and its archive.
+pub(super) struct Archive {
+    live: Arc<dyn Storage>,
+    old: Arc<dyn Storage>,
+    keep_segments: usize,
+}
+
+impl Archive {
+    /// Opens the archive of the data directory that is open as `live`.
+    pub(super) fn open(
+        data_dir: &Path,
+        live: Arc<dyn Storage>,
+        config: &ArchivingConfig,
+    ) -> Result<Self, Error> {
+        let archive = open_archive(data_dir, &config.to)
+            .map_err(|cause| Error::Archiving { path: data_dir.into(), cause })?;
+        Ok(Self { live, old: Arc::new(archive), keep_segments: config.keep_segments })
+    }
+
+    /// Both as one directory.
+    pub(super) fn together(&self) -> Arc<dyn Storage> {
+        Arc::new(WithArchived::new(Arc::clone(&self.live), Arc::clone(&self.old)))
+    }
+
+    /// Starts archiving for the server with this key.
+    pub(super) fn start(self, server: PublicKey, log: &Logger) -> Archiving {
+        let (stop, stopped) = mpsc::channel();
+        let log = log.clone();
+        let archive = move || {
+            loop {
+                self.look(server, &log);
+                match stopped.recv_timeout(LOOK_EVERY) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("mite-archiving".to_owned()).spawn(archive);
+        Archiving { stop, thread: thread.ok() }
+    }
+
+    fn look(&self, server: PublicKey, log: &Logger) {
+        // The index reads from the archive, too.
+        let options = ArchivingOptions { server, keep_segments: self.keep_segments, indexed: None };
+        match archive_segments(&*self.live, &*self.old, &options) {
+            Ok(report) if report.segments == 0 => {}
+            Ok(report) => info!(log, "segments archived"; "count" => report.segments,
+                "batch" => report.last.batch.get(), "left" => report.segments_left),
+            // The server goes on without; the disk fills until somebody looks.
+            Err(error) => error!(log, "segments cannot be archived"; "error" => %error),
+        }
+    }
+}
+
+/// Archiving that is under way.
+pub(super) struct Archiving {
+    stop: mpsc::Sender<()>,
+    /// `None` if the system started no thread.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Archiving {
+    /// Waits for the segment that is being moved, and ends.
+    pub(super) fn stop(self) {
+        // It may have panicked, which was reported when it happened.
+        let _ = self.stop.send(());
+        let _ = self.thread.map(JoinHandle::join);
+    }
+}
