@@ -52,6 +52,11 @@ impl<R: AsyncRead + Unpin> FrameInput<R> {
         Self { input, reader, read: Vec::with_capacity(read_bytes) }
     }
 
+    /// From the next frame on, takes frames of up to so many bytes.
+    pub(crate) const fn set_limit(&mut self, frame_bytes_max: usize) {
+        self.reader.set_limit(frame_bytes_max);
+    }
+
     /// The next frame.
     pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<T, InputError> {
         loop {

@@ -9,6 +9,7 @@
 //! | [`registry`] | who is online and where |
 //! | [`session`] | one connection to the server, text protocol |
 //! | [`secure_session`] | one connection to the server, secure protocol |
+//! | [`admin`] | one connection of an operator's program |
 //! | [`verifier`] | signatures of orders, checked many at once |
 //! | [`secure_wallet`] | the client's account over the secure protocol: pays, takes payments |
 //! | [`secure_server_link`] | the client's connection to the server, secure protocol |
@@ -19,6 +20,7 @@
 //! | [`reason`] | the system's errors in words for people |
 //! | `connection`, `frames`, `later` | what sessions, links and replies have in common |
 
+pub mod admin;
 pub mod archive;
 pub mod backup;
 mod connection;

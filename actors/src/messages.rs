@@ -29,6 +29,14 @@
 //! | `SecureSession` | [`KeepOrder`] | Archive | `Result<(), ArchiveUnavailable>` |
 //! | `SecureSession` | [`ReadOpenOrders`] | Archive | `Result<Vec<SignedOrder>, ArchiveUnavailable>` |
 //! | Ledger | [`JournalGrew`] | Archive | – |
+//! | `AdminSession` | [`Submit`] | Ledger | `Result<Vec<Outcome>, LedgerUnavailable>` |
+//! | `AdminSession` | [`ReadLedger`] | Ledger | `Result<LedgerStatus, LedgerUnavailable>` |
+//! | `AdminSession` | [`KeepSnapshot`] | Ledger | `Result<BatchNumber, SnapshotFailure>` |
+//! | snapshot thread | [`SnapshotStored`] | Ledger | – |
+//! | `AdminSession` | [`ReadPresent`] | Registry | [`PresentPage`] |
+//! | `AdminSession` | [`ReadServer`] | node | `Result<ServerFacts, FilesUnreadable>` |
+//! | `AdminSession` | [`AuditJournal`] | node | `Result<Verified, AuditFailure>` |
+//! | `AdminSession` | [`DrainServer`] | node | – |
 //!
 //! **Client, secure protocol**
 //!
@@ -81,6 +89,7 @@ use std::sync::Arc;
 use actix::WeakRecipient;
 use actix::prelude::*;
 use ed25519_zebra::SigningKey;
+use wire::admin::{Condition, FilesStatus, LedgerStatus, OnlineAccount, Verified};
 use wire::secure::{
     AccountInfo, Answer, Call, Event, HistoryItem, OnlinePeer, OrderProblem, OwnAccount,
     PayeeAnswer, Problem, Welcome,
@@ -88,8 +97,8 @@ use wire::secure::{
 use wire::signature::{Domain, SealingKey};
 use wire::text::{TextPayment, TextRequest, reader};
 use wire::{
-    AccountId, Amount, EntryNumber, InvalidSignature, Memo, OrderId, P2pPort, PublicKey, Receipt,
-    Refusal, Signature, SignedOrder, Timestamp, Username, VerifiedOrder,
+    AccountId, Amount, BatchNumber, EntryNumber, InvalidSignature, Memo, OrderId, P2pPort,
+    PublicKey, Receipt, Refusal, Signature, SignedOrder, Timestamp, Username, VerifiedOrder,
 };
 use zeroize::Zeroize as _;
 
@@ -449,6 +458,115 @@ pub struct StateRebuilt(pub Result<Box<State>, OpenError>);
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopLedger;
+
+// ---- server, operator ----
+
+/// `AdminSession` → Ledger: what do you hold?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<LedgerStatus, LedgerUnavailable>")]
+pub struct ReadLedger;
+
+/// `AdminSession` → Ledger: keep a snapshot of what you hold now. The reply comes when it is on disk, and
+/// says behind which batch it is.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<BatchNumber, SnapshotFailure>")]
+pub struct KeepSnapshot;
+
+/// Why there is no snapshot. No money depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotFailure {
+    /// The ledger takes nothing now.
+    #[error(transparent)]
+    Unavailable(#[from] LedgerUnavailable),
+    /// It was tried and failed.
+    #[error("the snapshot cannot be kept: {0}")]
+    Failed(String),
+}
+
+impl SnapshotFailure {
+    pub(crate) fn from_error(error: &impl fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Snapshot thread → Ledger: what became of the snapshot that was captured last.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct SnapshotStored(pub Result<BatchNumber, SnapshotFailure>);
+
+/// `AdminSession` → Registry: who is logged in, on the list or not, in order of names?
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "PresentPage")]
+pub struct ReadPresent {
+    /// Begin behind this name; `None` begins with the first.
+    pub after: Option<Username>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A part of those who are logged in.
+#[derive(Clone, Debug, PartialEq, Eq, MessageResponse)]
+pub struct PresentPage {
+    /// In order of names.
+    pub people: Vec<OnlineAccount>,
+    /// Whether more follow.
+    pub more: bool,
+    /// How many accounts are logged in, on this page or not.
+    pub online: u64,
+}
+
+/// `AdminSession` → node: how are you?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<ServerFacts, FilesUnreadable>")]
+pub struct ReadServer;
+
+/// What a server knows of itself besides its actors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// The version of the program.
+    pub version: String,
+    /// Its key.
+    pub server: PublicKey,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// Its clock.
+    pub now: Timestamp,
+    /// Whether it takes payments.
+    pub condition: Condition,
+    /// How many connections are open.
+    pub connections: u64,
+    /// What the ledger takes on the disk.
+    pub files: FilesStatus,
+}
+
+/// The data directory cannot be read, for this reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the data directory cannot be read: {0}")]
+pub struct FilesUnreadable(pub String);
+
+/// `AdminSession` → node: audit the journal.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Verified, AuditFailure>")]
+pub struct AuditJournal;
+
+/// Why an audit does not say that all is well.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuditFailure {
+    /// One is under way.
+    #[error("an audit is under way")]
+    Busy,
+    /// The journal cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// It holds what it must not.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// `AdminSession` → node: take no more connections, answer what is under way, stop.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct DrainServer;
 
 // ---- client, secure protocol ----
 

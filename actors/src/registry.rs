@@ -14,6 +14,7 @@ use std::ops::Bound;
 use actix::WeakRecipient;
 use actix::prelude::*;
 use slog::{Logger, debug, o};
+use wire::admin::{ADMIN_PAGE_MAX, OnlineAccount};
 use wire::secure::call::PAGE_ITEMS_MAX;
 use wire::secure::{Event, OnlinePeer};
 use wire::{Access, AccountId, P2pPort, PublicKey, Username};
@@ -24,8 +25,8 @@ use crate::fail_stop::FailStop;
 use crate::ledger::state::{Command, Outcome};
 use crate::messages::{
     FindOnline, LedgerUnavailable, ListOnline, LogIn, LogInKeyed, LogInRefusal, LogOut,
-    NotifyAccounts, NotifyParties, OnlineList, OnlinePage, ReadOnline, RetireKey, SessionId,
-    SessionNotice, Submit, WatchNames, WatchRefusal,
+    NotifyAccounts, NotifyParties, OnlineList, OnlinePage, PresentPage, ReadOnline, ReadPresent,
+    RetireKey, SessionId, SessionNotice, Submit, WatchNames, WatchRefusal,
 };
 
 /// The actor that knows who is online. One per server.
@@ -254,6 +255,27 @@ impl Handler<ReadOnline> for Registry {
         let limit = usize::try_from(limit.min(PAGE_ITEMS_MAX)).unwrap_or(usize::MAX);
         let peers = listed.by_ref().take(limit).collect();
         OnlinePage { peers, more: listed.next().is_some() }
+    }
+}
+
+impl Handler<ReadPresent> for Registry {
+    type Result = PresentPage;
+
+    fn handle(
+        &mut self,
+        ReadPresent { after, limit }: ReadPresent,
+        _: &mut Self::Context,
+    ) -> PresentPage {
+        let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut present = self.online.range((begin, Bound::Unbounded));
+        let limit = usize::try_from(limit.min(ADMIN_PAGE_MAX)).unwrap_or(usize::MAX);
+        let people = present.by_ref().take(limit).map(|(name, presence)| OnlineAccount {
+            name: name.clone(),
+            key: presence.key,
+            address: presence.address,
+        });
+        let people = people.collect();
+        PresentPage { people, more: present.next().is_some(), online: self.online.len() as u64 }
     }
 }
 

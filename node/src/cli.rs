@@ -3,6 +3,7 @@
 //! What they mean together, with the environment and the configuration file, is
 //! [`config`](crate::config)'s matter.
 
+mod admin;
 mod bench;
 mod copies;
 mod flags;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
+pub(crate) use self::admin::AdminFlags;
 pub(crate) use self::bench::{BenchFlags, RoundTime};
 pub use self::bench::{ClientStores, LineEnd, Rate};
 pub(crate) use self::copies::CopyFlags;
@@ -41,18 +43,19 @@ Examples:
   node --role audit ledger --data DIR --against RECEIPT
   node --role backup --data DIR --to DIR           the server may run meanwhile
   node --role archive --data DIR --archive-to DIR  moves old journal files there
+  node --role admin --data DIR status              how is the server that runs there?
   node --role bench limits                         what this machine can do
   node --role bench pipeline --rate 50%            payments by text at half of the maximum
 
 Exit codes:
   0   all is well
-  1   a command of a script failed, a payment is still open, or the terminal is gone
+  1   a command failed, a payment is still open, or the terminal is gone
   2   the command line or an environment variable is wrong
   3   the configuration file cannot be read or is wrong
   4   cannot listen: the port is in use or not permitted
   5   the data directory or the profile cannot be used, or what is to be audited cannot be read
   6   the journal is damaged
-  7   the server cannot be reached, by a client of the text protocol or by `restore`
+  7   the server cannot be reached, by a client of the text protocol, `restore` or --role admin
   8   the audit has found a fault
   9   a measurement failed: a wrong answer, or a server that ended
   70  the program itself failed";
@@ -68,7 +71,9 @@ pub(crate) struct Cli {
     pub(crate) flags: Flags,
     /// Audit: what to audit, `receipt FILE` or `ledger`. Bench: what to measure, `closed`, `pipeline`,
     /// `idle`, `list`, `recover`, `p2p` or `limits`. Client: `restore` makes the key out of its 24 words,
-    /// read from the standard input
+    /// read from the standard input. Admin: what to do at the running server, `status`, `online`,
+    /// `deposit NAME AMOUNT`, `withdraw NAME AMOUNT`, `freeze NAME`, `unfreeze NAME`, `drain`,
+    /// `snapshot` or `verify`
     #[arg(value_name = "WHAT")]
     pub(crate) words: Vec<OsString>,
     /// Audit of a ledger: receipts that it must hold
@@ -78,6 +83,9 @@ pub(crate) struct Cli {
     pub(crate) copies: CopyFlags,
     #[command(flatten)]
     pub(crate) bench: BenchFlags,
+
+    #[command(flatten)]
+    pub(crate) admin: AdminFlags,
     /// The flags that were typed, by the names of their fields.
     #[arg(skip)]
     pub(crate) typed: Vec<String>,

@@ -5,6 +5,7 @@
 //! in them are passed over; a flag that the role does not have is a mistake.
 
 mod address;
+mod admin;
 mod archive;
 mod audit;
 mod backup;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use etcetera::BaseStrategy as _;
 
 use self::address::SERVER_DEFAULT;
+pub use self::admin::{AdminCommand, AdminConfig, Movement};
 pub use self::archive::{ArchiveConfig, ArchivingConfig};
 pub use self::audit::AuditConfig;
 pub use self::backup::BackupConfig;
@@ -91,6 +93,8 @@ pub enum Config {
     Backup(BackupConfig),
     /// A measurement.
     Bench(BenchConfig),
+    /// A command to a running server.
+    Admin(AdminConfig),
 }
 
 /// Reads the command line, the environment, and the configuration file.
@@ -109,12 +113,12 @@ pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Settings, E
 }
 
 fn resolve(cli: Cli) -> Result<Settings, Error> {
-    let Cli { flags, words, against, copies, bench, typed, .. } = cli;
+    let Cli { flags, words, against, copies, bench, admin, typed, .. } = cli;
     let (words, typed) = (words.as_slice(), typed.as_slice());
     let role = flags.role.ok_or_else(|| Error::Usage {
         message: "no role is given".into(),
         hint: "add --role server, --role client, --role demo, --role audit, --role backup, --role \
-             archive or --role bench; --help tells more"
+             archive, --role bench or --role admin; --help tells more"
             .into(),
     })?;
     refuse_foreign_flags(role, words, typed)?;
@@ -132,6 +136,7 @@ fn resolve(cli: Cli) -> Result<Settings, Error> {
         Role::Audit => Config::Audit(audit::config(flags, words, against, copies.archived, typed)?),
         Role::Archive => Config::Archive(archive::config(flags)?),
         Role::Backup => Config::Backup(backup::config(flags, copies)?),
+        Role::Admin => Config::Admin(admin::config(flags, admin, bench.json, words)?),
         Role::Bench => Config::Bench(bench::config(&flags, bench, words, typed)?),
     };
     Ok(Settings { log, config })
@@ -141,7 +146,13 @@ fn resolve(cli: Cli) -> Result<Settings, Error> {
 fn default_log_level(role: Role) -> LogLevel {
     match role {
         Role::Server => LogLevel::Info,
-        Role::Client | Role::Demo | Role::Audit | Role::Backup | Role::Archive | Role::Bench => {
+        Role::Client
+        | Role::Demo
+        | Role::Audit
+        | Role::Backup
+        | Role::Archive
+        | Role::Bench
+        | Role::Admin => {
             LogLevel::Warning
         }
     }
@@ -155,6 +166,7 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
         Role::Backup => backup::FLAGS,
         Role::Archive => archive::FLAGS,
         Role::Bench => BENCH_FLAGS,
+        Role::Admin => admin::FLAGS,
     };
     let owners = [
         (server::FLAGS, "--role server and --role demo"),
@@ -163,6 +175,7 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
         (backup::FLAGS, "--role backup"),
         (archive::FLAGS, "--role archive"),
         (BENCH_FLAGS, "--role bench"),
+        (admin::FLAGS, "--role admin"),
     ];
     for id in typed.iter().map(String::as_str).filter(|id| !of(role).contains(id)) {
         let Some((_, owner)) = owners.iter().find(|(flags, _)| flags.contains(&id)) else {
@@ -173,7 +186,7 @@ fn refuse_foreign_flags(role: Role, words: &[OsString], typed: &[String]) -> Res
             _ => format!("--{}", id.replace('_', "-")),
         };
         let owner = match id {
-            "words" => "--role audit and --role bench, or `restore` to --role client",
+            "words" => "--role audit, --role bench and --role admin, or `restore` to --role client",
             _ => owner,
         };
         return Err(Error::Usage {
@@ -193,6 +206,7 @@ fn role_name(role: Role) -> &'static str {
         Role::Backup => "a backup",
         Role::Archive => "archiving",
         Role::Bench => "a measurement",
+        Role::Admin => "an operator's program",
     }
 }
 

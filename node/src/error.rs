@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use actors::backup::BackupError;
 use actors::messages::{ConnectError, PayError};
 use actors::reason::reason;
+use wire::OperatorId;
+use wire::admin::AdminProblem;
 
 pub(crate) use self::report::{problem_text, write_and_give_up, write_problem};
 use crate::profile::keyring::ProfileError;
@@ -204,6 +206,25 @@ pub enum Error {
         /// What to do about it, where there is something to do.
         hint: Option<String>,
     },
+    /// No server runs on the data directory, or it does not let this user in.
+    #[error("cannot reach a server that runs on {}: {}", path.display(), reason(source))]
+    AdminUnreachable {
+        /// The data directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The server took an operator's command, and its answer is missing.
+    #[error("the server has not answered: {cause}")]
+    AdminUnanswered {
+        /// Why not.
+        cause: Cause,
+        /// By which the command can be asked again.
+        id: Option<OperatorId>,
+    },
+    /// The server has not done what its operator asked.
+    #[error("refused with code {}: {_0}", _0.code())]
+    AdminRefused(AdminProblem),
     /// A mistake in the program itself.
     #[error("internal error: {0}")]
     Internal(String),
@@ -228,10 +249,13 @@ impl Error {
             Self::OnlyRestored(
                 PayError::Connect(ConnectError::Unreachable(_)) | PayError::ServerSilent(_),
             )
-            | Self::ServerUnreachable { .. } => exit::SERVER_UNREACHABLE,
+            | Self::ServerUnreachable { .. }
+            | Self::AdminUnreachable { .. }
+            | Self::AdminUnanswered { .. } => exit::SERVER_UNREACHABLE,
             Self::OnlyRestored(_)
             | Self::CommandsFailed { .. }
             | Self::OutcomesUnknown { .. }
+            | Self::AdminRefused(_)
             | Self::Terminal(_) => exit::COMMANDS_FAILED,
             Self::Usage { .. } => exit::USAGE,
             Self::ConfigUnreadable { .. } | Self::ConfigInvalid { .. } => exit::CONFIG,

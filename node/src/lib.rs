@@ -13,6 +13,7 @@
 //! | `archive` | moves old segments out of a data directory |
 //! | `audit` | checks receipts and ledgers |
 //! | `backup` | copies ledgers, of running servers, too |
+//! | `admin` | an operator's commands to a running server |
 //! | `bench` | measures how fast a server is, beside what the machine can do |
 //! | `listener`, `connection` | who may come in, and what comes in |
 //! | [`tls`] | TLS with raw public keys, and text for stock TLS clients |
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use crate::config::{ClientProtocol, Config, Settings};
 use crate::error::{Error, exit};
 
+mod admin;
 mod announce;
 mod archive;
 mod audit;
@@ -82,6 +84,7 @@ fn run_role(args: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
         Config::Archive(config) => archive::run(&config, &log),
         Config::Backup(config) => backup::run(config, &log),
         Config::Bench(config) => bench::run(config),
+        Config::Admin(config) => admin::run(config),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The server: opens the ledger, takes connections, stops cleanly.
 
 mod actors;
+pub(crate) mod admin;
 mod archiving;
 mod opening;
 
@@ -9,14 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::actors::limits::Room;
-use actix::System;
-use slog::{Logger, info, warn};
+use actix::{Actor as _, System};
+use slog::{Logger, error, info, warn};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::PublicKey;
 
 use self::actors::Actors;
+use self::admin::{AdminSocket, Host, HostSettings, SOCKET_NAME};
 use self::archiving::Archiving;
 use self::opening::Opened;
 use crate::announce;
@@ -36,8 +38,10 @@ pub(crate) fn run(config: ServerConfig, log: &Logger) -> Result<(), Error> {
         let server = Server::start(config, log).await?;
         announce::line(&format!("listening on {}", server.address()));
         announce::line(&format!("server key {}", server.public_key()));
-        stop.await;
-        info!(log, "stopping");
+        tokio::select! {
+            () = stop => info!(log, "stopping"),
+            () = server.drain_asked() => info!(log, "draining"),
+        }
         server.stop().await;
         Ok(())
     })
@@ -52,6 +56,10 @@ pub(crate) struct Server {
     stop: CancellationToken,
     listening: JoinHandle<()>,
     gate: Arc<Gate>,
+    /// Cancelled when the operator wants the server to stop.
+    drain: CancellationToken,
+    /// `None` if it cannot be had.
+    admin: Option<AdminSocket>,
     log: Logger,
 }
 
@@ -84,7 +92,34 @@ impl Server {
         let listening = actix::spawn(sessions.run());
         info!(log, "listening"; "address" => address, "dialect" => config.text_dialect.name());
         let (public_key, log) = (signer.public_key(), log.clone());
-        Ok(Self { address, public_key, actors, archiving, stop, listening, gate, log })
+        let drain = CancellationToken::new();
+        let host = HostSettings {
+            data_dir: config.data_dir,
+            server: public_key,
+            health: actors.health(),
+            gate: Arc::clone(&gate),
+            stop: stop.clone(),
+            drain: drain.clone(),
+            log: log.clone(),
+        };
+        let admin = open_admin_socket(host, &actors);
+        Ok(Self {
+            address,
+            public_key,
+            actors,
+            archiving,
+            stop,
+            listening,
+            gate,
+            drain,
+            admin,
+            log,
+        })
+    }
+
+    /// Waits until the operator wants the server to stop.
+    pub(crate) async fn drain_asked(&self) {
+        self.drain.cancelled().await;
     }
 
     /// What its clients know it by.
@@ -105,9 +140,25 @@ impl Server {
         if timeout(SESSIONS_STOP_MAX, self.gate.all_left()).await.is_err() {
             warn!(self.log, "some connections do not take their answers"; "left" => self.gate.open());
         }
+        // While the directory is still locked: the next server makes its own.
+        drop(self.admin);
         self.actors.stop().await;
         if let Some(archiving) = self.archiving {
             archiving.stop();
+        }
+    }
+}
+
+/// A server without it serves all the same.
+fn open_admin_socket(host: HostSettings, actors: &Actors) -> Option<AdminSocket> {
+    let (data_dir, log) = (host.data_dir.clone(), host.log.clone());
+    let peers = actors.admin_peers(&Host::new(host).start());
+    match AdminSocket::open(&data_dir, peers, &log) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            error!(log, "operators cannot connect"; "error" => %error,
+                "socket" => %data_dir.join(SOCKET_NAME).display());
+            None
         }
     }
 }

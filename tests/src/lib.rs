@@ -11,6 +11,7 @@
 //! | [`golden`] | what releases have left behind, and what is known of it |
 //! | [`listener`] | a listener that plays a server or a payee |
 //! | [`lying_server`] | a server that lies when it is told to |
+//! | [`operator`] | an operator, as a program and frame by frame |
 //! | [`payee`] | a payee who goes as far as it is told and no further |
 //! | [`person`] | a client over the secure protocol that does as it is told, and what it answers |
 //! | [`process`] | the program under test as a child process, ended in any case |
@@ -31,6 +32,7 @@ pub mod fuzzing;
 pub mod golden;
 pub mod listener;
 pub mod lying_server;
+pub mod operator;
 pub mod payee;
 pub mod person;
 pub mod process;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tests::drill::{Load, Pair, Seen, balance, setting};
+use tests::operator::admin;
 use tests::process::{PATIENCE, Server};
 use tests::random::Random;
 use tests::text::Connection;
@@ -180,6 +181,23 @@ fn a_server_that_is_stopped_under_load_answers_what_it_did() {
         let address = server.address;
         let answers = 1 + bank.random.below(500);
         bank.load(server, round, answers, |server| server.stop().status.success());
+        server = bank.restart(address);
+    }
+}
+
+#[test]
+fn a_server_that_is_drained_under_load_answers_what_it_did() {
+    // Protects the operator's way to stop it: the same, and exit code 0.
+    let (mut bank, mut server) = Bank::open();
+    for round in 0..3 {
+        let address = server.address;
+        let answers = 1 + bank.random.below(500);
+        let data = bank.data.path().to_owned();
+        bank.load(server, round, answers, |server| {
+            let drained = admin(MITE, &data, &["drain"]);
+            assert!(drained.status.success(), "{drained:?}");
+            server.program.wait().status.success()
+        });
         server = bank.restart(address);
     }
 }

@@ -17,9 +17,11 @@
 //! | [`batch`], [`merkle`], [`receipt`] | what the server signs: batches, and [`Receipt`]s from them |
 //! | [`refusal`] | [`Refusal`]: why the ledger moved nothing, each with a stable code |
 //! | [`codec`] | the bincode encoding of everything that is kept or sent in binary |
+//! | [`admin`] | the admin protocol: frames between an operator's program and a running server |
 //! | [`secure`] | the secure protocol: frames between client and server and between peers |
 //! | [`text`] | the text protocol: requests, replies, payments between peers |
 
+pub mod admin;
 pub mod amount;
 pub mod batch;
 pub mod codec;

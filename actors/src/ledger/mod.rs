@@ -9,6 +9,7 @@ pub mod background;
 mod growth;
 pub mod health;
 pub mod journal;
+mod operator;
 mod read_only;
 mod snapshots;
 pub mod state;
@@ -33,6 +34,7 @@ use self::journal::{
     BATCH_BYTES_MAX, BATCHES_UNDER_WAY_MAX, Batch, Captured, Committed, Journal, JournalError,
     JournalWriter, OpenError, Report, SealedBatch, Storage,
 };
+use self::operator::AskedSnapshots;
 use self::read_only::Mode;
 use self::snapshots::Snapshots;
 use self::state::{State, Terms};
@@ -126,6 +128,7 @@ pub struct Ledger {
     /// The clock as it was last read.
     now: Timestamp,
     snapshots: Snapshots,
+    asked_snapshots: AskedSnapshots,
     growth: Growth,
     stopping: Option<ReplySlot<()>>,
     stop_asked: bool,
@@ -173,6 +176,7 @@ impl Ledger {
             last,
             now,
             snapshots,
+            asked_snapshots: AskedSnapshots::default(),
             growth,
             stopping: None,
             stop_asked: false,
@@ -272,16 +276,19 @@ impl Ledger {
             self.gather_overflow();
             self.schedule_flush(ctx);
         }
+        self.keep_asked_snapshot();
         self.stop_if_asked(ctx);
     }
 
     fn hand_over(&mut self) {
         // The state now is the state behind this batch.
-        let snapshot = self.snapshots.capture_if_due(&self.state);
+        let asked = self.asked_snapshots.is_waiting();
+        let snapshot = self.snapshots.capture_if_due(&self.state, asked);
         let empty = Batch::new(self.spare.take().unwrap_or_default());
         let mut batch = std::mem::replace(&mut self.gathering.batch, empty);
         let waiting = std::mem::take(&mut self.gathering.waiting);
         if snapshot.is_some() {
+            self.asked_snapshots.captured();
             batch.close();
         }
         let news = std::mem::take(&mut self.gathering.news);
@@ -312,8 +319,7 @@ impl Ledger {
     }
 
     fn stop_if_asked(&mut self, ctx: &mut Context<Self>) {
-        let idle = self.committing.is_empty() && self.gathering.batch.is_empty();
-        if !self.stop_asked || !idle || !self.overflow.is_empty() {
+        if !self.stop_asked || !self.is_idle() || !self.overflow.is_empty() {
             return;
         }
         if let Some(writer) = self.writer.take() {
@@ -329,6 +335,11 @@ impl Ledger {
             asked.send(());
         }
         ctx.stop();
+    }
+
+    /// Whether all that is decided is durable.
+    fn is_idle(&self) -> bool {
+        self.committing.is_empty() && self.gathering.batch.is_empty()
     }
 }
 
@@ -346,6 +357,7 @@ impl Actor for Ledger {
         ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
         let Some(journal) = self.journal.take() else { return };
         let ledger = ctx.address().downgrade();
+        self.snapshots.tell(ledger.clone().recipient());
         self.writer = Some(JournalWriter::start(journal, move |report| {
             let Some(ledger) = ledger.upgrade() else { return };
             match report {

@@ -78,7 +78,8 @@ impl Ledger {
         });
         self.mode = Mode::Rebuilding { is_full };
         self.turn_away(unheard);
-        self.snapshots.drop_captured(self.last.next_entry);
+        let was_captured = self.snapshots.drop_captured(self.last.next_entry);
+        self.asked_snapshots.refuse(was_captured, LedgerUnavailable::ReadOnly);
         // Before the next one is made: there may be no room in memory for both.
         self.state = State::default();
         self.rebuild(ctx);

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use actix::WeakRecipient;
 use slog::{Logger, error, info};
-use wire::{EntryNumber, PublicKey};
+use wire::{BatchNumber, EntryNumber, PublicKey};
 
 use super::background::{Background, Task};
 use super::journal::{Captured, Committed, Journal, JournalError, Snapshot, Storage};
 use super::state::State;
+use crate::messages::{SnapshotFailure, SnapshotStored};
 
 /// How many accounts a ledger has before its snapshots become rarer, in proportion: half of
 /// [`SNAPSHOT_ENTRIES`](super::SNAPSHOT_ENTRIES). To capture an account takes the ledger some 100 ns, so that
@@ -24,11 +26,17 @@ pub(super) struct Snapshots {
     entries_between: u64,
     /// Behind which entries the last one was captured; 0 if there is none.
     last: EntryNumber,
+    /// Behind which entries the last one was captured that is known to be on disk.
+    kept: EntryNumber,
     /// One is captured and waits for its batch to be durable.
     captured: bool,
+    /// One is being stored, or the ledger has not heard what became of it.
+    is_storing: bool,
     /// The thread that stores one, or has done so.
     storing: Option<Box<dyn Task>>,
     background: Arc<dyn Background>,
+    /// Who is told what became of the one that was captured last.
+    told: Option<WeakRecipient<SnapshotStored>>,
     log: Logger,
 }
 
@@ -39,44 +47,87 @@ impl Snapshots {
         let (storage, server) = (Arc::clone(journal.storage()), journal.server());
         let background = Arc::clone(journal.background());
         let last = journal.snapshot();
-        let (captured, storing) = (false, None);
-        Self { storage, server, entries_between, last, captured, storing, background, log }
+        Self {
+            storage,
+            server,
+            entries_between,
+            last,
+            kept: last,
+            captured: false,
+            is_storing: false,
+            storing: None,
+            told: None,
+            background,
+            log,
+        }
     }
 
-    /// Captures the state if a snapshot is due. While one is under way it stays due: each is a copy of
-    /// the whole state, and a slow disk must not make them pile up.
-    pub(super) fn capture_if_due(&mut self, state: &State) -> Option<Captured> {
+    /// From now on, `told` hears of each snapshot that is stored beside commits, and passes it on to
+    /// [`Snapshots::stored`].
+    pub(super) fn tell(&mut self, told: WeakRecipient<SnapshotStored>) {
+        self.told = Some(told);
+    }
+
+    /// What became of the one that was under way.
+    pub(super) const fn stored(&mut self, kept: bool) {
+        self.is_storing = false;
+        if kept {
+            self.kept = self.last;
+        }
+    }
+
+    /// Whether one is captured and not stored yet.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.captured || self.is_storing
+    }
+
+    /// Whether the last one that is kept is of this state.
+    pub(super) fn is_of(&self, state: &State) -> bool {
+        self.kept == state.next_entry()
+    }
+
+    /// Captures the state if a snapshot is due, or asked for. While one is under way it stays due: each is a
+    /// copy of the whole state, and a slow disk must not make them pile up.
+    pub(super) fn capture_if_due(&mut self, state: &State, asked: bool) -> Option<Captured> {
         let entries = state.next_entry().get() - self.last.get();
-        let storing = self.storing.as_ref().is_some_and(|thread| !thread.is_finished());
-        (entries >= entries_until_due(self.entries_between, state.accounts().len() as u64)
-            && !self.captured
-            && !storing)
-            .then(|| {
-                self.captured = true;
-                self.last = state.next_entry();
-                Snapshot::capture(state, &self.server)
-            })
+        let accounts = state.accounts().len() as u64;
+        let due = asked || entries >= entries_until_due(self.entries_between, accounts);
+        (due && !self.is_under_way()).then(|| self.capture(state))
+    }
+
+    /// Captures the state; the caller has made sure that none is under way.
+    pub(super) fn capture(&mut self, state: &State) -> Captured {
+        self.captured = true;
+        self.last = state.next_entry();
+        Snapshot::capture(state, &self.server)
     }
 
     /// Stores what was captured, behind the durable batch `at`, without holding up the next batch.
     pub(super) fn store_in_background(&mut self, snapshot: Captured, at: Committed) {
-        self.captured = false;
+        (self.captured, self.is_storing) = (false, true);
         let (storage, log) = (Arc::clone(&self.storage), self.log.clone());
-        let store = move || log_stored(snapshot.store_beside_commits(&*storage, &at), &at, &log);
+        let told = self.told.clone();
+        let store = move || {
+            let stored = snapshot.store_beside_commits(&*storage, &at);
+            let result = stored.as_ref().map(|()| at.batch).map_err(SnapshotFailure::from_error);
+            log_stored(stored, &at, &log);
+            tell(told.as_ref(), result);
+        };
         match self.background.start("mite-snapshot", Box::new(store)) {
-            // The one before has ended, or this one would not have been captured.
+            // The one before has told, or this one would not have been captured.
             Ok(thread) => self.storing = Some(thread),
             Err(error) => {
                 error!(self.log, "no snapshot: the system starts no thread"; "error" => %error);
+                tell(self.told.as_ref(), Err(SnapshotFailure::from_error(&error)));
             }
         }
     }
 
     /// Forgets the one that waits for its batch, which will not be durable. The state is the one behind
-    /// `next_entry` again.
-    pub(super) fn drop_captured(&mut self, next_entry: EntryNumber) {
-        self.captured = false;
+    /// `next_entry` again. Whether there was one.
+    pub(super) fn drop_captured(&mut self, next_entry: EntryNumber) -> bool {
         self.last = self.last.min(next_entry);
+        std::mem::take(&mut self.captured)
     }
 
     /// Waits for the one that is being stored.
@@ -101,6 +152,16 @@ impl Snapshots {
 /// After how many entries a snapshot of so many accounts is due, if that is `entries_between` for few.
 fn entries_until_due(entries_between: u64, accounts: u64) -> u64 {
     entries_between.saturating_mul(accounts.max(ACCOUNTS_MANY)) / ACCOUNTS_MANY
+}
+
+fn tell(
+    told: Option<&WeakRecipient<SnapshotStored>>,
+    result: Result<BatchNumber, SnapshotFailure>,
+) {
+    if let Some(told) = told.and_then(WeakRecipient::upgrade) {
+        // One a snapshot, of which one is under way.
+        told.do_send(SnapshotStored(result));
+    }
 }
 
 fn log_stored(stored: Result<(), JournalError>, at: &Committed, log: &Logger) {

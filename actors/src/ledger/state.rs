@@ -171,6 +171,10 @@ impl State {
                     _ => Outcome::ReadOnly,
                 }
             }
+            Command::Operate(command) => match self.decide_operation(*command) {
+                Err(done @ Outcome::Operated(Ok(_))) => done,
+                _ => Outcome::ReadOnly,
+            },
             change if change.asks_for_change() => Outcome::ReadOnly,
             question => self.answer(&question, terms),
         }
@@ -292,6 +296,16 @@ impl State {
     /// The balance of the treasury, from which all credits are issued: minus the supply.
     pub fn treasury(&self) -> i128 {
         -i128::from(self.supply.credits())
+    }
+
+    /// How many credits there are: what all accounts hold together.
+    pub const fn supply(&self) -> Amount {
+        self.supply
+    }
+
+    /// How many accounts are frozen.
+    pub fn frozen_count(&self) -> usize {
+        self.frozen.len()
     }
 
     /// The number that the next entry will have, which is how many there have been.

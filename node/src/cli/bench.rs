@@ -62,7 +62,7 @@ pub(crate) struct BenchFlags {
     /// The process of the server that --server gives, if it runs on this machine: tells what it takes
     #[arg(long, value_name = "PID")]
     pub(crate) server_pid: Option<NonZeroU32>,
-    /// Print one JSON object instead of tables
+    /// Bench, admin: print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
     /// Draw throughput and latency into this file

@@ -26,7 +26,7 @@ pub(crate) struct Flags {
     #[arg(long, env = "MITE_LISTEN", value_name = "HOST:PORT")]
     #[serde(deserialize_with = "from_text")]
     pub(crate) listen: Option<HostPort>,
-    /// Server, demo, audit: the directory of the ledger [default: ~/.local/share/mite by the XDG
+    /// Server, demo, audit, admin: the directory of the ledger [default: ~/.local/share/mite by the XDG
     /// rules, demo: a temporary one]. Bench: an empty directory, on the disk to measure, for a ledger
     /// that is kept; it must be typed [default: a temporary one]
     #[arg(long, env = "MITE_DATA", value_name = "DIR")]

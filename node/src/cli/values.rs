@@ -25,6 +25,8 @@ pub enum Role {
     Archive,
     /// Measures how fast a server is, beside what the machine can do
     Bench,
+    /// Tells a running server what to do
+    Admin,
 }
 
 /// Who may speak the text protocol.

@@ -487,3 +487,58 @@ fn copies_know_what_and_where_to() {
         }
     }
 }
+
+#[test]
+fn an_operators_command_is_one_or_a_mistake() {
+    let command = |words: &[&str]| {
+        let args = [&["--role", "admin", "--data", "/d"], words].concat();
+        match settings(&args).expect("valid").config {
+            Config::Admin(AdminConfig { command, .. }) => command,
+            other => panic!("{other:?}"),
+        }
+    };
+    let account = || "alice".parse().expect("a name");
+    let moved = |id: Option<&str>| Movement {
+        account: account(),
+        amount: Amount::new(5),
+        id: id.map(|id| id.parse().expect("an id")),
+    };
+    for (words, expected) in [
+        (&["status"][..], AdminCommand::Status),
+        (&["online", "--json"], AdminCommand::Online),
+        (&["deposit", "alice", "5"], AdminCommand::Deposit(moved(None))),
+        (&["deposit", "alice", "5", "--id", "x"], AdminCommand::Deposit(moved(Some("x")))),
+        (&["withdraw", "alice", "5"], AdminCommand::Withdraw(moved(None))),
+        (
+            &["freeze", "alice", "--reason", "a b"],
+            AdminCommand::Freeze { account: account(), reason: "a b".parse().expect("a reason") },
+        ),
+        (&["unfreeze", "alice"], AdminCommand::Unfreeze { account: account() }),
+        (&["drain"], AdminCommand::Drain),
+        (&["snapshot"], AdminCommand::Snapshot),
+        (&["verify"], AdminCommand::Verify),
+    ] {
+        assert_eq!(command(words), expected, "{words:?}");
+    }
+    for words in [
+        &[][..],
+        &["stop"],
+        &["status", "now"],
+        &["deposit"],
+        &["deposit", "alice"],
+        &["deposit", "alice", "0"],
+        &["deposit", "alice", "x"],
+        &["deposit", "a b", "1"],
+        &["deposit", "alice", "5", "--id", "a b"],
+        &["deposit", "alice", "5", "--reason", "why"],
+        &["freeze"],
+        &["freeze", "alice", "--id", "x"],
+        &["freeze", "alice", "bob"],
+        &["status", "--rounds", "5"],
+    ] {
+        let (code, ..) = refusal(&[&["--role", "admin", "--data", "/d"], words].concat());
+        assert_eq!(code, 2, "{words:?}");
+    }
+    let (code, message, _) = refusal(&["--role", "server", "--data", "/d", "--id", "x"]);
+    assert_eq!((code, message.as_str()), (2, "--id means nothing to a server"));
+}

@@ -3,6 +3,7 @@
 use std::io;
 
 use actors::messages::{ConnectError, PayError};
+use wire::admin::AdminProblem;
 use wire::secure::Problem;
 
 use super::Error;
@@ -11,7 +12,6 @@ impl Error {
     /// What to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::CommandsFailed { .. } | Self::Terminal(_) => None,
             Self::Bench { hint, .. } => hint.clone(),
             Self::OutcomesUnknown { .. } => {
                 Some("what was said of each tells how to find out; do not pay again before".into())
@@ -77,6 +77,23 @@ impl Error {
                 "nothing need be restored again: start the client once the server can be asked"
                     .into(),
             ),
+            Self::AdminUnreachable { source, .. } => Some(admin_hint(source)),
+            Self::AdminUnanswered { id: Some(id), .. } => Some(format!(
+                "it may have been done: the same command with --id {id} does it only if it has not"
+            )),
+            Self::AdminUnanswered { id: None, .. } => {
+                Some("look at the server's log, then ask again".into())
+            }
+            Self::AdminRefused(AdminProblem::Busy) => Some("try again later".into()),
+            Self::AdminRefused(AdminProblem::ReadOnly) => {
+                Some("look at the status: it says why, and whether that ends by itself".into())
+            }
+            Self::AdminRefused(AdminProblem::OutcomeUnknown) => Some(
+                "start the server again when the disk is well; then the same command with the same \
+                 --id does it only if it has not"
+                    .into(),
+            ),
+            Self::CommandsFailed { .. } | Self::Terminal(_) | Self::AdminRefused(_) => None,
             Self::Internal(_) => Some("this is a mistake in the program: please report it".into()),
         }
     }
@@ -92,6 +109,14 @@ pub(super) fn parser_hint(paragraph: &str) -> String {
     let tip = lines.find_map(|line| line.strip_prefix("tip: ")).map(str::to_owned);
     let hints: Vec<String> = tip.into_iter().chain(values).collect();
     if hints.is_empty() { "run with --help for all flags".into() } else { hints.join("; ") }
+}
+
+fn admin_hint(source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => "run it as the user that the server runs as, or as root",
+        _ => "is the server running? give its directory with --data DIR",
+    }
+    .into()
 }
 
 fn listen_hint(address: &str, source: &io::Error) -> String {

@@ -6,9 +6,12 @@ use std::process;
 use std::sync::Arc;
 
 use actix::{Actor as _, Addr, Arbiter, ArbiterHandle};
+use actors::admin::AdminPeers;
 use actors::archive::Archive;
 use actors::fail_stop::FailStop;
-use actors::ledger::{Ledger, LedgerFailure, LedgerSettings, SNAPSHOT_ENTRIES, system_clock};
+use actors::ledger::{
+    Ledger, LedgerFailure, LedgerHealth, LedgerSettings, SNAPSHOT_ENTRIES, system_clock,
+};
 use actors::limits::{Registrations, Room, SessionLimits};
 use actors::messages::{SessionId, StopLedger};
 use actors::registry::Registry;
@@ -16,10 +19,12 @@ use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSett
 use actors::session::{SessionPeers, SessionSettings, TextRules};
 use actors::verifier::Verifier;
 use slog::Logger;
+use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use wire::PublicKey;
 
+use super::admin::Host;
 use super::opening::Opened;
 use crate::config::ServerConfig;
 use crate::connection::Connection;
@@ -29,6 +34,7 @@ use crate::listener::{Gate, MiteSessions, Services};
 /// All but the sessions, running.
 pub(super) struct Actors {
     ledger: Addr<Ledger>,
+    health: watch::Receiver<LedgerHealth>,
     registry: Addr<Registry>,
     verifier: Addr<Verifier>,
     archive: Addr<Archive>,
@@ -57,12 +63,29 @@ impl Actors {
             grew: Some(archive.clone().recipient()),
             fail_stop: Arc::new(fail_stop(config.data_dir.clone())),
         };
-        let ledger = Ledger::new(journal, state, settings, log).start();
+        let ledger = Ledger::new(journal, state, settings, log);
+        let health = ledger.health();
+        let ledger = ledger.start();
         let registry = Registry::new(ledger.clone().recipient(), log)
             .with_fail_stop(panic_stop("registry"))
             .start();
         let (server_key, log) = (signer.public_key(), log.clone());
-        Self { ledger, registry, verifier, archive, arbiters, session_arbiters, server_key, log }
+        Self {
+            ledger,
+            health,
+            registry,
+            verifier,
+            archive,
+            arbiters,
+            session_arbiters,
+            server_key,
+            log,
+        }
+    }
+
+    /// Whether the ledger takes changes.
+    pub(super) fn health(&self) -> watch::Receiver<LedgerHealth> {
+        self.health.clone()
     }
 
     /// The threads that sessions live on; none if they share the ledger's.
@@ -108,6 +131,20 @@ impl Actors {
                 gate: Arc::clone(gate),
                 log: self.log.clone(),
             },
+        }
+    }
+
+    /// Whom operators' sessions talk to; `host` speaks for the server as a whole.
+    pub(super) fn admin_peers(&self, host: &Addr<Host>) -> AdminPeers {
+        let Self { ledger, registry, .. } = self;
+        AdminPeers {
+            submit: ledger.clone().recipient(),
+            read_ledger: ledger.clone().recipient(),
+            keep_snapshot: ledger.clone().recipient(),
+            read_present: registry.clone().recipient(),
+            read_server: host.clone().recipient(),
+            audit: host.clone().recipient(),
+            drain: host.clone().recipient(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Snapshots of a ledger that is running.
 
+use wire::BatchNumber;
+
 use super::*;
+use crate::messages::{KeepSnapshot, SnapshotFailure};
 
 /// The temporary name that the snapshot of a batch is written under.
 fn temporary(batch: u64) -> String {
@@ -137,4 +140,84 @@ async fn what_was_replayed_is_kept_when_nothing_follows() {
     replayed.remove(&name).expect("it is there");
     ledger.send(StopLedger).await.expect("answers");
     assert_eq!(replayed.read(&name), None);
+}
+
+async fn keep(ledger: &Addr<Ledger>) -> Result<BatchNumber, SnapshotFailure> {
+    ledger.send(KeepSnapshot).await.expect("the ledger answers")
+}
+
+/// The story: an operator asks for a snapshot while a batch syncs and another one gathers. One of the
+/// state in between is of no batch, and one of before misses what was answered.
+#[actix::test]
+async fn a_snapshot_that_is_asked_for_is_of_a_batch_of_its_own() {
+    let (storage, disk) = gated();
+    let ledger = start_with(&storage, SNAPSHOT_ENTRIES);
+    let alice = ledger.send(Submit(vec![opening("alice")]));
+    settle().await;
+    disk.wait_for_sync();
+    let bob = ledger.send(Submit(vec![opening("bob")]));
+    let kept = ledger.send(KeepSnapshot);
+    settle().await;
+    disk.let_sync();
+    disk.let_sync();
+    disk.snapshots.let_one_pass();
+    assert_eq!(alice.await.expect("answers"), Ok(vec![opened(0)]));
+    assert_eq!(bob.await.expect("answers"), Ok(vec![opened(1)]));
+    assert_eq!(kept.await.expect("answers"), Ok(BatchNumber::new(2)));
+    let files = storage.files.copy();
+    let (last, state) = reopened(&files);
+    assert_eq!((last.batch.get(), state.accounts().len()), (2, 2));
+    files.remove("journal-00000000000000000001.mite").expect("it is there");
+    let alone = Journal::open(Arc::new(files), server_key(), JournalOptions::default(), &no_log());
+    assert!(alone.is_err(), "the snapshot tells that the journal is gone");
+
+    // Nothing has happened since: the same one, without another.
+    assert_eq!(keep(&ledger).await, Ok(BatchNumber::new(2)));
+    assert_eq!(disk.snapshots.written.try_iter().count(), 1);
+}
+
+/// While nothing is on its way to the disk, and while one is being stored already.
+#[actix::test]
+async fn snapshots_that_are_asked_for_at_once_are_all_answered() {
+    let (storage, disk) = gated();
+    let ledger = start_with(&storage, SNAPSHOT_ENTRIES);
+    assert_eq!(keep(&ledger).await, Ok(BatchNumber::new(0)), "of nothing there is none");
+    disk.let_sync();
+    submit(&ledger, vec![opening("alice")]).await.expect("taken");
+    let first = ledger.send(KeepSnapshot);
+    settle().await;
+    assert_eq!(disk.snapshots.written.recv_timeout(PATIENCE), Ok(temporary(1)));
+    disk.let_sync();
+    submit(&ledger, vec![opening("bob")]).await.expect("taken");
+    let later: Vec<_> = (0..9).map(|_| ledger.send(KeepSnapshot)).collect();
+    settle().await;
+    disk.snapshots.let_one_pass();
+    disk.snapshots.let_one_pass();
+    assert_eq!(first.await.expect("answers"), Ok(BatchNumber::new(1)));
+    let mut answers = Vec::new();
+    for kept in later {
+        answers.push(kept.await.expect("answers"));
+    }
+    assert_eq!(answers.pop(), Some(Err(LedgerUnavailable::Busy.into())), "one too many");
+    assert!(answers.iter().all(|kept| *kept == Ok(BatchNumber::new(2))), "{answers:?}");
+}
+
+/// A disk that takes no snapshot is told, and the next one is made anew.
+#[actix::test]
+async fn a_snapshot_that_cannot_be_kept_is_told() {
+    let (storage, disk) = gated();
+    let ledger = start_with(&storage, SNAPSHOT_ENTRIES);
+    disk.let_sync();
+    submit(&ledger, vec![opening("alice")]).await.expect("taken");
+    for fails in [true, false] {
+        let kept = ledger.send(KeepSnapshot);
+        settle().await;
+        assert_eq!(disk.snapshots.written.recv_timeout(PATIENCE), Ok(temporary(1)));
+        if fails {
+            storage.files.remove(&temporary(1)).expect("it is there");
+        }
+        disk.snapshots.let_one_pass();
+        let kept = kept.await.expect("answers");
+        assert_eq!(matches!(kept, Err(SnapshotFailure::Failed(_))), fails, "{kept:?}");
+    }
 }

@@ -1,0 +1,157 @@
+//! Answers of a server, in words for people and as JSON for programs.
+
+use serde_json::{Value, json};
+use wire::admin::{
+    AdminAnswer, Condition, LedgerStatus, OnlineAccount, ServerStatus, SnapshotStatus, Verified,
+};
+
+use crate::announce::table;
+use crate::hex::push_hex;
+use crate::printable::printable;
+
+/// For people.
+pub(super) fn words(answer: &AdminAnswer) -> String {
+    match answer {
+        AdminAnswer::Status(status) => status_words(status),
+        AdminAnswer::Online { people, .. } => online_words(people),
+        AdminAnswer::Operated { entry, repeated, balance } => {
+            let again =
+                if *repeated { ", which was done before: nothing has changed now" } else { "" };
+            format!("done by entry {entry}{again}; the account holds {balance}")
+        }
+        AdminAnswer::Draining => "the server has answered what was under way, and ended".into(),
+        AdminAnswer::SnapshotKept(batch) => format!("a snapshot is kept, behind batch {batch}"),
+        AdminAnswer::Verified(verified) => {
+            let Verified { batch, head, entries, accounts, supply, took_ms } = &**verified;
+            let lines = [
+                ("head", hex(head)),
+                ("batches", batch.to_string()),
+                ("entries", entries.to_string()),
+                ("accounts", accounts.to_string()),
+                ("supply", format!("{supply} credits, which is what all accounts hold")),
+                ("took", format!("{took_ms} ms")),
+            ];
+            table("the ledger is sound", &lines)
+        }
+    }
+}
+
+/// For programs: one object, on one line. Numbers that may be larger than what JSON's readers take are
+/// written as they are; amounts are among them.
+pub(super) fn json(answer: &AdminAnswer) -> String {
+    let value = match answer {
+        AdminAnswer::Status(status) => status_json(status),
+        AdminAnswer::Online { people, .. } => {
+            let people: Vec<_> = people.iter().map(person_json).collect();
+            json!({ "online": people })
+        }
+        AdminAnswer::Operated { entry, repeated, balance } => json!({
+            "entry": entry.get(),
+            "repeated": repeated,
+            "balance": balance.credits(),
+        }),
+        AdminAnswer::Draining => json!({ "drained": true }),
+        AdminAnswer::SnapshotKept(batch) => json!({ "batch": batch.get() }),
+        AdminAnswer::Verified(verified) => {
+            let Verified { batch, head, entries, accounts, supply, took_ms } = &**verified;
+            json!({
+                "sound": true,
+                "batch": batch.get(),
+                "head": hex(head),
+                "entries": entries,
+                "accounts": accounts,
+                "supply": supply.credits(),
+                "took_ms": took_ms,
+            })
+        }
+    };
+    value.to_string()
+}
+
+fn status_words(status: &ServerStatus) -> String {
+    let title = match &status.condition {
+        Condition::Writing => "the server takes payments".to_owned(),
+        Condition::ReadOnly(why) => format!("the server is read-only: {}", printable(why)),
+        Condition::Draining => "the server is stopping".to_owned(),
+    };
+    let LedgerStatus { entries, batch, head, written, accounts, frozen, supply } = &status.ledger;
+    let free = status.files.free_bytes;
+    let snapshot = status.files.snapshot.map(|SnapshotStatus { batch, kept }| {
+        format!("behind batch {batch}, at {}", kept.to_utc())
+    });
+    let lines = [
+        ("version", status.version.clone()),
+        ("server key", status.server.to_string()),
+        ("since", status.started.to_utc()),
+        ("entries", entries.to_string()),
+        ("batches", format!("{batch}, the last at {}", written.to_utc())),
+        ("head", hex(head)),
+        ("accounts", format!("{accounts}, {frozen} of them frozen")),
+        ("supply", format!("{supply} credits")),
+        ("connections", status.connections.to_string()),
+        ("online", status.online.to_string()),
+        ("snapshot", snapshot.unwrap_or_else(|| "none".into())),
+        ("journal", format!("{} bytes", status.files.journal_bytes)),
+        ("disk", free.map_or_else(|| "unknown".into(), |bytes| format!("{bytes} bytes free"))),
+    ];
+    table(&title, &lines)
+}
+
+fn status_json(status: &ServerStatus) -> Value {
+    let (condition, why) = match &status.condition {
+        Condition::Writing => ("writing", None),
+        Condition::ReadOnly(why) => ("read-only", Some(why)),
+        Condition::Draining => ("draining", None),
+    };
+    let LedgerStatus { entries, batch, head, written, accounts, frozen, supply } = &status.ledger;
+    json!({
+        "version": status.version,
+        "server_key": status.server.to_string(),
+        "started_ms": status.started.get(),
+        "now_ms": status.now.get(),
+        "condition": condition,
+        "why": why,
+        "entries": entries,
+        "batch": batch.get(),
+        "head": hex(head),
+        "written_ms": written.get(),
+        "accounts": accounts,
+        "frozen": frozen,
+        "supply": supply.credits(),
+        "connections": status.connections,
+        "online": status.online,
+        "journal_bytes": status.files.journal_bytes,
+        "free_bytes": status.files.free_bytes,
+        "snapshot_batch": status.files.snapshot.map(|snapshot| snapshot.batch.get()),
+        "snapshot_ms": status.files.snapshot.map(|snapshot| snapshot.kept.get()),
+    })
+}
+
+fn online_words(people: &[OnlineAccount]) -> String {
+    if people.is_empty() {
+        return "nobody is online".into();
+    }
+    let lines = people.iter().map(|OnlineAccount { name, key, address }| {
+        let place = address.map_or_else(|| "unlisted".into(), |address| address.to_string());
+        let key = key.map_or_else(|| "no key".into(), |key| key.to_string());
+        format!("\n  {}  {place}  {key}", printable(name.as_str()))
+    });
+    format!("{} online{}", people.len(), lines.collect::<String>())
+}
+
+fn person_json(OnlineAccount { name, key, address }: &OnlineAccount) -> Value {
+    json!({
+        "name": name.as_str(),
+        "key": key.map(|key| key.to_string()),
+        "address": address.map(|address| address.to_string()),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    push_hex(&mut text, bytes);
+    text
+}
+
+#[cfg(test)]
+mod tests;
