@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use memchr::memchr_iter;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wire::text::reader::{Expected, Heard, ReplyReader, ServerReply};
 
@@ -180,7 +181,7 @@ impl TextClient {
         let mut left = count as usize;
         while left > 0 {
             let read = self.stream.fill_buf().map_err(BenchError::Connection)?;
-            let (length, lines) = (read.len(), read.iter().filter(|byte| **byte == b'\n').count());
+            let (length, lines) = (read.len(), memchr_iter(b'\n', read).count());
             self.stream.consume(length);
             bytes += length;
             left = match left.checked_sub(lines) {
