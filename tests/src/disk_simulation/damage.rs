@@ -21,7 +21,7 @@ pub(super) fn damage(disk: &SimulatedDisk, random: &mut Random) -> Option<Damage
     let names = disk.names();
     let (snapshots, segments): (Vec<_>, Vec<_>) = names
         .into_iter()
-        .filter(|name| name.ends_with(".mite"))
+        .filter(|name| name.strip_suffix(".mite").is_some())
         .partition(|name| name.starts_with("snapshot-"));
     if !snapshots.is_empty() && random.below(3) == 0 {
         let name = pick(&snapshots, random)?;
@@ -31,11 +31,8 @@ pub(super) fn damage(disk: &SimulatedDisk, random: &mut Random) -> Option<Damage
             1 => bytes.truncate(below(bytes.len(), random)),
             2 => bytes = disk.read(&snapshots[0]),
             _ => {
-                return snapshots
-                    .len()
-                    .gt(&1)
-                    .then(|| disk.put(name, None))
-                    .map(|()| Damaged::Snapshot);
+                disk.put(name, None);
+                return Some(Damaged::Snapshot);
             }
         }
         disk.put(name, Some(bytes));

@@ -88,7 +88,9 @@ impl History {
             // It may be done, and may turn up.
             Err(LedgerUnavailable::OutcomeUnknown) => Ok(()),
             Err(_) => {
-                asked.iter().for_each(|asked| self.not_done(asked));
+                for asked in &asked {
+                    self.not_done(asked);
+                }
                 Ok(())
             }
             Ok(settlements) if settlements.len() != asked.len() => {
@@ -126,12 +128,12 @@ impl History {
             }
         }
         match (asked, outcome) {
-            (Asked::Change(change), Outcome::Decided(number) | Outcome::DecidedBefore(number)) => {
-                self.done(change, Some(number))?;
-            }
-            (Asked::Change(change), Outcome::KeyChanged(number)) => {
-                self.done(change, Some(number))?;
-            }
+            (
+                Asked::Change(change),
+                Outcome::Decided(number)
+                | Outcome::DecidedBefore(number)
+                | Outcome::KeyChanged(number),
+            ) => self.done(change, Some(number))?,
             (Asked::Change(change), Outcome::Operated(Ok(operated))) => {
                 self.done(change, Some(operated.entry))?;
             }
@@ -162,13 +164,11 @@ impl History {
 
     fn done(&mut self, change: &Change, entry: Option<EntryNumber>) -> Result<(), String> {
         self.fate(change).open -= 1;
-        match entry {
-            Some(number) => self.found(change, number),
-            None => {
-                self.fate(change).done = true;
-                Ok(())
-            }
+        if let Some(number) = entry {
+            return self.found(change, number);
         }
+        self.fate(change).done = true;
+        Ok(())
     }
 
     fn found(&mut self, change: &Change, number: EntryNumber) -> Result<(), String> {
@@ -182,7 +182,9 @@ impl History {
 
     /// The clock was set back: what was over by it may not be.
     pub(super) fn forget_what_is_over(&mut self) {
-        self.changes.values_mut().for_each(|fate| fate.dead = false);
+        for fate in self.changes.values_mut() {
+            fate.dead = false;
+        }
     }
 
     /// All receipts.
@@ -198,7 +200,7 @@ impl History {
         opened: &State,
     ) -> Result<Told, String> {
         let watched: BTreeSet<AccountId> = self.balances.iter().map(|(id, _)| *id).collect();
-        let mut seen = BTreeSet::from_iter(watched.iter().map(|id| (*id, Amount::ZERO)));
+        let mut seen: BTreeSet<_> = watched.iter().map(|id| (*id, Amount::ZERO)).collect();
         let mut told = read(storage, &self.receipts, |state, entry| {
             let parties = match entry {
                 Entry::AccountOpened { account, .. }

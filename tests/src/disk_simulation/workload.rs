@@ -111,7 +111,9 @@ impl Workload {
         };
         let not_after = Timestamp::new(now.get() + random.below(20_000));
         let mut nonce = [0; 10];
-        nonce.iter_mut().for_each(|byte| *byte = random.below(256).to_le_bytes()[0]);
+        for byte in &mut nonce {
+            *byte = random.below(256).to_le_bytes()[0];
+        }
         let amount = match random.below(10) {
             0 => random.below(ORDER_MAX),
             _ => random.below(1000),
