@@ -15,6 +15,10 @@ pub const BATCH_HEADER_BYTES: usize = 180;
 /// twenty milliseconds, which is a slow sync.
 pub const BATCH_ENTRIES_MAX: u32 = 1 << 16;
 
+/// Numbers of batches and entries stay below this: at three million entries a second, they come there in
+/// 97,000 years. So whoever counts on from one that was read never comes to the end of a `u64`.
+pub const NUMBERS_END: u64 = 1 << 63;
+
 /// Every header begins with this.
 pub const BATCH_MAGIC: [u8; 8] = *b"MiteBtch";
 
@@ -69,7 +73,15 @@ pub enum BatchHeaderFault {
     /// They carry a flag that this version does not know.
     #[error("flags {0:#06x} are not known")]
     Flags(u16),
-    /// Their numbers cannot be.
+    /// No journal comes to their numbers of batch and entries: [`NUMBERS_END`].
+    #[error("batch {batch} that begins with entry {entry} cannot be")]
+    Numbers {
+        /// The number of the batch.
+        batch: u64,
+        /// The number of its first entry.
+        entry: u64,
+    },
+    /// Their lengths cannot be.
     #[error("{entries} entries in {bytes} bytes cannot be")]
     Bounds {
         /// The number of entries that they claim.
@@ -191,10 +203,13 @@ impl BatchHeader {
     }
 
     fn check_bounds(&self) -> Result<(), BatchHeaderFault> {
+        let (batch, entry) = (self.batch.get(), self.first_entry.get());
+        if batch >= NUMBERS_END || entry >= NUMBERS_END {
+            return Err(BatchHeaderFault::Numbers { batch, entry });
+        }
         // Every entry takes a byte at least, so the length bounds the count.
         let possible = (1..=BATCH_ENTRIES_MAX).contains(&self.entry_count)
-            && self.byte_len >= self.entry_count
-            && self.first_entry.get().checked_add(self.entry_count.into()).is_some();
+            && self.byte_len >= self.entry_count;
         if possible {
             Ok(())
         } else {
@@ -205,4 +220,37 @@ impl BatchHeader {
 
 fn field<const N: usize>(header: &[u8; BATCH_HEADER_BYTES], at: usize) -> [u8; N] {
     *header[at..].first_chunk().expect("every field lies within the header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever goes on behind a batch counts one up: a number without a successor must not get so far.
+    #[test]
+    fn numbers_that_cannot_be_counted_on_from_are_refused() {
+        let last = NUMBERS_END - 1;
+        for (batch, entry, readable) in [
+            (1, 0, true),
+            (last, last, true),
+            (last, NUMBERS_END, false),
+            (NUMBERS_END, last, false),
+            (u64::MAX, 0, false),
+            (1, u64::MAX, false),
+        ] {
+            let header = BatchHeader {
+                entry_count: BATCH_ENTRIES_MAX,
+                batch: BatchNumber::new(batch),
+                first_entry: EntryNumber::new(entry),
+                time: Timestamp::new(0),
+                byte_len: BATCH_ENTRIES_MAX,
+                entries_checksum: 0,
+                previous_head: [0; 32],
+                seal: None,
+            };
+            let decoded = BatchHeader::decode(&header.encode());
+            let expected = BatchHeaderFault::Numbers { batch, entry };
+            assert_eq!(decoded, if readable { Ok(header) } else { Err(expected) });
+        }
+    }
 }

@@ -20,13 +20,19 @@ const SEGMENT_HEADER_BYTES: usize = 60;
 /// Each change takes so many bytes of the input.
 const CHANGE_BYTES: usize = 6;
 
-/// The first byte says what the rest is: the first segment, what stands behind its header, or changes
+/// The first byte says what the rest is: the only segment, what stands behind its header, or changes
 /// to a good directory; with snapshots or without; checksums made good again or not.
 pub(super) fn run(input: &[u8]) {
     let [kind, rest @ ..] = input else { return };
     let storage = MemoryStorage::new();
     match kind % 4 {
-        0 => storage.write(&PAST.segments[0].0, rest.to_vec()),
+        0 => {
+            let mut segment = rest.to_vec();
+            mend(&mut segment);
+            let first = segment.get(16..24).map(|number| number.try_into().expect("eight bytes"));
+            let first = first.map_or(1, u64::from_le_bytes);
+            storage.write(&format!("journal-{first:020}.mite"), segment);
+        }
         1 => {
             let header = &PAST.segments[0].1[..SEGMENT_HEADER_BYTES];
             let mut segment = [header, rest].concat();

@@ -11,7 +11,7 @@ const HASH_BYTES: usize = 32;
 
 /// The first byte says which snapshot the rest takes the place of, and whether it is the file, its
 /// content behind the header, or changes to a good one: pairs of a place and what is there. And whether
-/// the hash is made good again.
+/// the hash is made good again, and the file's name.
 pub(super) fn run(input: &[u8]) {
     let [kind, rest @ ..] = input else { return };
     let (name, good) = &PAST.snapshots[usize::from(*kind) % PAST.snapshots.len()];
@@ -35,7 +35,11 @@ pub(super) fn run(input: &[u8]) {
 
     let storage = MemoryStorage::new();
     PAST.write(&storage, false);
-    storage.write(name, content);
+    // One that nobody has mended stands where the one stood that it takes the place of.
+    let named = content.get(16..24).filter(|_| mends && kind / 12 % 2 == 1);
+    let named = named.map(|number| u64::from_le_bytes(number.try_into().expect("eight bytes")));
+    let name = named.map_or_else(|| name.clone(), |number| format!("snapshot-{number:020}.mite"));
+    storage.write(&name, content);
     if mends {
         check_written_again(&storage);
         check(&storage, None);

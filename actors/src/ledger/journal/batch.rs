@@ -176,6 +176,9 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<BatchHeader, HeaderFault> {
         BatchHeaderFault::NotIntact => HeaderFault::NotIntact,
         BatchHeaderFault::Version(version) => HeaderFault::Newer(Newer::Version(version)),
         BatchHeaderFault::Flags(flags) => HeaderFault::Newer(Newer::Flags(flags)),
+        BatchHeaderFault::Numbers { batch, entry } => {
+            HeaderFault::Damaged(Damage::BatchNumbers { batch, entry })
+        }
         BatchHeaderFault::Bounds { entries, bytes } => {
             HeaderFault::Damaged(Damage::BatchBounds { entries, bytes })
         }

@@ -177,6 +177,14 @@ pub enum Damage {
         /// How many bytes it says they take.
         bytes: u32,
     },
+    /// The header's checksum matches, but no journal comes to such numbers.
+    #[error("batch {batch} that begins with entry {entry} is no possible batch")]
+    BatchNumbers {
+        /// The number that the header names.
+        batch: u64,
+        /// That of its first entry.
+        entry: u64,
+    },
     /// The entries' checksum does not match or the end marker is not there.
     #[error("the batch's entries are not intact")]
     BatchEntries,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use slog::{Logger, warn};
-use wire::batch::Hash;
+use wire::batch::{Hash, NUMBERS_END};
 use wire::{
     Access, AccountId, Amount, BatchNumber, EntryNumber, OrderHash, OrderId, PublicKey, Timestamp,
     Username, codec,
@@ -353,6 +353,9 @@ fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
         next_entry: EntryNumber::new(fields.u64()),
         time: Timestamp::new(fields.u64()),
     };
+    if at.batch.get() >= NUMBERS_END || at.next_entry.get() >= NUMBERS_END {
+        return Err("no journal comes to its numbers".into());
+    }
     let accounts = fields.u64();
     let (server, retired_keys, orders, content) = match version {
         VERSION_UNSIGNED => (None, 0, 0, &content[COMMON_HEADER_BYTES..]),
