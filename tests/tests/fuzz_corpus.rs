@@ -64,8 +64,17 @@ fn replay(target: &str) {
 fn every_target_has_a_program_and_a_test() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let manifest = fs::read_to_string(directory.join("Cargo.toml")).expect("the fuzz crate");
-    let mut names =
-        ["text", "secure", "first_bytes", "journal", "snapshot", "receipt", "files", "words"];
+    let mut names = [
+        "text",
+        "secure",
+        "first_bytes",
+        "journal",
+        "snapshot",
+        "receipt",
+        "files",
+        "words",
+        "session",
+    ];
     assert_eq!(TARGETS.map(|(name, _)| name), names);
     names.sort_unstable();
     for name in names {
@@ -118,4 +127,9 @@ fn files() {
 #[test]
 fn words() {
     replay("words");
+}
+
+#[test]
+fn session() {
+    replay("session");
 }

@@ -12,6 +12,7 @@
 //! | `receipt` | a receipt, in binary and as text | one encoding; what verifies is what the ledger says |
 //! | `files` | key files, the list of known keys, a configuration, a recovery phrase | what is taken is written again as it was |
 //! | `words` | a line at the terminal, a command line | whatever is said of it steers no screen; answers to the questions complete it |
+//! | `session` | several sessions with a server, and what they ask | the server does what a simple model of the money does |
 
 mod cuts;
 mod files;
@@ -19,6 +20,7 @@ mod first_bytes;
 mod journal;
 mod receipt;
 mod secure;
+mod session;
 mod snapshot;
 mod text;
 mod words;
@@ -31,7 +33,7 @@ pub const INPUT_BYTES_MAX: usize = 16 << 10;
 type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("text", text::run),
     ("secure", secure::run),
     ("first_bytes", first_bytes::run),
@@ -40,6 +42,7 @@ pub const TARGETS: [Target; 8] = [
     ("receipt", receipt::run),
     ("files", files::run),
     ("words", words::run),
+    ("session", session::run),
 ];
 
 /// Checks the property of this target.
