@@ -3,6 +3,7 @@
 //! It takes calls one after the other and has each done by whom it concerns: the Ledger, the Registry,
 //! or the server itself. Who may connect was decided before: `docs/adr/0018-the-operator.md`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -12,15 +13,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wire::Username;
 use wire::admin::{
-    ADMIN_CALL_BYTES_MAX, ADMIN_HELLO_BYTES_MAX, ADMIN_PAGE_MAX, ADMIN_VERSION, AdminAnswer,
-    AdminCall, AdminHello, AdminProblem, AdminReply, ServerStatus, magic,
+    ADMIN_CALL_BYTES_MAX, ADMIN_HELLO_BYTES_MAX, ADMIN_PAGE_MAX, ADMIN_PATH_BYTES_MAX,
+    ADMIN_VERSION, AdminAnswer, AdminCall, AdminHello, AdminProblem, AdminReply, ServerStatus,
+    magic,
 };
 
 use crate::frames::{FrameInput, FrameOutput, InputError};
 use crate::ledger::state::{Command, Operated, OperatorCommand, Outcome};
 use crate::messages::{
-    AuditFailure, AuditJournal, DrainServer, KeepSnapshot, LedgerUnavailable, ReadLedger,
-    ReadPresent, ReadServer, ServerFacts, SnapshotFailure, Submit,
+    AuditFailure, AuditJournal, BackUpLedger, BackupFailure, DrainServer, KeepSnapshot,
+    LedgerUnavailable, ReadLedger, ReadPresent, ReadServer, ServerFacts, SnapshotFailure, Submit,
 };
 
 /// How long the other side may take for its hello, for its next call, and to take an answer. It is a
@@ -45,6 +47,8 @@ pub struct AdminPeers {
     pub read_server: Recipient<ReadServer>,
     /// The server.
     pub audit: Recipient<AuditJournal>,
+    /// The server.
+    pub back_up: Recipient<BackUpLedger>,
     /// The server.
     pub drain: Recipient<DrainServer>,
 }
@@ -186,6 +190,7 @@ impl AdminPeers {
                     },
                 )
             }
+            AdminCall::Backup { to } => self.back_up(to.into()).await,
             AdminCall::Drain => unreachable!("the caller does that"),
         }
     }
@@ -208,6 +213,19 @@ impl AdminPeers {
             online: present.online,
             files,
         })))
+    }
+
+    async fn back_up(&self, to: PathBuf) -> AdminReply {
+        // The server's own place is not the operator's.
+        if !to.is_absolute() || to.as_os_str().len() > ADMIN_PATH_BYTES_MAX {
+            return Err(AdminProblem::Failed("a backup needs a path from the root".into()));
+        }
+        let backed_up = self.back_up.send(BackUpLedger(to)).await.map_err(gone)?;
+        match backed_up {
+            Ok(backed_up) => Ok(AdminAnswer::BackedUp(Box::new(backed_up))),
+            Err(BackupFailure::Busy) => Err(AdminProblem::Busy),
+            Err(BackupFailure::Failed(why)) => Err(AdminProblem::Failed(why)),
+        }
     }
 
     async fn online(&self, after: Option<Username>, limit: u32) -> AdminReply {

@@ -36,6 +36,7 @@
 //! | `AdminSession` | [`ReadPresent`] | Registry | [`PresentPage`] |
 //! | `AdminSession` | [`ReadServer`] | node | `Result<ServerFacts, FilesUnreadable>` |
 //! | `AdminSession` | [`AuditJournal`] | node | `Result<Verified, AuditFailure>` |
+//! | `AdminSession` | [`BackUpLedger`] | node | `Result<BackedUp, BackupFailure>` |
 //! | `AdminSession` | [`DrainServer`] | node | – |
 //!
 //! **Client, secure protocol**
@@ -84,12 +85,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::WeakRecipient;
 use actix::prelude::*;
 use ed25519_zebra::SigningKey;
-use wire::admin::{Condition, FilesStatus, LedgerStatus, OnlineAccount, Verified};
+use wire::admin::{BackedUp, Condition, FilesStatus, LedgerStatus, OnlineAccount, Verified};
 use wire::secure::{
     AccountInfo, Answer, Call, Event, HistoryItem, OnlinePeer, OrderProblem, OwnAccount,
     PayeeAnswer, Problem, Welcome,
@@ -561,6 +563,22 @@ pub enum AuditFailure {
     /// It holds what it must not.
     #[error("{0}")]
     Fault(String),
+}
+
+/// `AdminSession` → node: back the ledger up into this directory.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<BackedUp, BackupFailure>")]
+pub struct BackUpLedger(pub PathBuf);
+
+/// Why there is no backup, or not more of it than before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackupFailure {
+    /// One is under way.
+    #[error("a backup is under way")]
+    Busy,
+    /// It was tried and failed.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// `AdminSession` → node: take no more connections, answer what is under way, stop.

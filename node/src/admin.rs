@@ -64,6 +64,7 @@ fn call_of(command: AdminCommand) -> (AdminCall, Option<OperatorId>) {
         AdminCommand::Drain => AdminCall::Drain,
         AdminCommand::Snapshot => AdminCall::Snapshot,
         AdminCommand::Verify => AdminCall::Verify,
+        AdminCommand::Backup { to } => AdminCall::Backup { to },
     };
     (call, None)
 }

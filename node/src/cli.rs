@@ -73,7 +73,7 @@ pub(crate) struct Cli {
     /// `idle`, `list`, `recover`, `p2p` or `limits`. Client: `restore` makes the key out of its 24 words,
     /// read from the standard input. Admin: what to do at the running server, `status`, `online`,
     /// `deposit NAME AMOUNT`, `withdraw NAME AMOUNT`, `freeze NAME`, `unfreeze NAME`, `drain`,
-    /// `snapshot` or `verify`
+    /// `snapshot`, `verify` or `backup DIR`
     #[arg(value_name = "WHAT")]
     pub(crate) words: Vec<OsString>,
     /// Audit of a ledger: receipts that it must hold

@@ -95,6 +95,7 @@ impl Server {
         let drain = CancellationToken::new();
         let host = HostSettings {
             data_dir: config.data_dir,
+            archived: config.archiving.map(|archiving| archiving.to),
             server: public_key,
             health: actors.health(),
             gate: Arc::clone(&gate),

@@ -127,3 +127,39 @@ fn the_journal_of_a_running_server_is_audited_and_a_fault_is_found() {
     bob.ask("alice#1#bob\n", "100 OK\n");
     server.stop();
 }
+
+#[test]
+fn a_running_server_backs_itself_up_and_a_copy_of_the_copies_starts() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let copies = tempfile::tempdir().expect("a temporary directory");
+    let to = copies.path().join("mite");
+    let backup = ["backup", to.to_str().expect("temporary paths are text")];
+    let server = Server::start(MITE, data.path(), &[]);
+    let mut bob = Connection::log_in(server.address, "bob", 5002);
+    Connection::log_in(server.address, "alice", 5001);
+    let first = admin_json(MITE, data.path(), &backup);
+    assert_eq!((&first["incremental"], &first["entries"]), (&false.into(), &2.into()));
+    for _ in 0..10 {
+        bob.ask("alice#1#bob\n", "100 OK\n");
+    }
+    let second = admin_json(MITE, data.path(), &backup);
+    assert_eq!((&second["incremental"], &second["entries"]), (&true.into(), &12.into()));
+    let status = admin_json(MITE, data.path(), &["status"]);
+    assert_eq!((&second["batch"], &second["head"]), (&status["batch"], &status["head"]));
+    let own = data.path().to_str().expect("temporary paths are text");
+    assert_eq!(admin(MITE, data.path(), &["backup", own]).status.code(), Some(1));
+    server.program.kill();
+
+    let restored = copies.path().join("restored");
+    fs::create_dir(&restored).expect("a new directory");
+    for file in fs::read_dir(&to).expect("the copies") {
+        let file = file.expect("listed");
+        fs::copy(file.path(), restored.join(file.file_name())).expect("it can be copied");
+    }
+    let server = Server::start(MITE, &restored, &[]);
+    assert_eq!(admin_json(MITE, &restored, &["status"])["entries"], 12);
+    let mut bob = Connection::open(server.address);
+    bob.send("bob#5002\n");
+    assert_eq!(bob.list().0, 1010);
+    server.stop();
+}

@@ -25,6 +25,9 @@ pub const ADMIN_HELLO_BYTES_MAX: usize = 64;
 /// The longest [`AdminCall`], without its length: a path of 4,096 bytes is the longest thing in one.
 pub const ADMIN_CALL_BYTES_MAX: usize = 8192;
 
+/// The longest path, in bytes: the longest that the system takes.
+pub const ADMIN_PATH_BYTES_MAX: usize = 4096;
+
 /// How many accounts are on a page of those that are online: at some 200 bytes each, 200 KiB.
 pub const ADMIN_PAGE_MAX: u32 = 1000;
 
@@ -100,6 +103,12 @@ pub enum AdminCall {
     Snapshot,
     /// Audit the journal, from its first batch on.
     Verify,
+    /// Back the ledger up, or add to an earlier backup.
+    Backup {
+        /// The directory of the copies, as the server sees it: a path from the root, of at most
+        /// [`ADMIN_PATH_BYTES_MAX`].
+        to: String,
+    },
 }
 
 /// What became of an [`AdminCall`].
@@ -132,6 +141,8 @@ pub enum AdminAnswer {
     SnapshotKept(BatchNumber),
     /// The journal holds no fault.
     Verified(Box<Verified>),
+    /// The ledger is backed up.
+    BackedUp(Box<BackedUp>),
 }
 
 /// Why a call brought nothing.
@@ -278,6 +289,23 @@ pub struct Verified {
     pub supply: Amount,
     /// How many milliseconds it took.
     pub took_ms: u64,
+}
+
+/// What a backup holds, and what was copied for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// The last batch in it.
+    pub batch: BatchNumber,
+    /// Its head.
+    pub head: Hash,
+    /// How many entries are in it.
+    pub entries: u64,
+    /// Whether there was a backup before, and this has added to it.
+    pub incremental: bool,
+    /// How many batches were copied now.
+    pub copied_batches: u64,
+    /// How many bytes were copied now.
+    pub copied_bytes: u64,
 }
 
 #[cfg(test)]

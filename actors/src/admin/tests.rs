@@ -76,6 +76,10 @@ impl Stage {
             read_present,
             read_server: probe(|_: &ReadServer| Ok(facts())).0,
             audit: probe(move |_: &AuditJournal| verified.clone()).0,
+            back_up: probe(|BackUpLedger(to): &BackUpLedger| {
+                Err(BackupFailure::Failed(to.display().to_string()))
+            })
+            .0,
             drain,
         };
         Self::with(peers, submitted, asked, drained)
@@ -170,6 +174,20 @@ async fn snapshots_and_audits_that_fail_are_told() {
     }
 }
 
+#[actix::test]
+async fn a_backup_goes_where_the_operator_says_and_nowhere_else() {
+    let mut stage = Stage::open(Ok(Vec::new())).await;
+    for (to, expected) in [
+        ("/backups/mite".to_owned(), "/backups/mite"),
+        ("backups".to_owned(), "a backup needs a path from the root"),
+        (String::new(), "a backup needs a path from the root"),
+        (format!("/{}", "x".repeat(ADMIN_PATH_BYTES_MAX)), "a backup needs a path from the root"),
+    ] {
+        let reply = stage.call(&AdminCall::Backup { to }).await;
+        assert_eq!(reply, Err(AdminProblem::Failed(expected.into())));
+    }
+}
+
 /// The story: the server ends before the operator has heard that it will; or it is told to end, and the
 /// connection with it, by which the operator knows when.
 #[actix::test]
@@ -194,6 +212,7 @@ async fn neighbours_that_are_gone_are_told_as_the_end() {
         read_present: gone().await,
         read_server: probe(|_: &ReadServer| Err(FilesUnreadable("no".into()))).0,
         audit: gone().await,
+        back_up: gone().await,
         drain: gone().await,
     };
     let (submitted, asked, drained) = (

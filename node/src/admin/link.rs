@@ -69,7 +69,8 @@ impl Link {
 
     /// Asks, and waits for the answer: as long as it takes if the whole ledger has to be read or written.
     pub(super) fn ask(&mut self, call: &AdminCall) -> Result<AdminAnswer, LinkError> {
-        let long = matches!(call, AdminCall::Snapshot | AdminCall::Verify);
+        let long =
+            matches!(call, AdminCall::Snapshot | AdminCall::Verify | AdminCall::Backup { .. });
         self.stream.set_read_timeout((!long).then_some(ANSWER_TIME_MAX))?;
         self.say(call)?;
         self.hear::<AdminReply>()?.map_err(LinkError::Problem)

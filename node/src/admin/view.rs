@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use wire::admin::{
-    AdminAnswer, Condition, LedgerStatus, OnlineAccount, ServerStatus, SnapshotStatus, Verified,
+    AdminAnswer, BackedUp, Condition, LedgerStatus, OnlineAccount, ServerStatus, SnapshotStatus,
+    Verified,
 };
 
 use crate::announce::table;
@@ -33,6 +34,16 @@ pub(super) fn words(answer: &AdminAnswer) -> String {
             ];
             table("the ledger is sound", &lines)
         }
+        AdminAnswer::BackedUp(backed_up) => {
+            let BackedUp { batch, head, entries, copied_batches, copied_bytes, .. } = &**backed_up;
+            let lines = [
+                ("head", hex(head)),
+                ("batches", format!("{batch}, of which {copied_batches} are new")),
+                ("entries", entries.to_string()),
+                ("copied", format!("{copied_bytes} bytes")),
+            ];
+            table("the ledger is backed up, with the server's key", &lines)
+        }
     }
 }
 
@@ -62,6 +73,17 @@ pub(super) fn json(answer: &AdminAnswer) -> String {
                 "accounts": accounts,
                 "supply": supply.credits(),
                 "took_ms": took_ms,
+            })
+        }
+        AdminAnswer::BackedUp(backed_up) => {
+            let BackedUp { batch, head, entries, incremental, .. } = &**backed_up;
+            json!({
+                "batch": batch.get(),
+                "head": hex(head),
+                "entries": entries,
+                "incremental": incremental,
+                "copied_batches": backed_up.copied_batches,
+                "copied_bytes": backed_up.copied_bytes,
             })
         }
     };

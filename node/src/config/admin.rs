@@ -53,6 +53,11 @@ pub enum AdminCommand {
     Snapshot,
     /// Have the journal audited.
     Verify,
+    /// Have the ledger backed up.
+    Backup {
+        /// The directory of the copies, from the root.
+        to: String,
+    },
 }
 
 /// Credits that an operator moves.
@@ -89,12 +94,14 @@ pub(super) fn config(
         ["drain"] => AdminCommand::Drain,
         ["snapshot"] => AdminCommand::Snapshot,
         ["verify"] => AdminCommand::Verify,
+        ["backup", to] => AdminCommand::Backup { to: from_root(to)? },
         ["deposit" | "withdraw", ..] => {
             return Err(refusal(&format!("{} takes a name and an amount", words[0]), HINT));
         }
         ["freeze" | "unfreeze", ..] => {
             return Err(refusal(&format!("{} takes a name", words[0]), HINT));
         }
+        ["backup", ..] => return Err(refusal("backup takes a directory", HINT)),
         _ => return Err(refusal("it is not said what to do at the server", HINT)),
     };
     if has_id && !matches!(command, AdminCommand::Deposit(_) | AdminCommand::Withdraw(_)) {
@@ -108,7 +115,8 @@ pub(super) fn config(
 }
 
 const HINT: &str = "--role admin --data DIR, and one of: status, online, deposit NAME AMOUNT, \
-                    withdraw NAME AMOUNT, freeze NAME, unfreeze NAME, drain, snapshot, verify";
+                    withdraw NAME AMOUNT, freeze NAME, unfreeze NAME, drain, snapshot, verify, \
+                    backup DIR";
 
 fn movement(account: &str, amount: &str, id: Option<OperatorId>) -> Result<Movement, Error> {
     let parsed = Amount::from_str(amount).ok().filter(|amount| !amount.is_zero());
@@ -119,6 +127,13 @@ fn movement(account: &str, amount: &str, id: Option<OperatorId>) -> Result<Movem
         )
     })?;
     Ok(Movement { account: name(account)?, amount, id })
+}
+
+/// The server may have another working directory.
+fn from_root(path: &str) -> Result<String, Error> {
+    let path =
+        std::path::absolute(path).ok().and_then(|path| path.into_os_string().into_string().ok());
+    path.ok_or_else(|| refusal("the directory of a backup is a path in UTF-8", "choose another"))
 }
 
 fn name(text: &str) -> Result<Username, Error> {

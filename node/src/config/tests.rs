@@ -517,6 +517,7 @@ fn an_operators_command_is_one_or_a_mistake() {
         (&["drain"], AdminCommand::Drain),
         (&["snapshot"], AdminCommand::Snapshot),
         (&["verify"], AdminCommand::Verify),
+        (&["backup", "/b"], AdminCommand::Backup { to: "/b".into() }),
     ] {
         assert_eq!(command(words), expected, "{words:?}");
     }
@@ -524,6 +525,7 @@ fn an_operators_command_is_one_or_a_mistake() {
         &[][..],
         &["stop"],
         &["status", "now"],
+        &["backup"],
         &["deposit"],
         &["deposit", "alice"],
         &["deposit", "alice", "0"],

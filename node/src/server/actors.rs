@@ -144,6 +144,7 @@ impl Actors {
             read_present: registry.clone().recipient(),
             read_server: host.clone().recipient(),
             audit: host.clone().recipient(),
+            back_up: host.clone().recipient(),
             drain: host.clone().recipient(),
         }
     }

@@ -37,6 +37,7 @@ fn calls() -> Vec<AdminCall> {
         AdminCall::Drain,
         AdminCall::Snapshot,
         AdminCall::Verify,
+        AdminCall::Backup { to: "/b".into() },
     ]
 }
 
@@ -91,6 +92,14 @@ fn replies() -> Vec<AdminReply> {
             accounts: 3,
             supply: Amount::new(4),
             took_ms: 5,
+        }))),
+        Ok(AdminAnswer::BackedUp(Box::new(BackedUp {
+            batch: BatchNumber::new(1),
+            head: [0xCC; 32],
+            entries: 2,
+            incremental: true,
+            copied_batches: 3,
+            copied_bytes: 4,
         }))),
     ];
     replies.extend(problems().into_iter().map(Err));
@@ -150,6 +159,8 @@ fn the_largest_frames_fit() {
     let longest = || name(&"\u{1F600}".repeat(32));
     let id: OperatorId = "x".repeat(64).parse().expect("an id");
     let call = AdminCall::Deposit { account: longest(), amount: Amount::MAX, id };
+    assert!(content(&call).len() <= ADMIN_CALL_BYTES_MAX);
+    let call = AdminCall::Backup { to: "x".repeat(ADMIN_PATH_BYTES_MAX) };
     assert!(content(&call).len() <= ADMIN_CALL_BYTES_MAX);
     assert!(content(&AdminHello::new(magic::OPERATOR)).len() <= ADMIN_HELLO_BYTES_MAX);
     let page = usize::try_from(ADMIN_PAGE_MAX).expect("a small number");

@@ -7,25 +7,30 @@ use std::time::Instant;
 
 use actix::fut::WrapFuture as _;
 use actix::{Actor, ActorFutureExt as _, Context, Handler, ResponseActFuture, ResponseFuture};
+use actors::backup::{BackupReport, Source};
 use actors::ledger::audit::{AuditError, audit};
-use actors::ledger::journal::{OpenError, ReadOnlyDirectory};
+use actors::ledger::journal::{OpenError, ReadOnlyDirectory, Storage, WithArchived};
 use actors::ledger::{LedgerHealth, system_clock};
 use actors::messages::{
-    AuditFailure, AuditJournal, DrainServer, FilesUnreadable, ReadServer, ServerFacts,
+    AuditFailure, AuditJournal, BackUpLedger, BackupFailure, DrainServer, FilesUnreadable,
+    ReadServer, ServerFacts,
 };
 use slog::{Logger, info, warn};
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-use wire::admin::{Condition, Verified};
+use wire::admin::{BackedUp, Condition, Verified};
 use wire::{Amount, PublicKey, Timestamp};
 
 use super::files;
+use crate::backup::back_up;
 use crate::listener::Gate;
 
 /// What the Host needs to know of its server.
 pub(in crate::server) struct HostSettings {
     pub(in crate::server) data_dir: PathBuf,
+    /// Where old segments are, if they are archived.
+    pub(in crate::server) archived: Option<PathBuf>,
     pub(in crate::server) server: PublicKey,
     /// Whether the ledger takes changes.
     pub(in crate::server) health: watch::Receiver<LedgerHealth>,
@@ -43,11 +48,12 @@ pub(in crate::server) struct Host {
     settings: HostSettings,
     started: Timestamp,
     auditing: bool,
+    backing_up: bool,
 }
 
 impl Host {
     pub(in crate::server) fn new(settings: HostSettings) -> Self {
-        Self { settings, started: system_clock(), auditing: false }
+        Self { settings, started: system_clock(), auditing: false, backing_up: false }
     }
 
     fn condition(&self) -> Condition {
@@ -108,11 +114,12 @@ impl Handler<AuditJournal> for Host {
             return Box::pin(async { Err(AuditFailure::Busy) }.into_actor(self));
         }
         let (done, result) = oneshot::channel();
-        let (data_dir, server) = (self.settings.data_dir.clone(), self.settings.server);
+        let HostSettings { data_dir, archived, server, .. } = &self.settings;
+        let (data_dir, archived, server) = (data_dir.clone(), archived.clone(), *server);
         // A thread that the end of the process does not wait for: an audit may take hours.
         let started = thread::Builder::new().name("mite-audit".to_owned()).spawn(move || {
             // Whoever asked may have gone.
-            let _ = done.send(verify(&data_dir, server));
+            let _ = done.send(verify(&data_dir, archived.as_deref(), server));
         });
         if let Err(error) = started {
             warn!(self.settings.log, "no audit: the system starts no thread"; "error" => %error);
@@ -131,6 +138,42 @@ impl Handler<AuditJournal> for Host {
     }
 }
 
+impl Handler<BackUpLedger> for Host {
+    type Result = ResponseActFuture<Self, Result<BackedUp, BackupFailure>>;
+
+    fn handle(&mut self, BackUpLedger(to): BackUpLedger, _: &mut Self::Context) -> Self::Result {
+        if std::mem::replace(&mut self.backing_up, true) {
+            return Box::pin(async { Err(BackupFailure::Busy) }.into_actor(self));
+        }
+        let (done, result) = oneshot::channel();
+        let HostSettings { data_dir, archived, server, .. } = &self.settings;
+        let (data_dir, archived, server) = (data_dir.clone(), archived.clone(), *server);
+        // Not waited for at the end of the process, either: whatever stops it, the copies are a backup.
+        let started = thread::Builder::new().name("mite-backup".to_owned()).spawn(move || {
+            // Whoever asked may have gone.
+            let source = Source { data_dir: &data_dir, archived: archived.as_deref() };
+            let _ = done.send(back_up(source, &to, server, true, |_| {}));
+        });
+        if let Err(error) = started {
+            warn!(self.settings.log, "no backup: the system starts no thread"; "error" => %error);
+        }
+        Box::pin(result.into_actor(self).map(|result, host, _| {
+            host.backing_up = false;
+            let result = match result {
+                Ok(Ok(report)) => Ok(backed_up(&report)),
+                Ok(Err(error)) => Err(BackupFailure::Failed(error.to_string())),
+                Err(_) => Err(BackupFailure::Failed("it has ended without a word".to_owned())),
+            };
+            match &result {
+                Ok(backed_up) => info!(host.settings.log, "the ledger is backed up";
+                    "batch" => backed_up.batch.get(), "bytes" => backed_up.copied_bytes),
+                Err(why) => warn!(host.settings.log, "no backup"; "why" => %why),
+            }
+            result
+        }))
+    }
+}
+
 impl Handler<DrainServer> for Host {
     type Result = ();
 
@@ -139,12 +182,33 @@ impl Handler<DrainServer> for Host {
     }
 }
 
+fn backed_up(report: &BackupReport) -> BackedUp {
+    BackedUp {
+        batch: report.last.batch,
+        head: report.last.head,
+        entries: report.last.next_entry.get(),
+        incremental: report.incremental,
+        copied_batches: report.batches,
+        copied_bytes: report.bytes,
+    }
+}
+
 /// The audit of the live journal, as `--role audit ledger` makes it.
-fn verify(data_dir: &Path, server: PublicKey) -> Result<Verified, AuditFailure> {
+fn verify(
+    data_dir: &Path,
+    archived: Option<&Path>,
+    server: PublicKey,
+) -> Result<Verified, AuditFailure> {
     let began = Instant::now();
-    let storage = ReadOnlyDirectory::open(data_dir)
-        .map_err(|error| AuditFailure::Unreadable(error.to_string()))?;
-    let audited = audit(Arc::new(storage), server, &[], |_| {}).map_err(|error| match &error {
+    let open = |directory| match ReadOnlyDirectory::open(directory) {
+        Ok(storage) => Ok(Arc::new(storage) as Arc<dyn Storage>),
+        Err(error) => Err(AuditFailure::Unreadable(error.to_string())),
+    };
+    let mut storage = open(data_dir)?;
+    if let Some(archived) = archived {
+        storage = Arc::new(WithArchived::new(storage, open(archived)?));
+    }
+    let audited = audit(storage, server, &[], |_| {}).map_err(|error| match &error {
         AuditError::Journal(OpenError::Io(_)) => AuditFailure::Unreadable(error.to_string()),
         _ => AuditFailure::Fault(error.to_string()),
     })?;
