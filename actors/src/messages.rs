@@ -34,6 +34,9 @@
 //! | `AdminSession` | [`KeepSnapshot`] | Ledger | `Result<BatchNumber, SnapshotFailure>` |
 //! | snapshot thread | [`SnapshotStored`] | Ledger | – |
 //! | `AdminSession` | [`ReadPresent`] | Registry | [`PresentPage`] |
+//! | node (metrics) | [`ReadCounters`] | Ledger | [`LedgerCounters`] |
+//! | node (metrics) | [`ReadLedger`], [`ReadPresent`], [`ReadServer`] | as above and below | as there |
+//! | node (metrics) | [`CountOrdersWaiting`] | Verifier | `u64` |
 //! | `AdminSession` | [`ReadServer`] | node | `Result<ServerFacts, FilesUnreadable>` |
 //! | `AdminSession` | [`AuditJournal`] | node | `Result<Verified, AuditFailure>` |
 //! | `AdminSession` | [`BackUpLedger`] | node | `Result<BackedUp, BackupFailure>` |
@@ -104,6 +107,7 @@ use wire::{
 };
 use zeroize::Zeroize as _;
 
+use crate::ledger::counters::LedgerCounters;
 use crate::ledger::journal::{IoFailure, JournalError, OpenError, SealedBatch};
 use crate::ledger::state::{Command, Outcome, State};
 
@@ -467,6 +471,16 @@ pub struct StopLedger;
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<LedgerStatus, LedgerUnavailable>")]
 pub struct ReadLedger;
+
+/// node → Ledger: what have you done since you started?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "LedgerCounters")]
+pub struct ReadCounters;
+
+/// node → Verifier: how many orders wait to be checked?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "u64")]
+pub struct CountOrdersWaiting;
 
 /// `AdminSession` → Ledger: keep a snapshot of what you hold now. The reply comes when it is on disk, and
 /// says behind which batch it is.

@@ -15,7 +15,7 @@ use wire::SignedOrder;
 
 use crate::fail_stop::FailStop;
 use crate::later::{Later, ReplySlot};
-use crate::messages::{Verdicts, VerifierBusy, VerifyOrders};
+use crate::messages::{CountOrdersWaiting, Verdicts, VerifierBusy, VerifyOrders};
 
 /// The most signatures of one batch: what waits behind it waits 40 ms, and 70 ms if no two are of one
 /// payer. The more there are, the more payers have signed several, whose keys are worked out once: of a
@@ -123,6 +123,14 @@ impl Handler<VerifyOrders> for Verifier {
             self.schedule_turn(ctx);
         }
         later
+    }
+}
+
+impl Handler<CountOrdersWaiting> for Verifier {
+    type Result = u64;
+
+    fn handle(&mut self, CountOrdersWaiting: CountOrdersWaiting, _: &mut Self::Context) -> u64 {
+        self.orders_waiting as u64
     }
 }
 

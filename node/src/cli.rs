@@ -21,7 +21,7 @@ pub use self::bench::{ClientStores, LineEnd, Rate};
 pub(crate) use self::copies::CopyFlags;
 pub(crate) use self::flags::Flags;
 pub use self::values::{HostPort, LogFormat, LogLevel, Protocol, Role, TextAccess};
-pub(crate) use self::values::{HostPortError, QuietTime, SilentTime};
+pub(crate) use self::values::{HostPortError, MetricsAddress, QuietTime, SilentTime};
 
 const ABOUT: &str = "Mite: payments from person to person.";
 

@@ -152,9 +152,7 @@ fn default_log_level(role: Role) -> LogLevel {
         | Role::Backup
         | Role::Archive
         | Role::Bench
-        | Role::Admin => {
-            LogLevel::Warning
-        }
+        | Role::Admin => LogLevel::Warning,
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `bench` | measures how fast a server is, beside what the machine can do |
 //! | `listener`, `connection` | who may come in, and what comes in |
 //! | [`tls`] | TLS with raw public keys, and text for stock TLS clients |
+//! | `metrics` | health and numbers over HTTP, for programs that watch over a server |
 //! | `announce` | what the roles have in common at start and stop |
 //! | [`terminal`] | commands of a person or a script, and what is shown to them |
 
@@ -43,6 +44,7 @@ pub mod error;
 mod hex;
 mod listener;
 pub mod logging;
+mod metrics;
 mod printable;
 mod profile;
 pub mod readers;

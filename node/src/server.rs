@@ -6,9 +6,11 @@ mod archiving;
 mod opening;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::actors::admin::AdminPeers;
 use ::actors::limits::Room;
 use actix::{Actor as _, System};
 use slog::{Logger, error, info, warn};
@@ -26,6 +28,7 @@ use crate::config::ServerConfig;
 use crate::connection::listen;
 use crate::error::Error;
 use crate::listener::{Gate, GateLimits, HalfOpenLimits, SessionListener};
+use crate::metrics::Metrics;
 
 /// How long the sessions may take to answer what is under way when the server stops. Longer than any
 /// sync of a healthy disk.
@@ -38,6 +41,9 @@ pub(crate) fn run(config: ServerConfig, log: &Logger) -> Result<(), Error> {
         let server = Server::start(config, log).await?;
         announce::line(&format!("listening on {}", server.address()));
         announce::line(&format!("server key {}", server.public_key()));
+        if let Some(metrics) = &server.metrics {
+            announce::line(&format!("metrics on {}", metrics.address()));
+        }
         tokio::select! {
             () = stop => info!(log, "stopping"),
             () = server.drain_asked() => info!(log, "draining"),
@@ -60,6 +66,8 @@ pub(crate) struct Server {
     drain: CancellationToken,
     /// `None` if it cannot be had.
     admin: Option<AdminSocket>,
+    /// `None` if nobody wants to know.
+    metrics: Option<Metrics>,
     log: Logger,
 }
 
@@ -68,6 +76,10 @@ impl Server {
     pub(crate) async fn start(config: ServerConfig, log: &Logger) -> Result<Self, Error> {
         // First of all: a port in use must not cost the replay of a long journal.
         let (listener, address) = listen(config.listen).await?;
+        let watched = match config.metrics {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let mut opened = Opened::open(&config, log)?;
         let signer = opened.signer.clone();
         let archiving = opened.archived.take();
@@ -103,7 +115,11 @@ impl Server {
             drain: drain.clone(),
             log: log.clone(),
         };
-        let admin = open_admin_socket(host, &actors);
+        let (data_dir, host) = (host.data_dir.clone(), Host::new(host).start());
+        let peers = actors.metrics_peers(&host, &gate);
+        let metrics =
+            watched.map(|(listener, address)| Metrics::serve(listener, address, peers, &log));
+        let admin = open_admin_socket(&data_dir, actors.admin_peers(&host), &log);
         Ok(Self {
             address,
             public_key,
@@ -114,6 +130,7 @@ impl Server {
             gate,
             drain,
             admin,
+            metrics,
             log,
         })
     }
@@ -151,10 +168,8 @@ impl Server {
 }
 
 /// A server without it serves all the same.
-fn open_admin_socket(host: HostSettings, actors: &Actors) -> Option<AdminSocket> {
-    let (data_dir, log) = (host.data_dir.clone(), host.log.clone());
-    let peers = actors.admin_peers(&Host::new(host).start());
-    match AdminSocket::open(&data_dir, peers, &log) {
+fn open_admin_socket(data_dir: &Path, peers: AdminPeers, log: &Logger) -> Option<AdminSocket> {
+    match AdminSocket::open(data_dir, peers, log) {
         Ok(socket) => Some(socket),
         Err(error) => {
             error!(log, "operators cannot connect"; "error" => %error,

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod background;
+pub mod counters;
 mod growth;
 pub mod health;
 pub mod journal;
@@ -18,7 +19,7 @@ mod waiting;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use slog::{Logger, debug, info, o};
@@ -28,6 +29,7 @@ use wire::entry::ENTRY_BYTES_MAX;
 use wire::{EntryNumber, PublicKey, Timestamp};
 
 use self::background::Background;
+use self::counters::LedgerCounters;
 use self::growth::{Growth, is_news};
 pub use self::health::LedgerHealth;
 use self::journal::{
@@ -129,6 +131,7 @@ pub struct Ledger {
     now: Timestamp,
     snapshots: Snapshots,
     asked_snapshots: AskedSnapshots,
+    counters: LedgerCounters,
     growth: Growth,
     stopping: Option<ReplySlot<()>>,
     stop_asked: bool,
@@ -146,6 +149,8 @@ struct Committing {
     waiting: Vec<Waiting>,
     news: bool,
     snapshot: Option<Captured>,
+    /// When it was handed over.
+    since: Instant,
 }
 
 impl Ledger {
@@ -177,6 +182,7 @@ impl Ledger {
             now,
             snapshots,
             asked_snapshots: AskedSnapshots::default(),
+            counters: LedgerCounters::default(),
             growth,
             stopping: None,
             stop_asked: false,
@@ -222,7 +228,9 @@ impl Ledger {
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut made = Vec::new();
         let mut number = self.state.next_entry();
+        let counters = &mut self.counters;
         self.state.apply_all(commands, &terms, |state, outcome, entry| {
+            counters.count(&outcome, entry.as_ref());
             if let Some(entry) = entry {
                 batch.push(&entry);
                 *news |= is_news(&entry, state);
@@ -292,7 +300,7 @@ impl Ledger {
             batch.close();
         }
         let news = std::mem::take(&mut self.gathering.news);
-        self.committing.push_back(Committing { waiting, news, snapshot });
+        self.committing.push_back(Committing { waiting, news, snapshot, since: Instant::now() });
         let now = self.now();
         let commit = self.writer.as_ref().map(|writer| writer.commit(batch, now));
         // If the thread has ended, it has reported why.
@@ -415,6 +423,9 @@ impl Handler<BatchCommitted> for Ledger {
             "entries" => committed.next_entry.get() - self.last.next_entry.get());
         self.last = committed;
         self.spare = Some(buffer);
+        if let Some(first) = self.committing.front() {
+            self.counters.commit(first.since.elapsed());
+        }
         let news = self.committing.iter().take(batches).any(|committing| committing.news);
         self.growth.committed(sealed.header.first_entry..committed.next_entry, news);
         for _ in 0..batches {

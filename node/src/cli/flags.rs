@@ -9,7 +9,8 @@ use wire::text::Dialect;
 use wire::{Amount, PublicKey, Username};
 
 use super::values::{
-    HostPort, LogFormat, LogLevel, Protocol, QuietTime, Role, SilentTime, TextAccess, from_text,
+    HostPort, LogFormat, LogLevel, MetricsAddress, Protocol, QuietTime, Role, SilentTime,
+    TextAccess, from_text,
 };
 
 /// Everything that can be set, whatever the place it is set in. The configuration file has the same
@@ -26,6 +27,17 @@ pub(crate) struct Flags {
     #[arg(long, env = "MITE_LISTEN", value_name = "HOST:PORT")]
     #[serde(deserialize_with = "from_text")]
     pub(crate) listen: Option<HostPort>,
+    /// Server, demo: tell health and metrics over HTTP, at /health and /metrics, to whoever can connect
+    /// there; a port alone is one of 127.0.0.1 [default: nowhere; without an address: 127.0.0.1:9464]
+    #[arg(
+        long,
+        env = "MITE_METRICS",
+        value_name = "HOST:PORT",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:9464"
+    )]
+    #[serde(deserialize_with = "from_text")]
+    pub(crate) metrics: Option<MetricsAddress>,
     /// Server, demo, audit, admin: the directory of the ledger [default: ~/.local/share/mite by the XDG
     /// rules, demo: a temporary one]. Bench: an empty directory, on the disk to measure, for a ledger
     /// that is kept; it must be typed [default: a temporary one]
@@ -157,6 +169,7 @@ impl Flags {
         Self {
             role: self.role.or(other.role),
             listen: self.listen.or(other.listen),
+            metrics: self.metrics.or(other.metrics),
             data: self.data.or(other.data),
             opening_balance: self.opening_balance.or(other.opening_balance),
             text: self.text.or(other.text),

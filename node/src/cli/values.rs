@@ -122,6 +122,20 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// Where to tell health and metrics: `host:port`, or a port of 127.0.0.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MetricsAddress(pub(crate) HostPort);
+
+impl FromStr for MetricsAddress {
+    type Err = HostPortError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_port = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let address = if is_port { format!("127.0.0.1:{text}") } else { text.to_owned() };
+        Ok(Self(address.parse()?))
+    }
+}
+
 /// More than any request needs; a longer one would only look like a server that hangs.
 const QUIET_TIME_MAX: Duration = Duration::from_secs(10);
 

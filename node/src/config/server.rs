@@ -12,7 +12,7 @@ use wire::text::Dialect;
 
 use super::address::{SERVER_DEFAULT, host_port, look_up};
 use super::archive::{self, ArchivingConfig};
-use crate::cli::{Flags, QuietTime, SilentTime, TextAccess};
+use crate::cli::{Flags, MetricsAddress, QuietTime, SilentTime, TextAccess};
 use crate::error::Error;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ const SESSION_THREADS_DEFAULT_MAX: usize = 4;
 /// The flags that a server has.
 pub(super) const FLAGS: &[&str] = &[
     "listen",
+    "metrics",
     "data",
     "opening_balance",
     "text",
@@ -68,6 +69,8 @@ pub(super) const FLAGS: &[&str] = &[
 pub struct ServerConfig {
     /// Where to take connections; port 0 for any free one.
     pub listen: SocketAddr,
+    /// Where to tell health and metrics over HTTP, if anywhere; port 0 for any free one.
+    pub metrics: Option<SocketAddr>,
     /// The directory of the ledger. It need not exist yet.
     pub data_dir: PathBuf,
     /// The credits of a new account.
@@ -132,7 +135,12 @@ pub(super) fn config(
             hint: format!("--calls-per-session-max is {CALLS_UNDER_WAY_MAX} at most"),
         });
     }
+    let metrics = flags.metrics.map(|MetricsAddress(address)| {
+        let cannot_listen = |source| Error::Listen { address: address.to_string(), source };
+        look_up(&address).map_err(cannot_listen)
+    });
     Ok(ServerConfig {
+        metrics: metrics.transpose()?,
         listen: look_up(&listen)
             .map_err(|source| Error::Listen { address: listen.to_string(), source })?,
         data_dir,

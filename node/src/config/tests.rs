@@ -68,6 +68,7 @@ fn defaults() {
     let server = server_config(&["--role", "server", "--data", "/d"]);
     let expected = ServerConfig {
         listen: ([127, 0, 0, 1], 8000).into(),
+        metrics: None,
         data_dir: "/d".into(),
         opening_balance: Amount::new(1000),
         text: TextAccess::Loopback,
@@ -148,6 +149,7 @@ fn every_flag_arrives() {
         "--session-threads=6",
     ];
     let expected = ServerConfig {
+        metrics: None,
         listen: "[::1]:1".parse().expect("an address"),
         data_dir: "/d".into(),
         opening_balance: Amount::new(7),
@@ -244,6 +246,7 @@ fn every_key_of_the_file_arrives() {
     );
     let path = file.path().to_str().expect("text");
     let expected = ServerConfig {
+        metrics: None,
         listen: ([127, 0, 0, 1], 5).into(),
         data_dir: "/d".into(),
         opening_balance: Amount::new(7),
@@ -543,4 +546,19 @@ fn an_operators_command_is_one_or_a_mistake() {
     }
     let (code, message, _) = refusal(&["--role", "server", "--data", "/d", "--id", "x"]);
     assert_eq!((code, message.as_str()), (2, "--id means nothing to a server"));
+}
+
+#[test]
+fn metrics_are_told_where_the_flag_says() {
+    for (args, expected) in [
+        (&["--metrics"][..], Some(([127, 0, 0, 1], 9464))),
+        (&["--metrics", "9000"], Some(([127, 0, 0, 1], 9000))),
+        (&["--metrics", "0.0.0.0:9000"], Some(([0, 0, 0, 0], 9000))),
+        (&[], None),
+    ] {
+        let args = [&["--role", "server", "--data", "/d"], args].concat();
+        assert_eq!(server_config(&args).metrics, expected.map(Into::into), "{args:?}");
+    }
+    assert_eq!(refusal(&["--role", "server", "--data", "/d", "--metrics", "here"]).0, 2);
+    assert_eq!(refusal(&["--role", "client", "--metrics"]).0, 2);
 }

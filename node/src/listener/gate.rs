@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actors::limits::{PerAddress, Places, Room, network};
 use slog::Logger;
@@ -44,6 +45,7 @@ pub(crate) struct Gate {
     half_open: Arc<HalfOpen>,
     text: TextAccess,
     refusals: Arc<Semaphore>,
+    turned_away: [AtomicU64; REASONS.len()],
 }
 
 /// Why a connection is closed at once.
@@ -82,6 +84,20 @@ impl Turned {
     }
 }
 
+/// How many connections were turned away since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TurnedAway([u64; REASONS.len()]);
+
+/// Why connections are turned away, in a word each.
+const REASONS: [&str; 4] = ["full", "per-address", "half-open", "text-not-allowed"];
+
+impl TurnedAway {
+    /// How many, for each reason.
+    pub(crate) fn by_reason(self) -> impl Iterator<Item = (&'static str, u64)> {
+        REASONS.into_iter().zip(self.0)
+    }
+}
+
 impl Gate {
     pub(crate) fn new(limits: GateLimits, text: TextAccess, room: Arc<Room>, log: &Logger) -> Self {
         let GateLimits { connections, per_address, half_open } = limits;
@@ -91,7 +107,17 @@ impl Gate {
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         let half_open = HalfOpen::new(half_open);
         let by_address = Arc::default();
-        Self { places, places_max, per_address, by_address, room, half_open, text, refusals }
+        Self {
+            places,
+            places_max,
+            per_address,
+            by_address,
+            room,
+            half_open,
+            text,
+            refusals,
+            turned_away: Default::default(),
+        }
     }
 
     /// Whether one more may come in from this address; if so, its place is taken until it is dropped.
@@ -127,6 +153,22 @@ impl Gate {
     /// permit is dropped.
     pub(super) fn refuse(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.refusals).try_acquire_owned().ok()
+    }
+
+    /// One was turned away.
+    pub(super) fn count(&self, turned: Turned) {
+        let reason = match turned {
+            Turned::Full => 0,
+            Turned::PerAddress => 1,
+            Turned::HalfOpen(_) => 2,
+            Turned::TextNotAllowed => 3,
+        };
+        self.turned_away[reason].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were turned away.
+    pub(crate) fn turned_away(&self) -> TurnedAway {
+        TurnedAway(self.turned_away.each_ref().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// How many connections are open.

@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 use wire::PublicKey;
 
 use self::gate::Turned;
-pub(crate) use self::gate::{Gate, GateLimits};
+pub(crate) use self::gate::{Gate, GateLimits, TurnedAway};
 use self::half_open::HalfOpenPlace;
 pub(crate) use self::half_open::{HalfOpen, HalfOpenLimits};
 use crate::connection::{Connection, ConnectionPlace};
@@ -264,6 +264,7 @@ impl<M: MiteSessions> Reception<M> {
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
+        self.gate.count(turned);
         warn!(self.log, "connection refused"; "peer" => guest.peer, "why" => ?turned);
         // In a flood of them, the rest is closed without a word.
         if let Some(refusal) = self.gate.refuse() {

@@ -30,6 +30,7 @@ use crate::config::ServerConfig;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::listener::{Gate, MiteSessions, Services};
+use crate::metrics::MetricsPeers;
 
 /// All but the sessions, running.
 pub(super) struct Actors {
@@ -131,6 +132,18 @@ impl Actors {
                 gate: Arc::clone(gate),
                 log: self.log.clone(),
             },
+        }
+    }
+
+    /// Whom the metrics are asked of; `host` speaks for the server as a whole.
+    pub(super) fn metrics_peers(&self, host: &Addr<Host>, gate: &Arc<Gate>) -> MetricsPeers {
+        MetricsPeers {
+            ledger: self.ledger.clone().recipient(),
+            counters: self.ledger.clone().recipient(),
+            present: self.registry.clone().recipient(),
+            verifier: self.verifier.clone().recipient(),
+            server: host.clone().recipient(),
+            gate: Arc::clone(gate),
         }
     }
 
