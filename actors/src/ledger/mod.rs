@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod background;
+mod clock;
 pub mod counters;
 mod growth;
 pub mod health;
@@ -29,6 +30,7 @@ use wire::entry::ENTRY_BYTES_MAX;
 use wire::{EntryNumber, PublicKey, Timestamp};
 
 use self::background::Background;
+pub use self::clock::LedgerClock;
 use self::counters::LedgerCounters;
 use self::growth::{Growth, is_news};
 pub use self::health::LedgerHealth;
@@ -83,7 +85,7 @@ pub enum LedgerFailure {
 /// What the ledger needs besides its journal.
 #[derive(Clone)]
 pub struct LedgerSettings {
-    /// The server's clock.
+    /// The machine's clock. The ledger keeps it from going back: see [`LedgerClock`].
     pub clock: fn() -> Timestamp,
     /// How many entries may follow a snapshot before the next one is due. A server uses
     /// [`SNAPSHOT_ENTRIES`].
@@ -127,8 +129,7 @@ pub struct Ledger {
     flush_scheduled: bool,
     /// The last batch that is durable.
     last: Committed,
-    /// The clock as it was last read.
-    now: Timestamp,
+    clock: LedgerClock,
     snapshots: Snapshots,
     asked_snapshots: AskedSnapshots,
     counters: LedgerCounters,
@@ -161,7 +162,8 @@ impl Ledger {
         let server = journal.server();
         let growth = Growth::new(settings.grew.clone(), last.next_entry);
         let snapshots = Snapshots::new(&journal, settings.snapshot_entries, log.clone());
-        let now = last.time.max(state.forgotten_until());
+        let latest = last.time.max(state.forgotten_until());
+        let clock = LedgerClock::new(settings.clock, latest);
         Self {
             state,
             storage: Arc::clone(journal.storage()),
@@ -179,7 +181,7 @@ impl Ledger {
             waiting_bytes: 0,
             flush_scheduled: false,
             last,
-            now,
+            clock,
             snapshots,
             asked_snapshots: AskedSnapshots::default(),
             counters: LedgerCounters::default(),
@@ -188,6 +190,11 @@ impl Ledger {
             stop_asked: false,
             log,
         }
+    }
+
+    /// The clock that it goes by, for whoever tells clients the time.
+    pub fn clock(&self) -> LedgerClock {
+        self.clock.clone()
     }
 
     /// Whether it takes changes, from now on and as that changes.
@@ -223,7 +230,7 @@ impl Ledger {
     }
 
     fn apply(&mut self, Request { commands, reply, load }: Request) {
-        let terms = Terms { now: self.now(), server: self.server };
+        let terms = Terms { now: self.clock.now(), server: self.server };
         let Gathering { batch, news, waiting } = &mut self.gathering;
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut made = Vec::new();
@@ -244,12 +251,6 @@ impl Ledger {
         waiting.push(Waiting { outcomes, made, reply, load });
     }
 
-    /// The server's clock, kept from going back.
-    fn now(&mut self) -> Timestamp {
-        self.now = (self.settings.clock)().max(self.now);
-        self.now
-    }
-
     /// Flushes as soon as the mailbox is empty: a batch is whatever is there.
     fn schedule_flush(&mut self, ctx: &mut Context<Self>) {
         if !self.flush_scheduled {
@@ -265,7 +266,7 @@ impl Ledger {
     /// Hands the gathered batch to the journal thread. While the disk syncs an earlier one, it waits
     /// there, and goes with what joins it.
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        let now = self.now();
+        let now = self.clock.now();
         self.state.forget_expired_orders(now);
         if self.gathering.batch.is_empty() {
             let waiting = std::mem::take(&mut self.gathering.waiting);
@@ -301,7 +302,7 @@ impl Ledger {
         }
         let news = std::mem::take(&mut self.gathering.news);
         self.committing.push_back(Committing { waiting, news, snapshot, since: Instant::now() });
-        let now = self.now();
+        let now = self.clock.now();
         let commit = self.writer.as_ref().map(|writer| writer.commit(batch, now));
         // If the thread has ended, it has reported why.
         if let Some(Err(error)) = commit {

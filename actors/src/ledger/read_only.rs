@@ -72,7 +72,7 @@ impl Ledger {
         crit!(self.log, "nothing can be written: the ledger is read-only"; "why" => %why,
             "batch" => self.last.batch.get(), "until there is room" => is_full);
         self.health.send_replace(LedgerHealth::ReadOnly {
-            since: self.now,
+            since: self.clock.now(),
             why: why.to_string().into(),
             resumes: is_full,
         });

@@ -114,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         }
         // A round is made of calls that need the account.
         let Some(own) = self.conversation.own() else { return };
-        let answered = round.answer(own, settlements, (self.clock)());
+        let answered = round.answer(own, settlements, self.clock.now());
         if !answered.events.is_empty() {
             self.peers.notify.do_send(NotifyParties(answered.events));
         }

@@ -24,12 +24,12 @@ use slog::{Logger, debug, info, o};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wire::PublicKey;
 use wire::secure::hello::{HELLO_BYTES_MAX, magic};
 use wire::secure::{
     Answer, Event, FrameError, FrameReader, Hello, Problem, REQUEST_BYTES_MAX, Request, Response,
     ServerFrame, Welcome, frame,
 };
-use wire::{PublicKey, Timestamp};
 
 pub use self::conversation::SecureRules;
 use self::conversation::{Conversation, Taken, Ticket, Turn};
@@ -38,6 +38,7 @@ use crate::connection::connection_log::ConnectionLog;
 use crate::connection::{
     DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, OUTPUT_BYTES_FLUSH,
 };
+use crate::ledger::LedgerClock;
 use crate::limits::{Place, Seat, SessionLimits};
 use crate::messages::{
     FindOnline, FindReceipts, KeepOrder, LogInKeyed, LogOut, NotifyParties, ReadHistory,
@@ -86,8 +87,8 @@ pub struct SecurePeers {
 pub struct SecureSettings {
     /// What it goes by.
     pub rules: SecureRules,
-    /// The server's clock.
-    pub clock: fn() -> Timestamp,
+    /// The ledger's own.
+    pub clock: LedgerClock,
     /// Cancelled when the server stops: what is under way is answered, then the connection closes.
     pub stop: CancellationToken,
     /// How much of the server a session may have.
@@ -99,7 +100,7 @@ pub struct SecureSettings {
 pub struct SecureSession<S> {
     id: SessionId,
     peers: Arc<SecurePeers>,
-    clock: fn() -> Timestamp,
+    clock: LedgerClock,
     conversation: Conversation,
     stage: Stage,
     /// Not here while a read is under way.
@@ -162,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         let (stop, limits) = (settings.stop.child_token(), Arc::clone(&settings.limits));
         Self {
             id,
-            clock: settings.clock,
+            clock: settings.clock.clone(),
             conversation: Conversation::new(settings.rules, Arc::clone(&limits), key, peer.ip()),
             stage: Stage::Hello,
             input: Some(Input { stream: input, frames }),
@@ -299,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         let peers = Arc::clone(&self.peers);
         let found = async move { follow_up::find_key(key, &peers).await };
         ctx.spawn(found.into_actor(self).map(|holder, session, ctx| {
-            let now = (session.clock)();
+            let now = session.clock.now();
             let welcome = holder.and_then(|holder| session.conversation.welcome(holder, now));
             session.welcome(welcome);
             session.advance(ctx);

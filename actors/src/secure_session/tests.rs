@@ -20,6 +20,7 @@ use wire::{
 };
 
 use super::*;
+use crate::ledger::LedgerClock;
 use crate::ledger::state::{Command, Outcome, State};
 use crate::limits::Room;
 use crate::messages::{
@@ -293,7 +294,7 @@ impl Stage {
                 server_key: TERMS.server,
                 text: true,
             },
-            clock: || TERMS.now,
+            clock: LedgerClock::new(|| TERMS.now, TERMS.now),
             stop: CancellationToken::new(),
             limits: Arc::clone(&world.limits),
         };

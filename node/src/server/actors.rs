@@ -10,7 +10,8 @@ use actors::admin::AdminPeers;
 use actors::archive::Archive;
 use actors::fail_stop::FailStop;
 use actors::ledger::{
-    Ledger, LedgerFailure, LedgerHealth, LedgerSettings, SNAPSHOT_ENTRIES, system_clock,
+    Ledger, LedgerClock, LedgerFailure, LedgerHealth, LedgerSettings, SNAPSHOT_ENTRIES,
+    system_clock,
 };
 use actors::limits::{Registrations, Room, SessionLimits};
 use actors::messages::{SessionId, StopLedger};
@@ -36,6 +37,7 @@ use crate::metrics::MetricsPeers;
 pub(super) struct Actors {
     ledger: Addr<Ledger>,
     health: watch::Receiver<LedgerHealth>,
+    clock: LedgerClock,
     registry: Addr<Registry>,
     verifier: Addr<Verifier>,
     archive: Addr<Archive>,
@@ -66,6 +68,7 @@ impl Actors {
         };
         let ledger = Ledger::new(journal, state, settings, log);
         let health = ledger.health();
+        let clock = ledger.clock();
         let ledger = ledger.start();
         let registry = Registry::new(ledger.clone().recipient(), log)
             .with_fail_stop(panic_stop("registry"))
@@ -74,6 +77,7 @@ impl Actors {
         Self {
             ledger,
             health,
+            clock,
             registry,
             verifier,
             archive,
@@ -125,7 +129,7 @@ impl Actors {
                 settings: SecureSettings {
                     // Whether text is served depends on the peer.
                     rules: SecureRules { opening_balance, server_key, text: false },
-                    clock: system_clock,
+                    clock: self.clock.clone(),
                     stop: stop.clone(),
                     limits,
                 },

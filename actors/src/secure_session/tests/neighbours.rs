@@ -302,7 +302,8 @@ async fn a_panic_ends_its_session_alone() {
     let world = World::new();
     let mut other = Stage::online(2, &world).await;
     let mut broken = Stage::among(1, &world, |_, settings| {
-        settings.clock = || panic!("the clock is broken, on purpose");
+        let clock = || panic!("the clock is broken, on purpose");
+        settings.clock = LedgerClock::new(clock, TERMS.now);
     });
     broken.send(&Hello::new(magic::CLIENT)).await;
     broken.expect_end().await;
