@@ -43,6 +43,11 @@ const CALL_BYTES_WAITING_MAX: usize = 1 << 20;
 /// hundred events.
 const READ_BYTES: usize = 16 << 10;
 
+/// The connection is given up if no frame has come on it for so many times the patience with an answer since
+/// something was asked: TCP itself finds a server that is gone without a word only after a quarter of
+/// an hour. Once would have all clients of a server that is stuck for a moment connect anew.
+const PATIENCES_UNHEARD_MAX: u32 = 2;
+
 /// How long this client is patient with a server of the secure protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct SecureServerPatience {
@@ -104,6 +109,7 @@ impl SecureServerLink {
             calls: Calls::new(calls_max),
             limits: welcome.limits,
             patience,
+            unheard_since: None,
             news,
             telling: None,
             log: log.new(o!("actor" => "secure-server-link")),
@@ -171,6 +177,8 @@ struct Conversation<S> {
     /// What the server takes.
     limits: Limits,
     patience: SecureServerPatience,
+    /// When the first call was asked since something has last come.
+    unheard_since: Option<Instant>,
     news: Recipient<ServerNews>,
     /// The events of the last read. Until the wallet has heard all of them, no more is read.
     telling: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -214,7 +222,24 @@ impl<S: AsyncRead + AsyncWrite + 'static> Conversation<S> {
     async fn converse(&mut self, questions: &mut mpsc::Receiver<Question>) -> End {
         loop {
             let deadline = self.calls.first_deadline();
+            // In order: what comes first cannot go on for ever without what comes behind it.
             tokio::select! {
+                biased;
+                () = told(&mut self.telling) => self.telling = None,
+                written = self.output.drain(), if !self.output.is_drained() => {
+                    if let Err(error) = written {
+                        return End::Lost(reason(&error));
+                    }
+                }
+                frames = self.input.next_batch(), if self.telling.is_none() => match frames {
+                    Ok(frames) => if let Err(end) = self.hear(frames) { return end },
+                    Err(error) => return End::Lost(error.to_string()),
+                },
+                () = wait_until(deadline) => {
+                    if self.give_up_calls().is_err() || self.is_unheard() {
+                        return End::Lost("the server is silent".to_owned());
+                    }
+                }
                 question = questions.recv() => {
                     let Some(question) = question else { return End::Meant("nobody asks any more") };
                     self.ask(question);
@@ -223,21 +248,6 @@ impl<S: AsyncRead + AsyncWrite + 'static> Conversation<S> {
                         self.ask(question);
                     }
                 }
-                frames = self.input.next_batch(), if self.telling.is_none() => match frames {
-                    Ok(frames) => if let Err(end) = self.hear(frames) { return end },
-                    Err(error) => return End::Lost(error.to_string()),
-                },
-                written = self.output.drain(), if !self.output.is_drained() => {
-                    if let Err(error) = written {
-                        return End::Lost(reason(&error));
-                    }
-                }
-                () = wait_until(deadline) => {
-                    if self.give_up_calls().is_err() {
-                        return End::Lost("the server is silent".to_owned());
-                    }
-                }
-                () = told(&mut self.telling) => self.telling = None,
             }
         }
     }
@@ -250,13 +260,22 @@ impl<S: AsyncRead + AsyncWrite + 'static> Conversation<S> {
             return answer.send(Err(CallError::Full));
         }
         let expected = Expected::of(&call);
-        let deadline = Instant::now() + self.patience.answer;
+        let now = Instant::now();
+        self.unheard_since.get_or_insert(now);
+        let deadline = now + self.patience.answer;
         let correlation = self.calls.begin(expected, deadline, answer);
         debug!(self.log, "asking"; "call" => correlation.0);
         self.output.push(&Request { correlation, call });
     }
 
+    /// Whether the server is as good as gone.
+    fn is_unheard(&self) -> bool {
+        let bound = self.patience.answer * PATIENCES_UNHEARD_MAX;
+        self.unheard_since.is_some_and(|since| since.elapsed() >= bound)
+    }
+
     fn hear(&mut self, frames: Vec<ServerFrame>) -> Result<(), End> {
+        self.unheard_since = None;
         let mut events = Vec::new();
         let heard = frames.into_iter().try_for_each(|frame| match frame {
             ServerFrame::Response(response) => self.hear_response(response),

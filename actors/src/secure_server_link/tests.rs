@@ -178,6 +178,40 @@ async fn each_call_has_its_own_time() {
     assert_eq!(later.await, Ok(balance(2)));
 }
 
+/// A server whose power went says nothing any more, and no packet says so: the wallet asked over the dead
+/// connection for a quarter of an hour, and its payments stayed open as long.
+#[actix::test]
+async fn a_server_of_which_nothing_is_heard_is_given_up() {
+    tokio::time::pause();
+    let mut stage = start().await;
+    let begun = tokio::time::Instant::now();
+    let (_, first) = stage.asked(Call::ReadBalance).await;
+    assert_eq!(first.await, Err(CallError::Silent(10)));
+    stage.news.nothing();
+    let (_, second) = stage.asked(Call::ReadBalance).await;
+    assert_eq!(second.await, Err(CallError::Silent(10)));
+    // Timers are exact to some milliseconds.
+    let bound = PATIENCE.answer * PATIENCES_UNHEARD_MAX;
+    assert!((bound..bound + PATIENCE.answer / 2).contains(&begun.elapsed()));
+    stage.ends_lost("the server is silent").await;
+}
+
+#[actix::test]
+async fn a_server_that_says_anything_is_there() {
+    tokio::time::pause();
+    let mut stage = start().await;
+    let (_, first) = stage.asked(Call::ReadBalance).await;
+    assert_eq!(first.await, Err(CallError::Silent(10)));
+    stage.server.says(&ServerFrame::Event(Event::Missed)).await;
+    assert_eq!(stage.news.next().await, ServerNews::Event(Event::Missed));
+    let (_, second) = stage.asked(Call::ReadBalance).await;
+    assert_eq!(second.await, Err(CallError::Silent(10)));
+    let (third, answer) = stage.asked(Call::ReadBalance).await;
+    stage.answers(third, Ok(balance(3))).await;
+    assert_eq!(answer.await, Ok(balance(3)));
+    stage.news.nothing();
+}
+
 #[actix::test]
 async fn a_lost_connection_answers_everybody_once() {
     let mut stage = start().await;
@@ -295,7 +329,7 @@ async fn more_than_the_server_takes_is_not_asked() {
 #[actix::test]
 async fn a_server_that_does_not_read_fills_no_memory() {
     tokio::time::pause();
-    let stage = start().await;
+    let mut stage = start().await;
     let names = vec![name(&"x".repeat(32)); WATCHED_NAMES_MAX];
     let watch = Call::Watch { names };
     let mut full = 0;
@@ -308,6 +342,9 @@ async fn a_server_that_does_not_read_fills_no_memory() {
                 other => panic!("{other:?}"),
             }
         }
+        // It is there, after all.
+        stage.server.says(&ServerFrame::Event(Event::Missed)).await;
+        stage.news.next().await;
     }
     assert!(full > 100, "{full}");
 }
