@@ -118,14 +118,17 @@ impl<S: AsyncRead + AsyncWrite + 'static> Link<S> {
             } else {
                 write_deadline.get_or_insert(Instant::now() + self.patience.write);
             }
+            // In order: what comes first cannot go on for ever without what comes behind it.
             tokio::select! {
-                frame = self.input.next(), if has_room => match frame {
-                    Ok(PayerFrame::Offer { order, memo }) => {
-                        order_deadline = Instant::now() + self.patience.order;
-                        self.take(order, memo);
+                biased;
+                written = self.output.drain(), if !self.output.is_drained() => {
+                    if let Err(error) = written {
+                        return reason(&error);
                     }
-                    Err(error) => return error.to_string(),
-                },
+                }
+                () = wait_until(write_deadline) => {
+                    return "the payer does not read its answers".to_owned();
+                }
                 Some(answered) = self.offers.join_next() => {
                     order_deadline = Instant::now() + self.patience.order;
                     // A task that panics takes its answer with it; the payer asks the server itself.
@@ -133,16 +136,15 @@ impl<S: AsyncRead + AsyncWrite + 'static> Link<S> {
                         self.output.push(&PayeeFrame::Answer { id, answer });
                     }
                 }
-                written = self.output.drain(), if !self.output.is_drained() => {
-                    if let Err(error) = written {
-                        return reason(&error);
+                frame = self.input.next(), if has_room => match frame {
+                    Ok(PayerFrame::Offer { order, memo }) => {
+                        order_deadline = Instant::now() + self.patience.order;
+                        self.take(order, memo);
                     }
-                }
+                    Err(error) => return error.to_string(),
+                },
                 () = sleep_until(order_deadline), if idle => {
                     return "the payer is silent".to_owned();
-                }
-                () = wait_until(write_deadline) => {
-                    return "the payer does not read its answers".to_owned();
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! One link to a payee.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use slog::{Logger, debug, info};
@@ -57,7 +57,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + 'static>(
     match connected {
         Ok((input, output)) => {
             debug!(log, "connected");
-            Link { input, output, under_way: HashMap::new(), patience, log }.run(orders).await;
+            Link { input, output, under_way: BTreeMap::new(), patience, log }.run(orders).await;
         }
         Err(error) => {
             info!(log, "no connection to the payee"; "why" => %error);
@@ -87,7 +87,7 @@ async fn greet<S: AsyncRead + AsyncWrite>(stream: S) -> Result<Connection<S>, De
 struct Link<S> {
     input: FrameInput<ReadHalf<S>>,
     output: FrameOutput<WriteHalf<S>>,
-    under_way: HashMap<OrderId, UnderWay>,
+    under_way: BTreeMap<OrderId, UnderWay>,
     patience: SecurePeerPatience,
     log: Logger,
 }
@@ -140,11 +140,14 @@ impl<S: AsyncRead + AsyncWrite> Link<S> {
             } else if !takes_more {
                 return End::Idle("it is not needed any more");
             }
+            // In order: what comes first cannot go on for ever without what comes behind it.
             tokio::select! {
-                order = orders.recv(), if takes_more => match order {
-                    Some(order) => self.hand_over(order),
-                    None => takes_more = false,
-                },
+                biased;
+                written = self.output.drain(), if !self.output.is_drained() => {
+                    if let Err(error) = written {
+                        return End::Broken(reason(&error));
+                    }
+                }
                 frame = self.input.next() => match frame {
                     Ok(PayeeFrame::Answer { id, answer }) => {
                         if !self.answered(id, answer) {
@@ -153,11 +156,6 @@ impl<S: AsyncRead + AsyncWrite> Link<S> {
                     }
                     Err(error) => return End::Broken(error.to_string()),
                 },
-                written = self.output.drain(), if !self.output.is_drained() => {
-                    if let Err(error) = written {
-                        return End::Broken(reason(&error));
-                    }
-                }
                 () = sleep_until(first_deadline.unwrap_or(idle_deadline)) => {
                     if first_deadline.is_none() {
                         return End::Idle("idle");
@@ -168,6 +166,10 @@ impl<S: AsyncRead + AsyncWrite> Link<S> {
                     refuse(orders, &LinkFailure::Broken { handed_over: false, why });
                     takes_more = false;
                 }
+                order = orders.recv(), if takes_more => match order {
+                    Some(order) => self.hand_over(order),
+                    None => takes_more = false,
+                },
             }
         }
     }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
 
 use super::store::{Change, StoreError, WalletStore};
 
@@ -71,9 +70,7 @@ async fn write_all(store: Arc<dyn WalletStore>, queue: Rc<RefCell<Queue>>) {
         }
         let (changes, waiting): (Vec<_>, Vec<_>) =
             steps.into_iter().map(|step| (step.changes, step.written)).unzip();
-        let store = Arc::clone(&store);
-        let written = spawn_blocking(move || store.write(&changes.concat())).await;
-        let written = written.unwrap_or_else(|panic| Err(StoreError::Unsure(panic.to_string())));
+        let written = Arc::clone(&store).write_beside(changes.concat()).await;
         for step in waiting {
             // The wallet may be gone; what is written is found at the next start.
             let _ = step.send(written.clone());

@@ -38,6 +38,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use slog::{Logger, info, o};
 use wire::order::OrderHash;
 use wire::receipt::VerifiedHeaders;
@@ -147,6 +149,8 @@ pub struct SecureWallet {
     told: BTreeSet<EntryNumber>,
     /// Entries whose proofs are being sought or written.
     sought: BTreeSet<EntryNumber>,
+    /// What ids of orders and salts of memos are made of.
+    random: StdRng,
     log: Logger,
 }
 
@@ -187,8 +191,17 @@ impl SecureWallet {
             looking: 0,
             told: BTreeSet::new(),
             sought: BTreeSet::new(),
+            random: rand::make_rng(),
             log: log.new(o!("actor" => "secure-wallet")),
         }
+    }
+
+    /// Makes ids of orders and salts of memos out of this seed, which must be secret wherever memos are: for
+    /// simulations, which are to come again.
+    #[must_use]
+    pub fn with_seed(mut self, seed: [u8; 32]) -> Self {
+        self.random = StdRng::from_seed(seed);
+        self
     }
 
     fn account(&self) -> Result<&OwnAccount, PayError> {

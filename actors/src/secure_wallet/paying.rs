@@ -1,6 +1,7 @@
 //! Payments of this wallet's: quotes and new orders.
 
 use actix::prelude::*;
+use rand::RngExt as _;
 use slog::{info, warn};
 use wire::order::{MEMO_BYTES_MAX, NO_MEMO, ORDER_VERSION};
 use wire::secure::{AccountInfo, Answer, Call};
@@ -148,7 +149,7 @@ impl SecureWallet {
         }
         let server = self.server.ok_or_else(connection::lost)?;
         let now = self.clock.ok_or_else(connection::lost)?.now();
-        let memo = memo.map(|text| Memo { salt: rand::random(), text });
+        let memo = memo.map(|text| Memo { salt: self.random.random(), text });
         let order = self.sign(server, now, &payee, amount, memo.as_ref())?;
         if let (Trust::New, Some(key)) = (trust, payee.key) {
             // At once: another quote, with another key, may be the next to be paid.
@@ -199,7 +200,7 @@ impl SecureWallet {
     }
 
     fn sign(
-        &self,
+        &mut self,
         server: PublicKey,
         now: Timestamp,
         payee: &AccountInfo,
@@ -212,7 +213,7 @@ impl SecureWallet {
         let order = Order {
             version: ORDER_VERSION,
             server,
-            id: OrderId::new(not_after, rand::random()),
+            id: OrderId::new(not_after, self.random.random()),
             payer: self.account()?.name.clone(),
             payer_key: self.signer.public_key(),
             payee: payee.name.clone(),

@@ -3,8 +3,11 @@
 mod redb_store;
 
 use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 use wire::order::{MEMO_BYTES_MAX, SIGNED_ORDER_BYTES_MAX};
 use wire::receipt::RECEIPT_BYTES_MAX;
 use wire::secure::OrderProblem;
@@ -19,13 +22,24 @@ pub(super) const RECORD_BYTES_MAX: usize =
 
 /// Where a wallet keeps what it must not forget. Everything belongs to one server, by its key: one
 /// profile may speak to several.
-pub trait WalletStore: fmt::Debug + Send + Sync {
+pub trait WalletStore: fmt::Debug + Send + Sync + 'static {
     /// Writes all of this or nothing, durably.
     ///
     /// # Errors
     /// [`StoreError::NotWritten`]: nothing has changed. [`StoreError::Unsure`]: it may be there when the
     /// store is opened the next time, or not.
     fn write(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Does the same while the caller goes on. By default, on a thread that may wait for a disk.
+    ///
+    /// # Errors
+    /// Those of [`WalletStore::write`].
+    fn write_beside(self: Arc<Self>, changes: Vec<Change>) -> Writing {
+        Box::pin(async move {
+            let written = spawn_blocking(move || self.write(&changes)).await;
+            written.unwrap_or_else(|panic| Err(StoreError::Unsure(panic.to_string())))
+        })
+    }
 
     /// The orders that stand in the outbox, in the order of their ids.
     ///
@@ -68,6 +82,9 @@ pub trait WalletStore: fmt::Debug + Send + Sync {
     /// [`StoreError::Unreadable`].
     fn last_server(&self) -> Result<Option<PublicKey>, StoreError>;
 }
+
+/// A transaction under way.
+pub type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>>>>;
 
 /// One thing to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
