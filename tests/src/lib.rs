@@ -20,6 +20,7 @@
 //! | [`random`] | numbers that come again with the same seed |
 //! | [`relay`] | a way to a server that can be closed at any point, or that changes what passes |
 //! | [`secure`] | the secure protocol, frame by frame, with any key |
+//! | [`simulation`] | the whole system in one process, on a simulated network, out of a seed |
 //! | [`terminal`] | a terminal with a person in front of it |
 //! | [`text`] | a connection that sends and expects exact bytes |
 
@@ -41,5 +42,6 @@ pub mod purse;
 pub mod random;
 pub mod relay;
 pub mod secure;
+pub mod simulation;
 pub mod terminal;
 pub mod text;
