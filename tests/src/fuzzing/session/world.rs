@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::{Actor as _, Addr};
 use actors::ledger::journal::{Journal, JournalOptions, MemoryStorage};
 use actors::ledger::state::{Command, OperatorCommand, Outcome, State};
-use actors::ledger::{Ledger, LedgerSettings};
+use actors::ledger::{Ledger, LedgerClock, LedgerSettings};
 use actors::messages::{SessionId, StopLedger, Submit};
 use actors::registry::Registry;
 use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSettings};
@@ -40,6 +40,7 @@ pub(super) struct World {
 
 struct Server {
     ledger: Addr<Ledger>,
+    clock: LedgerClock,
     text: Arc<SessionPeers>,
     secure: Arc<SecurePeers>,
 }
@@ -72,7 +73,7 @@ impl World {
                 server_key: Past::server(),
                 text: true,
             },
-            clock,
+            clock: self.server.clock.clone(),
             stop: CancellationToken::new(),
             limits: Arc::default(),
         };
@@ -119,7 +120,8 @@ impl Server {
             grew: None,
             fail_stop: Arc::new(|failure| panic!("{failure}")),
         };
-        let ledger = Ledger::new(journal, state, settings, &log()).start();
+        let ledger = Ledger::new(journal, state, settings, &log());
+        let (clock, ledger) = (ledger.clock(), ledger.start());
         let registry = Registry::new(ledger.clone().recipient(), &log()).start();
         let verifier = Verifier::new(&log()).start();
         let archive = Archive(storage.clone()).start();
@@ -146,7 +148,7 @@ impl Server {
             notify: registry.clone().recipient(),
             retire_key: registry.recipient(),
         };
-        Self { ledger, text: Arc::new(text), secure: Arc::new(secure) }
+        Self { ledger, clock, text: Arc::new(text), secure: Arc::new(secure) }
     }
 }
 
