@@ -356,8 +356,10 @@ impl Journal {
             Some(segment) => segment,
             None => self.next_segment(spare_is_ready)?,
         };
-        self.with_room_of_spare(|| segment.make_room(batch_bytes, segment_bytes))?;
-        Ok(self.segment.insert(segment))
+        let made = self.with_room_of_spare(|| segment.make_room(batch_bytes, segment_bytes));
+        // Also where there was no room: another one without a batch would have the same name.
+        let segment = self.segment.insert(segment);
+        made.map(|()| segment)
     }
 
     fn next_segment(&mut self, spare_is_ready: bool) -> Result<Segment, IoFailure> {

@@ -213,3 +213,18 @@ fn a_segment_that_is_full_is_followed_though_the_next_one_took_the_room() {
     let disk = SmallDisk::new(800 << 10, 256 << 10);
     assert!(fill(&disk, 512 << 10, 256 << 10) > 512 << 10);
 }
+
+/// The story: the first segment was made and could not grow for a large batch; it was given up, and when there was
+/// room, or a smaller batch, the next one could not have its name.
+#[test]
+fn a_first_segment_that_cannot_grow_takes_what_fits() {
+    let disk = SmallDisk::new(100 << 10, u64::MAX);
+    let (mut journal, mut state) = open(&disk, 1 << 20).expect("an empty directory");
+    let mut answered = state.clone();
+    let many = (0..4000).map(|number| opening(&format!("n{number}"), 1)).collect();
+    let error = commit(&mut journal, &mut state, many).expect_err("there is no room");
+    assert!(matches!(error, JournalError::Full(_)), "{error}");
+    commit(&mut journal, &mut answered, vec![opening("alice", 1)]).expect("it fits");
+    drop(journal);
+    assert_eq!(open(&disk, 1 << 20).expect("intact").1, answered);
+}
