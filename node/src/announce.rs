@@ -1,10 +1,15 @@
-//! What the roles have in common at start and stop.
+//! What the roles have in common in what they say, at start and at stop.
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Error;
+
+/// How often something long says how far it is: seldom enough for a log, often enough to see that it is
+/// not stuck.
+pub(crate) const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Writes a line for people and scripts to the standard output, at once.
 pub(crate) fn line(text: &str) {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actors::backup::{
     BackupError, BackupOptions, BackupProgress, BackupReport, RECHECK_BYTES, Source,
@@ -11,15 +11,12 @@ use actors::backup::{
 use slog::Logger;
 use wire::PublicKey;
 
-use crate::announce;
+use crate::announce::{self, LINE_EVERY};
 use crate::audit::own_key;
 use crate::config::BackupConfig;
 use crate::error::Error;
-use crate::hex::push_hex;
+use crate::hex::hex;
 use crate::server_key;
-
-/// Seldom enough for a log, often enough to see that it is not stuck.
-const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Makes the backup that the configuration says, and tells on the standard output what it holds.
 ///
@@ -70,8 +67,6 @@ pub(crate) fn back_up<'a>(
 pub(crate) fn findings(server: &PublicKey, report: &BackupReport) -> Vec<(&'static str, String)> {
     let BackupReport { last, batches, segments, bytes, rechecked_bytes, .. } = report;
     let BackupReport { bytes_in_all, snapshot, open_orders, with_key, incremental, .. } = report;
-    let mut head = String::new();
-    push_hex(&mut head, &last.head);
     let secret = if *with_key {
         "in it: whoever has the copies can be the server"
     } else {
@@ -79,7 +74,7 @@ pub(crate) fn findings(server: &PublicKey, report: &BackupReport) -> Vec<(&'stat
     };
     let mut lines = vec![
         ("server key", server.to_string()),
-        ("head", head),
+        ("head", hex(&last.head)),
         ("batches", format!("{}, of which {batches} are new", last.batch)),
         ("entries", last.next_entry.to_string()),
         ("copied", format!("{bytes} bytes; of the journal, {segments} files")),

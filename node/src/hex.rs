@@ -1,6 +1,13 @@
-//! Bytes as lower-case hexadecimal digits, in the files that keep secrets.
+//! Bytes as lower-case hexadecimal digits, in the files that keep secrets and for people.
 
 use zeroize::Zeroizing;
+
+/// Two digits for each byte of what is no secret: nobody wipes the text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    push_hex(&mut text, bytes);
+    text
+}
 
 /// Appends two digits for each byte.
 pub(crate) fn push_hex(text: &mut String, bytes: &[u8]) {
@@ -44,6 +51,7 @@ mod tests {
         let mut text = String::new();
         push_hex(&mut text, &[0x00, 0x9a, 0xff]);
         assert_eq!(text, "009aff");
+        assert_eq!(hex(&[0x00, 0x9a, 0xff]), text);
         assert_eq!(from_hex("009aff").as_deref(), Some(&[0x00, 0x9a, 0xff]));
         for text in ["", "009af", "009aff0", "009aff00", "009aFF", "009ag0", "+09aff", "0ü9aff"] {
             assert_eq!(from_hex::<3>(text), None, "{text:?}");

@@ -7,7 +7,7 @@ use wire::admin::{
 };
 
 use crate::announce::table;
-use crate::hex::push_hex;
+use crate::hex::hex;
 use crate::printable::printable;
 
 /// For people.
@@ -167,12 +167,6 @@ fn person_json(OnlineAccount { name, key, address }: &OnlineAccount) -> Value {
         "key": key.map(|key| key.to_string()),
         "address": address.map(|address| address.to_string()),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    push_hex(&mut text, bytes);
-    text
 }
 
 #[cfg(test)]

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actors::ledger::journal::JournalPlace;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Seldom enough for a log, often enough to see that it is not stuck.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+use crate::announce::LINE_EVERY;
 
 pub(super) struct Progress {
     /// How many bytes of the journal stand before each of its files.

@@ -4,7 +4,7 @@ use wire::order::NO_MEMO;
 use wire::receipt::Proven;
 use wire::{Access, AccountId, Amount, Authority, Entry, KeyChange, OperatorId, Order, PublicKey};
 
-use crate::hex::push_hex;
+use crate::hex::hex;
 use crate::printable::printable;
 
 /// Names and values of all that is proven. Nothing in them steers a screen.
@@ -102,10 +102,4 @@ fn ordered(order: &Order, outcome: String) -> Vec<(&'static str, String)> {
         ("order", order.id.to_string()),
         ("memo", memo),
     ]
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    push_hex(&mut text, bytes);
-    text
 }
