@@ -260,9 +260,8 @@ impl Server {
     /// # Panics
     /// If it cannot be started.
     pub fn launch(binary: &str, listen: SocketAddr, data: &Path, more_args: &[&str]) -> Program {
-        let data = data.to_str().expect("temporary paths are text");
         let listen = listen.to_string();
-        let mut args = vec!["--role", "server", "--listen", &listen, "--data", data];
+        let mut args = vec!["--role", "server", "--listen", &listen, "--data", text(data)];
         args.extend(more_args);
         Program::start(binary, args)
     }
@@ -277,4 +276,22 @@ impl Server {
         assert!(ended.status.success(), "{ended:?}");
         ended
     }
+}
+
+/// What a program that has done as it was told said on its standard output.
+///
+/// # Panics
+/// If its exit code is not 0.
+#[track_caller]
+pub fn expect_done(ended: &Ended) -> String {
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    ended.stdout.join("\n")
+}
+
+/// A path, to be an argument.
+///
+/// # Panics
+/// If it is no text, which temporary ones are.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are text")
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use tests::process::{Ended, Program, Server};
+use tests::process::{Ended, Program, Server, expect_done, text};
 use tests::purse::history;
 use tests::secure::{SecureClient, key};
 use tests::text::Connection;
@@ -89,10 +89,6 @@ fn run(args: &[&str]) -> Ended {
     Program::start(MITE, args).wait()
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary paths are text")
-}
-
 fn journal_files(dir: &Path) -> Vec<String> {
     let files = fs::read_dir(dir).expect("a directory").flatten();
     let names = files.map(|file| file.file_name().into_string().expect("our names are text"));
@@ -106,12 +102,6 @@ fn log_in_again(server: SocketAddr) -> Connection {
     bob.send("bob#5002\n");
     bob.list();
     bob
-}
-
-#[track_caller]
-fn expect_done(ended: &Ended) -> String {
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    ended.stdout.join("\n")
 }
 
 #[track_caller]

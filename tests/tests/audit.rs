@@ -10,7 +10,7 @@ use std::thread;
 
 use actors::ledger::journal::{BatchCursor, JournalPlace, ReadOnlyDirectory, Walked};
 use tempfile::TempDir;
-use tests::process::{Ended, Program, Server};
+use tests::process::{Ended, Program, Server, text};
 use tests::text::Connection;
 use wire::Receipt;
 
@@ -20,10 +20,6 @@ const FAULT: i32 = 8;
 
 fn audit(args: &[&str]) -> Ended {
     Program::start(MITE, [&["--role", "audit"], args].concat()).wait()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary paths are text")
 }
 
 fn audit_ledger(data: &Path, more: &[&str]) -> Ended {

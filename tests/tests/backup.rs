@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tests::payee::{Payee, Step};
 use tests::person::{Person, server_key};
-use tests::process::{Ended, PATIENCE, Program, Server};
+use tests::process::{Ended, PATIENCE, Program, Server, expect_done, text};
 use tests::purse::{Purse, Witness};
 use tests::secure::{SecureClient, key};
 use tests::text::Connection;
@@ -75,10 +75,6 @@ const fn opening() -> [&'static str; 2] {
     ["--opening-balance", "1000000"]
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary paths are text")
-}
-
 /// What `cp -a` does.
 fn copy_directory(from: &Path, to: &Path) {
     DirBuilder::new().mode(0o700).create(to).expect("a new directory");
@@ -86,12 +82,6 @@ fn copy_directory(from: &Path, to: &Path) {
         let file = file.expect("a listed file");
         fs::copy(file.path(), to.join(file.file_name())).expect("a readable file");
     }
-}
-
-#[track_caller]
-fn expect_done(ended: &Ended) -> String {
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    ended.stdout.join("\n")
 }
 
 fn audit(data: &Path, key: &str, receipt: Option<&Path>) -> Ended {

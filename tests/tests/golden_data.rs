@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tests::golden::{ClientFacts, Facts, Golden};
 use tests::payee::{Payee, Step};
-use tests::process::{Ended, Program, Server};
+use tests::process::{Ended, Program, Server, text};
 use tests::purse::{Purse, Told, history};
 use tests::secure::{SecureClient, key};
 use tests::text::Connection;
@@ -27,10 +27,6 @@ fn releases() -> Vec<PathBuf> {
     kept.sort();
     assert!(!kept.is_empty(), "no release has left anything behind");
     kept
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary paths are text")
 }
 
 fn audit(args: &[&str]) -> Ended {

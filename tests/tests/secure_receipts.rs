@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tests::person::{Person, server_key};
-use tests::process::{Ended, Program, Server};
+use tests::process::{Ended, Program, Server, text};
 use tests::secure::{SecureClient, key};
 use tests::text::Connection;
 use wire::order::{NO_MEMO, ORDER_VERSION};
@@ -19,10 +19,6 @@ const FAULT: i32 = 8;
 
 fn audit(args: &[&str]) -> Ended {
     Program::start(MITE, [&["--role", "audit"], args].concat()).wait()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary paths are text")
 }
 
 /// Sound, and told with these words.
