@@ -49,14 +49,14 @@ Examples:
 
 Exit codes:
   0   all is well
-  1   a command failed, a payment is still open, or the terminal is gone
+  1   a command failed or was refused, a payment is still open, or the terminal is gone
   2   the command line or an environment variable is wrong
   3   the configuration file cannot be read or is wrong
   4   cannot listen: the port is in use or not permitted
   5   the data directory or the profile cannot be used, or what is to be audited cannot be read
   6   the journal is damaged
   7   the server cannot be reached, by a client of the text protocol, `restore` or --role admin
-  8   the audit has found a fault
+  8   an audit has found a fault, or a backup one in the ledger
   9   a measurement failed: a wrong answer, or a server that ended
   70  the program itself failed";
 
