@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{OwnAccount, Problem};
 use crate::Timestamp;
 
-/// The newest version of the secure protocol that this code speaks. Version 2 has three problems more,
-/// see [`Problem::in_version`].
+/// The newest version of the secure protocol that this code speaks. Version 2 has some problems more, see
+/// [`Problem::in_version`].
 pub const PROTOCOL_VERSION: u16 = 2;
 
 /// The oldest one.
