@@ -2,7 +2,8 @@
 //! the 24 words on another one: the money moves exactly once or not at all, and the restored client
 //! says which.
 
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tests::payee::{Payee, STEPS, Step};
@@ -11,7 +12,7 @@ use tests::purse::{Purse, Session, Witness, told};
 use tests::relay::{Relay, Stopped};
 use tests::secure::{SecureClient, key};
 use wire::order::{NO_MEMO, ORDER_VERSION};
-use wire::secure::{Answer, Call, OrderAnswer, OrderProblem};
+use wire::secure::{Answer, Call, OrderAnswer, OrderProblem, Problem};
 use wire::{Amount, Order, OrderId, SignedOrder, Timestamp, signature};
 
 const MITE: &str = env!("CARGO_BIN_EXE_mite-under-test");
@@ -71,6 +72,7 @@ impl Stage {
             match alice.call(Call::ReadOpenOrders) {
                 Ok(Answer::OpenOrders(orders)) if !orders.is_empty() => return,
                 Ok(Answer::OpenOrders(_)) => {}
+                Err(Problem::BusyFor { wait_ms }) => sleep(Duration::from_millis(wait_ms.into())),
                 other => panic!("open orders, not {other:?}"),
             }
             assert!(began.elapsed() < PATIENCE, "the order is not kept");

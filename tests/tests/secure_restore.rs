@@ -1,7 +1,8 @@
 //! A machine is lost: what 24 words and the server bring back, and what they never touch.
 
 use std::fs;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use bip39::Mnemonic;
 use ed25519_zebra::SigningKey;
@@ -13,7 +14,7 @@ use tests::process::{Ended, PATIENCE, Server};
 use tests::profile::Profile;
 use tests::secure::{SecureClient, key};
 use wire::SignedOrder;
-use wire::secure::{Answer, Call, OrderAnswer};
+use wire::secure::{Answer, Call, OrderAnswer, Problem};
 
 const MITE: &str = env!("CARGO_BIN_EXE_mite-under-test");
 
@@ -165,6 +166,7 @@ fn wait_kept(server: &Server, words: &str, order: &SignedOrder) {
         match payer.call(Call::ReadOpenOrders) {
             Ok(Answer::OpenOrders(orders)) if orders.contains(order) => return,
             Ok(Answer::OpenOrders(_)) => assert!(began.elapsed() < PATIENCE, "it is not kept"),
+            Err(Problem::BusyFor { wait_ms }) => sleep(Duration::from_millis(wait_ms.into())),
             other => panic!("open orders, not {other:?}"),
         }
     }
