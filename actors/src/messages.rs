@@ -107,8 +107,9 @@ use wire::{
 };
 use zeroize::Zeroize as _;
 
+use crate::ledger::LedgerFailure;
 use crate::ledger::counters::LedgerCounters;
-use crate::ledger::journal::{IoFailure, JournalError, OpenError, SealedBatch};
+use crate::ledger::journal::{IoFailure, JournalError, SealedBatch};
 use crate::ledger::state::{Command, Outcome, State};
 
 // ---- server ----
@@ -454,10 +455,11 @@ pub struct JournalHasRoom;
 #[rtype(result = "()")]
 pub struct TryToWrite;
 
-/// Thread → Ledger: what the journal comes to, up to the last batch that is known to be durable.
+/// Thread → Ledger: what the journal comes to, up to the last batch that is known to be durable, or why that
+/// cannot be told.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct StateRebuilt(pub Result<Box<State>, OpenError>);
+pub struct StateRebuilt(pub Result<Box<State>, LedgerFailure>);
 
 /// node → Ledger: finish what is under way, keep a snapshot, close the journal, stop. The reply comes
 /// when all is on disk.

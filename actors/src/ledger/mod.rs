@@ -77,7 +77,7 @@ pub enum LedgerFailure {
     /// The journal could not be written, and what is durable cannot be read either.
     #[error("the journal can neither be written nor read: {0}")]
     Unreadable(OpenError),
-    /// The ledger panicked: its state cannot be trusted.
+    /// The ledger panicked, or what reads its state again did: there is none that can be trusted.
     #[error("the ledger panicked")]
     Panicked,
 }

@@ -6,6 +6,7 @@
 //! full before anything of a batch was written has not failed: it is asked from time to time whether it has
 //! room. See `docs/adr/0016-read-only.md`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +110,13 @@ impl Ledger {
         let (storage, server, at) = (Arc::clone(&self.storage), self.server, self.last);
         let (ledger, log) = (ctx.address().downgrade(), self.log.clone());
         let rebuild = move || {
-            let rebuilt = read_state(&*storage, &server, &at, &log).map(Box::new);
+            // Unheard of, a panic would leave everybody told to come back later, for ever.
+            let read = AssertUnwindSafe(|| read_state(&*storage, &server, &at, &log));
+            let rebuilt = match catch_unwind(read) {
+                Ok(Ok(state)) => Ok(Box::new(state)),
+                Ok(Err(error)) => Err(LedgerFailure::Unreadable(error)),
+                Err(_) => Err(LedgerFailure::Panicked),
+            };
             if let Some(ledger) = ledger.upgrade() {
                 ledger.do_send(StateRebuilt(rebuilt));
             }
@@ -186,7 +193,7 @@ impl Handler<StateRebuilt> for Ledger {
                 }
             }
             (Ok(_), mode) => warn!(self.log, "a state that nobody waits for"; "mode" => ?mode),
-            (Err(error), _) => self.fail(LedgerFailure::Unreadable(error)),
+            (Err(failure), _) => self.fail(failure),
         }
     }
 }

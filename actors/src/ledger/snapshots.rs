@@ -106,19 +106,19 @@ impl Snapshots {
     pub(super) fn store_in_background(&mut self, snapshot: Captured, at: Committed) {
         (self.captured, self.is_storing) = (false, true);
         let (storage, log) = (Arc::clone(&self.storage), self.log.clone());
-        let told = self.told.clone();
+        let telling = Telling::new(self.told.clone());
         let store = move || {
             let stored = snapshot.store_beside_commits(&*storage, &at);
             let result = stored.as_ref().map(|()| at.batch).map_err(SnapshotFailure::from_error);
             log_stored(stored, &at, &log);
-            tell(told.as_ref(), result);
+            telling.tell(result);
         };
         match self.background.start("mite-snapshot", Box::new(store)) {
             // The one before has told, or this one would not have been captured.
             Ok(thread) => self.storing = Some(thread),
+            // What was to be done is dropped, which tells.
             Err(error) => {
                 error!(self.log, "no snapshot: the system starts no thread"; "error" => %error);
-                tell(self.told.as_ref(), Err(SnapshotFailure::from_error(&error)));
             }
         }
     }
@@ -154,13 +154,30 @@ fn entries_until_due(entries_between: u64, accounts: u64) -> u64 {
     entries_between.saturating_mul(accounts.max(ACCOUNTS_MANY)) / ACCOUNTS_MANY
 }
 
-fn tell(
-    told: Option<&WeakRecipient<SnapshotStored>>,
+/// Tells what became of a snapshot when it is dropped, even by a panic or by a thread that was never started:
+/// unheard of, that snapshot would be the last one.
+struct Telling {
+    told: Option<WeakRecipient<SnapshotStored>>,
     result: Result<BatchNumber, SnapshotFailure>,
-) {
-    if let Some(told) = told.and_then(WeakRecipient::upgrade) {
-        // One a snapshot, of which one is under way.
-        told.do_send(SnapshotStored(result));
+}
+
+impl Telling {
+    fn new(told: Option<WeakRecipient<SnapshotStored>>) -> Self {
+        let unheard = "what stores it has ended without a word".to_owned();
+        Self { told, result: Err(SnapshotFailure::Failed(unheard)) }
+    }
+
+    fn tell(mut self, result: Result<BatchNumber, SnapshotFailure>) {
+        self.result = result;
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Some(told) = self.told.as_ref().and_then(WeakRecipient::upgrade) {
+            // One a snapshot, of which one is under way.
+            told.do_send(SnapshotStored(self.result.clone()));
+        }
     }
 }
 

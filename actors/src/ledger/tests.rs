@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,8 +34,10 @@ struct Gate {
     verdict: Mutex<Receiver<io::Result<()>>>,
     /// Told the temporary name of each snapshot that is written and gets its own name next.
     snapshot_written: Sender<String>,
-    /// When it may.
-    snapshot_allowed: Mutex<Receiver<()>>,
+    /// When it may, and what happens then.
+    snapshot_allowed: Mutex<Receiver<fn()>>,
+    /// A defect: whoever reads a file panics.
+    reads_panic: AtomicBool,
 }
 
 struct GatedFile {
@@ -52,7 +55,7 @@ struct Disk {
 /// The part that snapshots pass; another thread may have it.
 struct SnapshotGate {
     written: Receiver<String>,
-    allowed: Sender<()>,
+    allowed: Sender<fn()>,
 }
 
 impl Disk {
@@ -68,7 +71,12 @@ impl Disk {
 
 impl SnapshotGate {
     fn let_one_pass(&self) {
-        self.allowed.send(()).expect("the storage is there");
+        self.allowed.send(|| {}).expect("the storage is there");
+    }
+
+    fn let_one_panic(&self) {
+        let panic = || panic!("the snapshot is a defect, on purpose");
+        self.allowed.send(panic).expect("the storage is there");
     }
 }
 
@@ -78,7 +86,9 @@ fn gated() -> (GatedStorage, Disk) {
     let (snapshot_written, written) = channel();
     let (allowed, snapshot_allowed) = channel();
     let (verdict_gate, snapshot_allowed) = (Mutex::new(verdicts), Mutex::new(snapshot_allowed));
-    let gate = Gate { reached, verdict: verdict_gate, snapshot_written, snapshot_allowed };
+    let reads_panic = AtomicBool::new(false);
+    let gate =
+        Gate { reached, verdict: verdict_gate, snapshot_written, snapshot_allowed, reads_panic };
     let snapshots = SnapshotGate { written, allowed };
     let storage = GatedStorage { files: MemoryStorage::new(), gate: Arc::new(gate) };
     (storage, Disk { reached: at_gate, verdict, snapshots })
@@ -111,7 +121,11 @@ impl Storage for GatedStorage {
         if from.starts_with("snapshot-") {
             // A test that has ended waits for nothing any more.
             let _ = self.gate.snapshot_written.send(from.to_owned());
-            let _ = self.gate.snapshot_allowed.lock().expect("no test panics with the lock").recv();
+            let allowed =
+                self.gate.snapshot_allowed.lock().expect("no test panics with the lock").recv();
+            if let Ok(pass) = allowed {
+                pass();
+            }
         }
         self.files.rename(from, to)
     }
@@ -128,6 +142,7 @@ impl StorageFile for GatedFile {
         self.file.set_len(len)
     }
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        assert!(!self.gate.reads_panic.load(Ordering::Relaxed), "a defect, on purpose");
         self.file.read_exact_at(bytes, offset)
     }
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -1,7 +1,5 @@
 //! A ledger whose disk fails or is full.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::receipts::{opening_keyed, ordered};
 use super::*;
 use crate::messages::TryToWrite;
@@ -256,6 +254,23 @@ async fn a_journal_that_cannot_be_read_again_stops_the_process() {
     let unknown = submit(&ledger, vec![opening("bob")]).await;
     assert_eq!(unknown, Err(LedgerUnavailable::OutcomeUnknown));
     assert!(matches!(failed.recv().await, Some(LedgerFailure::Unreadable(_))));
+}
+
+/// The story: a defect ends the thread that reads the journal again. Nobody hears of it, and the ledger tells
+/// everybody to come back later, for ever.
+#[actix::test]
+async fn a_panic_while_the_journal_is_read_again_stops_the_process() {
+    let (storage, disk) = gated();
+    let (ledger, mut failed) =
+        start_on(Arc::new(storage.clone()), || Timestamp::new(1), SNAPSHOT_ENTRIES);
+    disk.let_sync();
+    submit(&ledger, vec![opening("alice")]).await.expect("opened");
+    storage.gate.reads_panic.store(true, Ordering::Relaxed);
+    disk.verdict.send(Err(io::ErrorKind::Other.into())).expect("the journal is there");
+    let unknown = submit(&ledger, vec![opening("bob")]).await;
+    assert_eq!(unknown, Err(LedgerUnavailable::OutcomeUnknown));
+    let failed = tokio::time::timeout(PATIENCE, failed.recv()).await.expect("it ends");
+    assert!(matches!(failed, Some(LedgerFailure::Panicked)));
 }
 
 /// The story: a snapshot waits for its batch when the disk is found full. Counted as taken, it is the last one

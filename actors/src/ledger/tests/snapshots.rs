@@ -221,3 +221,25 @@ async fn a_snapshot_that_cannot_be_kept_is_told() {
         assert_eq!(matches!(kept, Err(SnapshotFailure::Failed(_))), fails, "{kept:?}");
     }
 }
+
+/// The story: a defect ends the thread that stores a snapshot. Nobody hears of it: no snapshot is taken any
+/// more, no segment is archived, and the operator waits for ever.
+#[actix::test]
+async fn a_panic_while_a_snapshot_is_stored_is_told_and_the_next_is_made_anew() {
+    let (storage, disk) = gated();
+    let ledger = start_with(&storage, 2);
+    disk.let_sync();
+    submit(&ledger, vec![opening("alice")]).await.expect("taken");
+    let kept = ledger.send(KeepSnapshot);
+    disk.snapshots.let_one_panic();
+    let kept = tokio::time::timeout(PATIENCE, kept).await.expect("it is told").expect("answers");
+    assert!(matches!(kept, Err(SnapshotFailure::Failed(_))), "{kept:?}");
+    disk.let_sync();
+    submit(&ledger, vec![opening("bob"), opening("carol")]).await.expect("taken");
+    for batch in [1, 2] {
+        let written = disk.snapshots.written.recv_timeout(PATIENCE);
+        assert_eq!(written, Ok(temporary(batch)), "one that is due");
+    }
+    disk.snapshots.let_one_pass();
+    ledger.send(StopLedger).await.expect("answers");
+}
