@@ -5,7 +5,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tempfile::TempDir;
+use tests::operator::admin_json;
 use tests::process::{Ended, Program, Server, expect_done, text};
 use tests::purse::history;
 use tests::secure::{SecureClient, key};
@@ -73,6 +75,10 @@ impl Stage {
         let (data, archive) = (self.data(), self.archive());
         let args = ["--role", "archive", "--data", text(&data), "--archive-to", text(&archive)];
         run(&[&args, more].concat())
+    }
+
+    fn admin(&self, words: &[&str]) -> Value {
+        admin_json(MITE, &self.data(), words)
     }
 
     fn audit(&self, more: &[&str]) -> Ended {
@@ -171,6 +177,13 @@ fn a_running_server_moves_its_old_files_by_itself() {
     log_in_again(server.address).ask("alice#1#bob\n", "100 OK\n");
     assert!(oldest_receipt(server.address).is_some());
     expect_done(&stage.audit_with_archive());
+    // The server's own audit knows where they are, and so does its backup.
+    let (verified, status) = (stage.admin(&["verify"]), stage.admin(&["status"]));
+    assert_eq!(verified["sound"], true);
+    assert_eq!((&verified["batch"], &verified["head"]), (&status["batch"], &status["head"]));
+    let own = stage.machine.path().join("own");
+    stage.admin(&["backup", text(&own)]);
+    assert_eq!(journal_files(&own), all);
 
     // Both are in a backup that is told of both.
     let copies = stage.machine.path().join("copies");
