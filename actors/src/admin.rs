@@ -196,11 +196,12 @@ impl AdminPeers {
     }
 
     async fn status(&self) -> AdminReply {
-        let ledger = self.read_ledger.send(ReadLedger).await.map_err(gone)?.map_err(unavailable)?;
+        let facts = self.read_server.send(ReadServer).await.map_err(gone)?;
+        // When the disk fails, the ledger reads its journal again, and its files may be hidden: the rest is
+        // what the operator needs most.
+        let ledger = self.read_ledger.send(ReadLedger).await.map_err(gone)?.ok();
         let nobody = ReadPresent { after: None, limit: 0 };
         let present = self.read_present.send(nobody).await.map_err(gone)?;
-        let facts = self.read_server.send(ReadServer).await.map_err(gone)?;
-        let facts = facts.map_err(|failure| AdminProblem::Failed(failure.0))?;
         let ServerFacts { version, server, started, now, condition, connections, files } = facts;
         Ok(AdminAnswer::Status(Box::new(ServerStatus {
             version,
@@ -211,7 +212,7 @@ impl AdminPeers {
             ledger,
             connections,
             online: present.online,
-            files,
+            files: files.map_err(|unreadable| unreadable.0),
         })))
     }
 

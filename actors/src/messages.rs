@@ -37,7 +37,7 @@
 //! | node (metrics) | [`ReadCounters`] | Ledger | [`LedgerCounters`] |
 //! | node (metrics) | [`ReadLedger`], [`ReadPresent`], [`ReadServer`] | as above and below | as there |
 //! | node (metrics) | [`CountOrdersWaiting`] | Verifier | `u64` |
-//! | `AdminSession` | [`ReadServer`] | node | `Result<ServerFacts, FilesUnreadable>` |
+//! | `AdminSession` | [`ReadServer`] | node | [`ServerFacts`] |
 //! | `AdminSession` | [`AuditJournal`] | node | `Result<Verified, AuditFailure>` |
 //! | `AdminSession` | [`BackUpLedger`] | node | `Result<BackedUp, BackupFailure>` |
 //! | `AdminSession` | [`DrainServer`] | node | – |
@@ -535,11 +535,11 @@ pub struct PresentPage {
 
 /// `AdminSession` → node: how are you?
 #[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Result<ServerFacts, FilesUnreadable>")]
+#[rtype(result = "ServerFacts")]
 pub struct ReadServer;
 
 /// What a server knows of itself besides its actors.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, MessageResponse)]
 pub struct ServerFacts {
     /// The version of the program.
     pub version: String,
@@ -554,7 +554,7 @@ pub struct ServerFacts {
     /// How many connections are open.
     pub connections: u64,
     /// What the ledger takes on the disk.
-    pub files: FilesStatus,
+    pub files: Result<FilesStatus, FilesUnreadable>,
 }
 
 /// The data directory cannot be read, for this reason.

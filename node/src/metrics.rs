@@ -162,12 +162,12 @@ impl MetricsPeers {
     /// Why the server takes no payments, if it does not.
     async fn health(&self) -> Result<(), String> {
         let facts = answer(self.server.send(ReadServer), "server").await?;
-        match facts.map(|facts| facts.condition) {
-            Ok(Condition::ReadOnly(why)) => return Err(format!("read-only: {why}")),
-            Ok(Condition::Draining) => return Err("draining: the server is stopping".into()),
-            Ok(Condition::Writing) => {}
-            Err(error) => return Err(error.to_string()),
+        match facts.condition {
+            Condition::ReadOnly(why) => return Err(format!("read-only: {why}")),
+            Condition::Draining => return Err("draining: the server is stopping".into()),
+            Condition::Writing => {}
         }
+        facts.files.map_err(|unreadable| unreadable.to_string())?;
         let ledger = answer(self.ledger.send(ReadLedger), "ledger").await?;
         ledger.map(|_| ()).map_err(|why| why.to_string())
     }
@@ -182,7 +182,7 @@ impl MetricsPeers {
             Err(why) => return Err(why.to_string()),
         };
         Ok(Facts {
-            server: server.map_err(|error| error.to_string())?,
+            server,
             ledger,
             counters: answer(self.counters.send(ReadCounters), "ledger").await?,
             online: answer(self.present.send(nobody), "registry").await?.online,

@@ -214,14 +214,14 @@ pub struct ServerStatus {
     pub now: Timestamp,
     /// Whether it takes payments.
     pub condition: Condition,
-    /// The ledger.
-    pub ledger: LedgerStatus,
+    /// The ledger; `None` while it reads its journal again, since it could not be written.
+    pub ledger: Option<LedgerStatus>,
     /// How many connections are open.
     pub connections: u64,
     /// How many accounts are online, listed or not.
     pub online: u64,
-    /// The files of the ledger.
-    pub files: FilesStatus,
+    /// The files of the ledger, or why the directory cannot be read.
+    pub files: Result<FilesStatus, String>,
 }
 
 /// Whether a server takes payments.

@@ -45,19 +45,32 @@ fn facts() -> ServerFacts {
         now: Timestamp::new(2),
         condition: Condition::Draining,
         connections: 4,
-        files: files(),
+        files: Ok(files()),
     }
 }
 
 impl Stage {
     async fn open(submitted: Submitted) -> Self {
-        let mut stage = Self::start(submitted, Ok(BatchNumber::new(2)), Err(AuditFailure::Busy));
-        stage.peer.says(&AdminHello::new(magic::OPERATOR)).await;
-        assert_eq!(stage.peer.hears::<AdminHello>().await, AdminHello::new(magic::SERVER));
-        stage
+        Self::start(submitted, Ok(BatchNumber::new(2)), Err(AuditFailure::Busy)).greeted().await
+    }
+
+    async fn greeted(mut self) -> Self {
+        self.peer.says(&AdminHello::new(magic::OPERATOR)).await;
+        assert_eq!(self.peer.hears::<AdminHello>().await, AdminHello::new(magic::SERVER));
+        self
     }
 
     fn start(
+        answer: Submitted,
+        kept: Result<BatchNumber, SnapshotFailure>,
+        verified: Result<Verified, AuditFailure>,
+    ) -> Self {
+        Self::start_beside(Ok(status()), facts(), answer, kept, verified)
+    }
+
+    fn start_beside(
+        ledger: Result<LedgerStatus, LedgerUnavailable>,
+        server: ServerFacts,
         answer: Submitted,
         kept: Result<BatchNumber, SnapshotFailure>,
         verified: Result<Verified, AuditFailure>,
@@ -71,10 +84,10 @@ impl Stage {
         let (drain, drained) = probe(|_: &DrainServer| ());
         let peers = AdminPeers {
             submit,
-            read_ledger: probe(|_: &ReadLedger| Ok(status())).0,
+            read_ledger: probe(move |_: &ReadLedger| ledger).0,
             keep_snapshot: probe(move |_: &KeepSnapshot| kept.clone()).0,
             read_present,
-            read_server: probe(|_: &ReadServer| Ok(facts())).0,
+            read_server: probe(move |_: &ReadServer| server.clone()).0,
             audit: probe(move |_: &AuditJournal| verified.clone()).0,
             back_up: probe(|BackUpLedger(to): &BackUpLedger| {
                 Err(BackupFailure::Failed(to.display().to_string()))
@@ -137,8 +150,8 @@ async fn the_status_is_put_together_from_all_neighbours() {
     let mut stage = Stage::open(Ok(Vec::new())).await;
     let reply = stage.call(&AdminCall::Status).await;
     let Ok(AdminAnswer::Status(told)) = reply else { panic!("{reply:?}") };
-    assert_eq!((told.ledger, told.online, told.connections), (status(), 7, 4));
-    assert_eq!((told.condition, told.files), (Condition::Draining, files()));
+    assert_eq!((told.ledger, told.online, told.connections), (Some(status()), 7, 4));
+    assert_eq!((told.condition, told.files), (Condition::Draining, Ok(files())));
     let asked = stage.asked.next().await;
     assert_eq!(asked, ReadPresent { after: None, limit: 0 });
     // A page is as long as is asked for, within what there is.
@@ -147,6 +160,22 @@ async fn the_status_is_put_together_from_all_neighbours() {
         assert!(matches!(reply, Ok(AdminAnswer::Online { more: true, .. })));
         assert_eq!(stage.asked.next().await.limit, expected);
     }
+}
+
+/// The story: the disk fails. The operator asks how the server is, and hears that it is busy, or that its
+/// directory cannot be listed; why nothing can be written stays hidden.
+#[actix::test]
+async fn a_status_is_told_while_the_ledger_reads_its_journal_again_and_the_disk_fails() {
+    let condition = Condition::ReadOnly("the disk fails".into());
+    let files = Err(FilesUnreadable("no such device".into()));
+    let server = ServerFacts { condition: condition.clone(), files, ..facts() };
+    let (kept, verified) = (Ok(BatchNumber::new(0)), Err(AuditFailure::Busy));
+    let busy = Err(LedgerUnavailable::Busy);
+    let stage = Stage::start_beside(busy, server, Ok(Vec::new()), kept, verified);
+    let reply = stage.greeted().await.call(&AdminCall::Status).await;
+    let Ok(AdminAnswer::Status(told)) = reply else { panic!("{reply:?}") };
+    assert_eq!((told.condition, told.connections, told.online), (condition, 4, 7));
+    assert_eq!((told.ledger, told.files), (None, Err("no such device".into())));
 }
 
 #[actix::test]
@@ -210,7 +239,7 @@ async fn neighbours_that_are_gone_are_told_as_the_end() {
         read_ledger: gone().await,
         keep_snapshot: gone().await,
         read_present: gone().await,
-        read_server: probe(|_: &ReadServer| Err(FilesUnreadable("no".into()))).0,
+        read_server: gone().await,
         audit: gone().await,
         back_up: gone().await,
         drain: gone().await,

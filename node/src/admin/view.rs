@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use wire::admin::{
-    AdminAnswer, BackedUp, Condition, LedgerStatus, OnlineAccount, ServerStatus, SnapshotStatus,
-    Verified,
+    AdminAnswer, BackedUp, Condition, FilesStatus, LedgerStatus, OnlineAccount, ServerStatus,
+    SnapshotStatus, Verified,
 };
 
 use crate::announce::table;
@@ -96,27 +96,46 @@ fn status_words(status: &ServerStatus) -> String {
         Condition::ReadOnly(why) => format!("the server is read-only: {}", printable(why)),
         Condition::Draining => "the server is stopping".to_owned(),
     };
-    let LedgerStatus { entries, batch, head, written, accounts, frozen, supply } = &status.ledger;
-    let free = status.files.free_bytes;
-    let snapshot = status.files.snapshot.map(|SnapshotStatus { batch, kept }| {
-        format!("behind batch {batch}, at {}", kept.to_utc())
-    });
-    let lines = [
+    let mut lines = vec![
         ("version", status.version.clone()),
         ("server key", status.server.to_string()),
         ("since", status.started.to_utc()),
+    ];
+    match &status.ledger {
+        Some(ledger) => lines.extend(ledger_lines(ledger)),
+        None => lines.push(("ledger", "reads its journal again".into())),
+    }
+    lines.push(("connections", status.connections.to_string()));
+    lines.push(("online", status.online.to_string()));
+    match &status.files {
+        Ok(files) => lines.extend(files_lines(files)),
+        Err(why) => lines.push(("disk", format!("cannot be read: {}", printable(why)))),
+    }
+    table(&title, &lines)
+}
+
+fn ledger_lines(ledger: &LedgerStatus) -> [(&'static str, String); 5] {
+    let LedgerStatus { entries, batch, head, written, accounts, frozen, supply } = ledger;
+    [
         ("entries", entries.to_string()),
         ("batches", format!("{batch}, the last at {}", written.to_utc())),
         ("head", hex(head)),
         ("accounts", format!("{accounts}, {frozen} of them frozen")),
         ("supply", format!("{supply} credits")),
-        ("connections", status.connections.to_string()),
-        ("online", status.online.to_string()),
+    ]
+}
+
+fn files_lines(files: &FilesStatus) -> [(&'static str, String); 3] {
+    let FilesStatus { journal_bytes, free_bytes, snapshot } = files;
+    let snapshot = snapshot.map(|SnapshotStatus { batch, kept }| {
+        format!("behind batch {batch}, at {}", kept.to_utc())
+    });
+    let free = free_bytes.map(|bytes| format!("{bytes} bytes free"));
+    [
         ("snapshot", snapshot.unwrap_or_else(|| "none".into())),
-        ("journal", format!("{} bytes", status.files.journal_bytes)),
-        ("disk", free.map_or_else(|| "unknown".into(), |bytes| format!("{bytes} bytes free"))),
-    ];
-    table(&title, &lines)
+        ("journal", format!("{journal_bytes} bytes")),
+        ("disk", free.unwrap_or_else(|| "unknown".into())),
+    ]
 }
 
 fn status_json(status: &ServerStatus) -> Value {
@@ -125,7 +144,9 @@ fn status_json(status: &ServerStatus) -> Value {
         Condition::ReadOnly(why) => ("read-only", Some(why)),
         Condition::Draining => ("draining", None),
     };
-    let LedgerStatus { entries, batch, head, written, accounts, frozen, supply } = &status.ledger;
+    let ledger = status.ledger.as_ref();
+    let files = status.files.as_ref();
+    let snapshot = files.ok().and_then(|files| files.snapshot);
     json!({
         "version": status.version,
         "server_key": status.server.to_string(),
@@ -133,19 +154,20 @@ fn status_json(status: &ServerStatus) -> Value {
         "now_ms": status.now.get(),
         "condition": condition,
         "why": why,
-        "entries": entries,
-        "batch": batch.get(),
-        "head": hex(head),
-        "written_ms": written.get(),
-        "accounts": accounts,
-        "frozen": frozen,
-        "supply": supply.credits(),
+        "entries": ledger.map(|ledger| ledger.entries),
+        "batch": ledger.map(|ledger| ledger.batch.get()),
+        "head": ledger.map(|ledger| hex(&ledger.head)),
+        "written_ms": ledger.map(|ledger| ledger.written.get()),
+        "accounts": ledger.map(|ledger| ledger.accounts),
+        "frozen": ledger.map(|ledger| ledger.frozen),
+        "supply": ledger.map(|ledger| ledger.supply.credits()),
         "connections": status.connections,
         "online": status.online,
-        "journal_bytes": status.files.journal_bytes,
-        "free_bytes": status.files.free_bytes,
-        "snapshot_batch": status.files.snapshot.map(|snapshot| snapshot.batch.get()),
-        "snapshot_ms": status.files.snapshot.map(|snapshot| snapshot.kept.get()),
+        "journal_bytes": files.ok().map(|files| files.journal_bytes),
+        "free_bytes": files.ok().and_then(|files| files.free_bytes),
+        "snapshot_batch": snapshot.map(|snapshot| snapshot.batch.get()),
+        "snapshot_ms": snapshot.map(|snapshot| snapshot.kept.get()),
+        "disk_error": files.err(),
     })
 }
 

@@ -68,6 +68,8 @@ fn server(registry: &mut Registry, facts: &Facts) {
         turned.get_or_create(&vec![("why", why.to_owned())]).inc_by(count);
     }
     registry.register("refused_connections", "Connections that were turned away", turned);
+    // Without a directory that can be read, the rest is told.
+    let Ok(files) = files else { return };
     gauge(registry, "journal_bytes", "Bytes of the journal's files", files.journal_bytes);
     if let Some(free) = files.free_bytes {
         gauge(registry, "disk_free_bytes", "Bytes that the disk has left", free);

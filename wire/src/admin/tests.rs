@@ -48,7 +48,7 @@ fn status(condition: Condition) -> ServerStatus {
         started: Timestamp::new(1),
         now: Timestamp::new(2),
         condition,
-        ledger: LedgerStatus {
+        ledger: Some(LedgerStatus {
             entries: 3,
             batch: BatchNumber::new(4),
             head: [0xAA; 32],
@@ -56,17 +56,17 @@ fn status(condition: Condition) -> ServerStatus {
             accounts: 6,
             frozen: 7,
             supply: Amount::new(8),
-        },
+        }),
         connections: 9,
         online: 10,
-        files: FilesStatus {
+        files: Ok(FilesStatus {
             journal_bytes: 11,
             free_bytes: Some(12),
             snapshot: Some(SnapshotStatus {
                 batch: BatchNumber::new(13),
                 kept: Timestamp::new(14),
             }),
-        },
+        }),
     }
 }
 
@@ -77,6 +77,11 @@ fn person(account: Username) -> OnlineAccount {
 
 fn replies() -> Vec<AdminReply> {
     let entry = EntryNumber::new(41);
+    let rebuilding = ServerStatus {
+        ledger: None,
+        files: Err("no".into()),
+        ..status(Condition::ReadOnly("full".into()))
+    };
     let mut replies = vec![
         Ok(AdminAnswer::Status(Box::new(status(Condition::Writing)))),
         Ok(AdminAnswer::Status(Box::new(status(Condition::ReadOnly("full".into()))))),
@@ -101,6 +106,7 @@ fn replies() -> Vec<AdminReply> {
             copied_batches: 3,
             copied_bytes: 4,
         }))),
+        Ok(AdminAnswer::Status(Box::new(rebuilding))),
     ];
     replies.extend(problems().into_iter().map(Err));
     replies

@@ -10,7 +10,7 @@ fn status(condition: Condition) -> AdminAnswer {
         started: Timestamp::new(0),
         now: Timestamp::new(1),
         condition,
-        ledger: LedgerStatus {
+        ledger: Some(LedgerStatus {
             entries: 3,
             batch: BatchNumber::new(2),
             head: [0xAB; 32],
@@ -18,14 +18,14 @@ fn status(condition: Condition) -> AdminAnswer {
             accounts: 2,
             frozen: 1,
             supply: Amount::MAX,
-        },
+        }),
         connections: 4,
         online: 5,
-        files: FilesStatus {
+        files: Ok(FilesStatus {
             journal_bytes: 512,
             free_bytes: None,
             snapshot: Some(SnapshotStatus { batch: BatchNumber::new(1), kept: Timestamp::new(9) }),
-        },
+        }),
     }))
 }
 
@@ -47,6 +47,32 @@ fn a_status_is_told_whole() {
     let said = words(&status(Condition::ReadOnly(why)));
     assert!(said.starts_with("the server is read-only: no room"), "{said}");
     assert!(!said.contains('\u{1b}'), "a reason cannot draw on the screen");
+}
+
+/// When the disk fails, why it does is what an operator needs most.
+#[test]
+fn a_status_without_ledger_and_files_is_told() {
+    let AdminAnswer::Status(mut told) = status(Condition::ReadOnly("full".into())) else {
+        unreachable!("a status")
+    };
+    (told.ledger, told.files) = (None, Err("no such\u{1b}[2J device".into()));
+    let told = AdminAnswer::Status(told);
+    let said = words(&told);
+    for line in [
+        "the server is read-only: full\n",
+        "  ledger       reads its journal again\n",
+        "  connections  4\n",
+        "  disk         cannot be read: no such",
+    ] {
+        assert!(said.contains(line), "{line:?} is missing in\n{said}");
+    }
+    assert!(!said.contains('\u{1b}'), "a reason cannot draw on the screen");
+    let told: Value = serde_json::from_str(&json(&told)).expect("JSON");
+    assert_eq!((&told["why"], &told["connections"]), (&"full".into(), &4.into()));
+    for field in ["entries", "head", "supply", "journal_bytes", "snapshot_batch"] {
+        assert_eq!(told.get(field), Some(&Value::Null), "{field}");
+    }
+    assert!(told["disk_error"].as_str().is_some_and(|why| why.starts_with("no such")), "{told}");
 }
 
 /// The largest amount is a number that a program reads whole.

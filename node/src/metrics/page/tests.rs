@@ -22,14 +22,14 @@ fn facts() -> Facts {
             now: Timestamp::new(61_000),
             condition: Condition::ReadOnly("full".into()),
             connections: 4,
-            files: FilesStatus {
+            files: Ok(FilesStatus {
                 journal_bytes: 512,
                 free_bytes: Some(1 << 40),
                 snapshot: Some(SnapshotStatus {
                     batch: BatchNumber::new(1),
                     kept: Timestamp::new(31_000),
                 }),
-            },
+            }),
         },
         ledger: Some(LedgerStatus {
             entries: 3,

@@ -1,5 +1,6 @@
 //! The Host: what an operator asks of the server as a whole.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -80,7 +81,7 @@ impl Actor for Host {
 }
 
 impl Handler<ReadServer> for Host {
-    type Result = ResponseFuture<Result<ServerFacts, FilesUnreadable>>;
+    type Result = ResponseFuture<ServerFacts>;
 
     fn handle(&mut self, ReadServer: ReadServer, _: &mut Self::Context) -> Self::Result {
         let condition = self.condition();
@@ -89,19 +90,16 @@ impl Handler<ReadServer> for Host {
         let data_dir = self.settings.data_dir.clone();
         Box::pin(async move {
             let measured = spawn_blocking(move || files::measure(&data_dir)).await;
-            let unreadable = |why: String| FilesUnreadable(why);
-            let files = measured
-                .map_err(|error| unreadable(error.to_string()))?
-                .map_err(|error| unreadable(error.to_string()))?;
-            Ok(ServerFacts {
+            let files = measured.map_err(io::Error::from).flatten();
+            ServerFacts {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 server,
                 started,
                 now: system_clock(),
                 condition,
                 connections,
-                files,
-            })
+                files: files.map_err(|error| FilesUnreadable(error.to_string())),
+            }
         })
     }
 }
