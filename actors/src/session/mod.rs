@@ -230,6 +230,12 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
                 Next::Wait(_) | Next::Idle if !self.out.is_empty() => {
                     return self.write(Phase::Writing, ctx);
                 }
+                // It would take its time to be answered, and the connection is to end soon.
+                Next::Wait(_) if self.stop.is_cancelled() => {
+                    info!(self.log.now(), "asked for too much to be answered in time, closing");
+                    self.conversation.forget_requests();
+                    self.ending = true;
+                }
                 Next::Wait(pause) => return self.pause(pause, ctx),
                 Next::Idle if self.ending => return self.close(ctx),
                 Next::Idle => return self.read(ctx),
@@ -238,10 +244,14 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         self.write(Phase::Writing, ctx);
     }
 
-    /// Goes on after a while: until then, nothing is answered and nothing more is read.
+    /// Goes on after a while, or when the connection is to end: until then, nothing is answered and nothing
+    /// more is read.
     fn pause(&mut self, pause: Duration, ctx: &mut Context<Self>) {
         self.phase = Phase::Asking;
-        ctx.run_later(pause, Self::advance);
+        let stop = self.stop.clone();
+        // Which of the two it was is seen then.
+        let paused = async move { drop(timeout(pause, stop.cancelled()).await) };
+        ctx.spawn(paused.into_actor(self).map(|(), session, ctx| session.advance(ctx)));
     }
 
     fn log_in(

@@ -522,6 +522,29 @@ async fn who_is_asked_to_leave_is_answered_and_closed() {
     stage.expect_close().await;
 }
 
+/// The story: a client asks for more lists than it may have in a minute and more. Its place is needed, or the
+/// server stops; it is given one list after the other, and whoever waits for its place waits for them all.
+#[actix::test]
+async fn who_is_asked_to_leave_does_not_wait_for_lists() {
+    tokio::time::pause();
+    for stops in [false, true] {
+        let limits = SessionLimits { lists: Some(so_often(1)), ..SessionLimits::default() };
+        let mut stage = start_limited(limits);
+        stage.log_in().await;
+        stage.send(&format!("{}alice#1#bob\n", "List\n".repeat(1000))).await;
+        tokio::time::sleep(Duration::from_millis(60_500)).await;
+        let asked = tokio::time::Instant::now();
+        if stops {
+            stage.stop.cancel();
+        } else {
+            stage.room.make_room();
+        }
+        stage.expect(&list().repeat(60)).await;
+        stage.expect_close().await;
+        assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+    }
+}
+
 /// A stream that panics where it should be read.
 struct BrokenStream;
 
