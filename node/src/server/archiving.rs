@@ -1,5 +1,6 @@
 //! Archiving while the server runs: a thread that looks now and then for segments that nobody needs any more.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -45,10 +46,17 @@ impl Archive {
     /// Starts archiving for the server with this key.
     pub(super) fn start(self, server: PublicKey, log: &Logger) -> Archiving {
         let (stop, stopped) = mpsc::channel();
-        let log = log.clone();
+        let its_log = log.clone();
         let archive = move || {
             loop {
-                self.look(server, &log);
+                // Unseen, the end of this thread would let the disk fill without a word.
+                let look = AssertUnwindSafe(|| self.look(server, &its_log));
+                if catch_unwind(look).is_err() {
+                    error!(
+                        its_log,
+                        "segments cannot be archived: that has panicked, and is tried again"
+                    );
+                }
                 match stopped.recv_timeout(LOOK_EVERY) {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
@@ -56,6 +64,9 @@ impl Archive {
             }
         };
         let thread = thread::Builder::new().name("mite-archiving".to_owned()).spawn(archive);
+        if let Err(error) = &thread {
+            error!(log, "no segments are archived: the system starts no thread"; "error" => %error);
+        }
         Archiving { stop, thread: thread.ok() }
     }
 
@@ -82,7 +93,7 @@ pub(super) struct Archiving {
 impl Archiving {
     /// Waits for the segment that is being moved, and ends.
     pub(super) fn stop(self) {
-        // It may have panicked, which was reported when it happened.
+        // It may have ended, which was reported when it happened.
         let _ = self.stop.send(());
         let _ = self.thread.map(JoinHandle::join);
     }
