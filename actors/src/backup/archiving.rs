@@ -156,7 +156,7 @@ fn copy(live: &dyn Storage, vault: &mut Vault<'_>, first: BatchNumber) -> Result
     let mut chain = Chain::behind(last);
     let checked = check_segment(vault.manifest.server, last.batch, &mut chain, first, &bytes)?;
     let Some(last) = checked.last.filter(|_| !checked.unfinished) else {
-        return Err(OpenError::BatchesMissing { first, last: first }.into());
+        return Err(OpenError::missing(first, first).into());
     };
     bytes.truncate(checked.used);
     vault.put(&name, &bytes)?;

@@ -104,7 +104,8 @@ impl Chain {
                 Ok(Found::Torn { .. }) => break true,
                 Err(Fault::Damaged(what)) => return Err(fail(what).into()),
                 Err(Fault::Newer(what)) => {
-                    return Err(OpenError::Newer { file: name.clone(), what }.into());
+                    let offset = used as u64;
+                    return Err(OpenError::Newer { file: name.clone(), offset, what }.into());
                 }
             }
         };
@@ -128,7 +129,7 @@ impl Chain {
         let next = last.next_batch();
         if first > next {
             let missing = BatchNumber::new(first.get() - 1);
-            return Err(OpenError::BatchesMissing { first: next, last: missing });
+            return Err(OpenError::missing(next, missing));
         }
         if first < next {
             return Err(damaged(name, 0, first, Damage::SegmentOverlap));

@@ -108,7 +108,8 @@ impl BatchCursor {
             Step::Batch(batch) => Ok(Some(batch)),
             Step::End | Step::Unfinished(_) => {
                 let missing = self.place.last.next_batch();
-                Err(OpenError::BatchesMissing { first: missing, last: missing })
+                let file = self.place.position.file();
+                Err(OpenError::BatchesMissing { file, first: missing, last: missing })
             }
         }
     }
@@ -183,7 +184,7 @@ impl BatchCursor {
         let begins_here = place.last.next_batch() == first;
         let names = self.storage.list().map_err(IoFailure::of(Operation::List, "."))?;
         if !names.contains(&name) {
-            let missing = OpenError::BatchesMissing { first, last: place.last.batch };
+            let missing = OpenError::missing(first, place.last.batch);
             return if begins_here { Ok(false) } else { Err(missing) };
         }
         let (file, len) = open(&*self.storage, &name)?;
@@ -217,8 +218,7 @@ impl BatchCursor {
         let name = position.file();
         let len = file.len().map_err(IoFailure::of(Operation::Read, &name))?;
         if position.offset > len {
-            let last = place.last.batch;
-            return Err(OpenError::BatchesMissing { first: position.segment, last });
+            return Err(OpenError::missing(position.segment, place.last.batch));
         }
         if let Some((header, bytes)) = read_whole(&**file, len, position)? {
             return Ok(Look::Batch(header, bytes));
@@ -235,7 +235,9 @@ impl BatchCursor {
             Ok(Found::End) => Ok(Look::Nothing),
             Ok(Found::Torn { .. }) => Ok(Look::Unfinished),
             Err(Fault::Damaged(what)) => Err(damaged(&name, position.offset, next, what)),
-            Err(Fault::Newer(what)) => Err(OpenError::Newer { file: name, what }),
+            Err(Fault::Newer(what)) => {
+                Err(OpenError::Newer { file: name, offset: position.offset, what })
+            }
         }
     }
 
@@ -279,10 +281,7 @@ impl BatchCursor {
                 let what = Damage::BatchIncomplete;
                 Err(damaged(&place.position.file(), offset, next, what))
             }
-            _ => Err(OpenError::BatchesMissing {
-                first: next,
-                last: BatchNumber::new(later.get() - 1),
-            }),
+            _ => Err(OpenError::missing(next, BatchNumber::new(later.get() - 1))),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use wire::codec::DecodeError;
 use wire::{BatchNumber, EntryNumber, PublicKey};
 
+use super::segment::segment_name;
 use crate::ledger::state::ReplayError;
 
 /// What was asked of the storage when it failed.
@@ -110,31 +111,44 @@ pub enum OpenError {
         what: Damage,
     },
     /// Batches that were there once are gone: restore their files from a copy.
-    #[error("batches {first} to {last} are missing")]
+    #[error("batches {first} to {last} are missing: from {file}, or the end of the file before it")]
     BatchesMissing {
+        /// The file in the data directory that they are missing from, unless they stood at the end of the one before.
+        file: String,
         /// The first one that is missing.
         first: BatchNumber,
         /// The last one that must be there, since a file names or follows it.
         last: BatchNumber,
     },
     /// The journal is another server's, or this one's key was replaced: put its own key back.
-    #[error("batch {batch} in {file} is not signed by the server key {server}")]
+    #[error("batch {batch} at byte {offset} of {file} is not signed by the server key {server}")]
     OtherServer {
         /// The file, in the data directory.
         file: String,
+        /// Where the batch begins; 0 in a snapshot.
+        offset: u64,
         /// The batch that the file's seal is for.
         batch: BatchNumber,
         /// The key that it was opened with.
         server: PublicKey,
     },
     /// A newer Mite wrote this: open it with that one.
-    #[error("{file} was written by a newer mite: {what}")]
+    #[error("{file} was written by a newer mite: {what} at byte {offset}")]
     Newer {
         /// The file, in the data directory.
         file: String,
+        /// Where the header or batch begins that this one does not know.
+        offset: u64,
         /// What this one does not know.
         what: Newer,
     },
+}
+
+impl OpenError {
+    /// Batches are missing, the first of which would begin a file if it did not stand at the end of another.
+    pub(crate) fn missing(first: BatchNumber, last: BatchNumber) -> Self {
+        Self::BatchesMissing { file: segment_name(first), first, last }
+    }
 }
 
 /// A part of a format that this version does not know.

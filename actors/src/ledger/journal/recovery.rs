@@ -6,6 +6,7 @@ use wire::{BatchNumber, EntryNumber, PublicKey};
 
 use super::Committed;
 use super::batch::{EncodedEntry, Entries};
+use super::cursor::BatchPosition;
 use super::error::{Damage, IoFailure, OpenError, Operation, damaged};
 use super::roots::{Roots, WrongRoot, check_beside};
 use super::scan::{Fault, Found, batch_at};
@@ -51,11 +52,11 @@ pub(super) fn recover(
         tail = Some(replay.segment(first, index == 0, may_be_torn)?);
     }
     let Replay { at, state, last, .. } = replay;
-    if let Some((segment, header)) = last {
-        check_seal(segment, &header, server)?;
+    if let Some((position, header)) = last {
+        check_seal(position, &header, server)?;
     }
     if at.batch < base.batch {
-        return Err(OpenError::BatchesMissing { first: at.next_batch(), last: base.batch });
+        return Err(OpenError::missing(at.next_batch(), base.batch));
     }
     if let Some(unmade) = unmade {
         check_unmade_segment(unmade, &at)?;
@@ -90,7 +91,7 @@ pub fn read_state(
         replay.segment(first, index == 0, false)?;
     }
     if replay.at.batch < at.batch {
-        return Err(OpenError::BatchesMissing { first: replay.at.next_batch(), last: at.batch });
+        return Err(OpenError::missing(replay.at.next_batch(), at.batch));
     }
     if replay.at != *at {
         let file = segments.last().map_or_else(|| ".".to_owned(), |first| segment_name(*first));
@@ -141,12 +142,9 @@ impl Listing {
         let next = base.next_batch();
         let begun = self.segments.partition_point(|first| *first <= next);
         match (begun, self.segments.first()) {
-            (0, Some(first)) => Err(OpenError::BatchesMissing {
-                first: next,
-                last: BatchNumber::new(first.get() - 1),
-            }),
+            (0, Some(first)) => Err(OpenError::missing(next, BatchNumber::new(first.get() - 1))),
             (0, None) if base.batch > Committed::NOTHING.batch => {
-                Err(OpenError::BatchesMissing { first: base.batch, last: base.batch })
+                Err(OpenError::missing(base.batch, base.batch))
             }
             (0, None) => Ok(&[]),
             _ => Ok(&self.segments[begun - 1..]),
@@ -157,25 +155,23 @@ impl Listing {
 /// Checks that this server has sealed the last batch, so that what is appended has one seal with what
 /// stands before. Journals of before there were seals end with a batch that nobody has sealed.
 fn check_seal(
-    segment: BatchNumber,
+    position: BatchPosition,
     last: &BatchHeader,
     server: &PublicKey,
 ) -> Result<(), OpenError> {
     if last.seal.is_none() || last.verify(server).is_ok() {
         return Ok(());
     }
-    let file = segment_name(segment);
-    Err(OpenError::OtherServer { file, batch: last.batch, server: *server })
+    let BatchPosition { offset, .. } = position;
+    let (file, batch) = (position.file(), last.batch);
+    Err(OpenError::OtherServer { file, offset, batch, server: *server })
 }
 
 /// A segment whose header was never written must be the one that comes next.
 fn check_unmade_segment(unmade: BatchNumber, at: &Committed) -> Result<(), OpenError> {
     let next = at.next_batch();
     if unmade > next {
-        return Err(OpenError::BatchesMissing {
-            first: next,
-            last: BatchNumber::new(unmade.get() - 1),
-        });
+        return Err(OpenError::missing(next, BatchNumber::new(unmade.get() - 1)));
     }
     if unmade < next {
         return Err(damaged(&segment_name(unmade), 0, unmade, Damage::SegmentHeader));
@@ -197,8 +193,8 @@ struct Replay<'a> {
     base_sealed: bool,
     /// The last batch that was checked.
     at: Committed,
-    /// Its header, and the segment that it is in.
-    last: Option<(BatchNumber, BatchHeader)>,
+    /// Its header, and where it is.
+    last: Option<(BatchPosition, BatchHeader)>,
     /// The segment that is being read; kept so that all segments use one piece of memory.
     bytes: Vec<u8>,
 }
@@ -221,7 +217,7 @@ impl<'a> Replay<'a> {
         let next = self.at.next_batch();
         if !is_start && first > next {
             let last = BatchNumber::new(first.get() - 1);
-            return Err(OpenError::BatchesMissing { first: next, last });
+            return Err(OpenError::missing(next, last));
         }
         let (file, len) = open(self.storage, &name)?;
         // Taken, so that batches can be looked at while the state changes.
@@ -295,7 +291,8 @@ impl<'a> Replay<'a> {
                     if self.take(&header, entries).map_err(fail)? {
                         roots.check(at, &header, entries).map_err(fail)?;
                     }
-                    self.last = Some((segment, header));
+                    let position = BatchPosition { segment, offset: at as u64 };
+                    self.last = Some((position, header));
                     entry_known = true;
                     last_batch_at = at;
                     at = end;
@@ -310,7 +307,8 @@ impl<'a> Replay<'a> {
                 Ok(Found::Torn { .. }) => return Err(fail(Damage::BatchIncomplete)),
                 Err(Fault::Damaged(what)) => return Err(fail(what)),
                 Err(Fault::Newer(what)) => {
-                    return Err(OpenError::Newer { file: name.clone(), what });
+                    let offset = at as u64;
+                    return Err(OpenError::Newer { file: name.clone(), offset, what });
                 }
             }
         }

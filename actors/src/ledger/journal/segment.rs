@@ -115,7 +115,7 @@ impl SegmentHeader {
         let name = segment_name(first);
         let header = Self::decode(bytes).map_err(|fault| match fault {
             SegmentFault::NotIntact => damaged(&name, 0, first, Damage::SegmentHeader),
-            SegmentFault::Newer(what) => OpenError::Newer { file: name.clone(), what },
+            SegmentFault::Newer(what) => OpenError::Newer { file: name.clone(), offset: 0, what },
         })?;
         if header.first == first {
             Ok(header)

@@ -216,8 +216,8 @@ impl Loaded {
         if self.server.is_none_or(|of| of == *server) {
             return Ok(());
         }
-        let file = snapshot_name(self.at.batch);
-        Err(OpenError::OtherServer { file, batch: self.at.batch, server: *server })
+        let (file, batch) = (snapshot_name(self.at.batch), self.at.batch);
+        Err(OpenError::OtherServer { file, offset: 0, batch, server: *server })
     }
 }
 
@@ -236,7 +236,9 @@ pub(super) fn load_newest(
                 warn!(log, "snapshot skipped"; "file" => &name, "error" => "it is of another batch");
             }
             Ok(loaded) => return Ok(Some(loaded)),
-            Err(LoadError::Newer(what)) => return Err(OpenError::Newer { file: name, what }),
+            Err(LoadError::Newer(what)) => {
+                return Err(OpenError::Newer { file: name, offset: 0, what });
+            }
             Err(LoadError::Unusable(error)) => {
                 warn!(log, "snapshot skipped"; "file" => &name, "error" => error);
             }

@@ -8,6 +8,7 @@ use wire::signature::public_key;
 use wire::text::TextPayment;
 use wire::{Access, AccountId, Amount, KeyChange, NewUsername, PublicKey, Timestamp, Username};
 
+use super::segment::segment_name;
 use super::{Batch, Committed, Journal, JournalError, JournalOptions, MemoryStorage, OpenError};
 use super::{Damage, Storage};
 use crate::ledger::state::{Command, State};
@@ -163,7 +164,10 @@ fn expect_damage(opened: Result<(Journal, State), OpenError>) -> (String, u64, u
 
 fn expect_missing(opened: Result<(Journal, State), OpenError>) -> (u64, u64) {
     match opened {
-        Err(OpenError::BatchesMissing { first, last }) => (first.get(), last.get()),
+        Err(OpenError::BatchesMissing { file, first, last }) => {
+            assert_eq!(file, segment_name(first));
+            (first.get(), last.get())
+        }
         Err(other) => panic!("not missing: {other}"),
         Ok((journal, _)) => panic!("opened at {:?}", journal.last()),
     }

@@ -192,8 +192,8 @@ fn missing_and_foreign_segments_are_named() {
     let storage = small.storage.copy();
     storage.remove(&name(3)).expect("it is there");
     match walk(&storage) {
-        Err(OpenError::BatchesMissing { first, last }) => {
-            assert_eq!((first.get(), last.get()), (3, 3));
+        Err(OpenError::BatchesMissing { file, first, last }) => {
+            assert_eq!((file, first.get(), last.get()), (name(3), 3, 3));
         }
         other => panic!("{other:?}"),
     }

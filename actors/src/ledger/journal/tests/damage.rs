@@ -166,8 +166,9 @@ fn what_a_newer_version_wrote_is_named() {
         let storage = MemoryStorage::new();
         storage.write(FIRST_SEGMENT, newer);
         match open(&storage, 4096) {
-            Err(OpenError::Newer { file, what }) => {
+            Err(OpenError::Newer { file, offset, what }) => {
                 assert_eq!((file.as_str(), what), (FIRST_SEGMENT, expected));
+                assert_eq!(offset, begin as u64);
             }
             other => panic!("{:?}", other.map(|(journal, _)| *journal.last())),
         }

@@ -16,12 +16,17 @@ fn open_with(storage: &MemoryStorage, number: u8) -> Result<(Journal, State), Op
     Journal::open(Arc::new(storage.clone()), signer, options, &log())
 }
 
-fn expect_other_server(opened: Result<(Journal, State), OpenError>) -> (String, u64) {
+fn expect_other_server(opened: Result<(Journal, State), OpenError>) -> (String, u64, u64) {
     match opened {
-        Err(OpenError::OtherServer { file, batch, .. }) => (file, batch.get()),
+        Err(OpenError::OtherServer { file, offset, batch, .. }) => (file, offset, batch.get()),
         Err(other) => panic!("not another server: {other}"),
         Ok((journal, _)) => panic!("opened at {:?}", journal.last()),
     }
+}
+
+fn at_the_last_batch(small: &Small) -> (String, u64, u64) {
+    let bytes = small.storage.read(FIRST_SEGMENT).expect("the segment");
+    (FIRST_SEGMENT.to_owned(), batch_ends(&bytes)[3] as u64, 5)
 }
 
 /// Puts another header in the place of the last batch's.
@@ -71,19 +76,19 @@ fn every_batch_is_sealed_over_its_entries() {
 fn another_servers_journal_is_refused_unchanged() {
     let small = small(4096);
     let before = files(&small.storage);
-    assert_eq!(expect_other_server(open_with(&small.storage, 1)), (FIRST_SEGMENT.to_owned(), 5));
+    assert_eq!(expect_other_server(open_with(&small.storage, 1)), at_the_last_batch(&small));
     assert_eq!(files(&small.storage), before);
 
     let snapshot = "snapshot-00000000000000000005.mite";
     Snapshot::capture(&small.states[5], &TERMS.server)
         .store(&small.storage, &small.committed[5])
         .expect("memory does not fail");
-    assert_eq!(expect_other_server(open_with(&small.storage, 1)), (snapshot.to_owned(), 5));
+    assert_eq!(expect_other_server(open_with(&small.storage, 1)), (snapshot.to_owned(), 0, 5));
     // The segment with the last batch is not read at all.
     let first = small.committed[5].next_batch();
     let header = SegmentHeader { first, previous_head: small.committed[5].head };
     small.storage.write(&segment_name(first), header.encode().to_vec());
-    assert_eq!(expect_other_server(open_with(&small.storage, 1)), (snapshot.to_owned(), 5));
+    assert_eq!(expect_other_server(open_with(&small.storage, 1)), (snapshot.to_owned(), 0, 5));
     assert_eq!(open(&small.storage, 4096).expect("its own key").1, small.states[5]);
 }
 
@@ -94,12 +99,12 @@ fn a_seal_that_is_not_the_servers_is_refused() {
     let other_key = with_last_header(&small.storage, |header| {
         header.seal = Some(sealed_by(header, 1, root(header)));
     });
-    assert_eq!(expect_other_server(open(&other_key, 4096)), (FIRST_SEGMENT.to_owned(), 5));
+    assert_eq!(expect_other_server(open(&other_key, 4096)), at_the_last_batch(&small));
     // Signed, but as it stood before.
     let other_time = with_last_header(&small.storage, |header| {
         header.time = Timestamp::new(header.time.get() + 1);
     });
-    assert_eq!(expect_other_server(open(&other_time, 4096)), (FIRST_SEGMENT.to_owned(), 5));
+    assert_eq!(expect_other_server(open(&other_time, 4096)), at_the_last_batch(&small));
 }
 
 /// The story: the roots of large batches are looked at beside the replay, which meanwhile comes upon other
