@@ -20,12 +20,19 @@ fn what_was_answered_survives_whatever_the_disk_does() {
         all.power_cuts,
         all.kills,
         all.stops,
-        all.failures,
+        all.failures.writes,
+        all.failures.syncs,
+        all.failures.directory_syncs,
+        all.failures.reads,
+        all.failures.changes,
         all.full,
+        all.no_file,
+        all.no_segment,
         all.read_only,
         all.resumed,
         all.damaged,
         all.refused,
+        all.cut,
     ];
     assert!(happened.into_iter().all(|count| count > 0), "{all}");
 }

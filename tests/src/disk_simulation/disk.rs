@@ -30,8 +30,12 @@ pub(super) enum Fault {
     SyncDirectory,
     /// Something cannot be read, or listed.
     Read,
+    /// A file cannot be made, renamed or removed. The next attempt succeeds.
+    Change,
     /// From now on, there is little room.
     Full,
+    /// There is no room for another file, once.
+    NoFile,
 }
 
 /// What is asked of the disk.
@@ -41,6 +45,8 @@ enum Asked {
     Write,
     Sync,
     SyncDirectory,
+    Create,
+    /// Rename or remove.
     Change,
 }
 
@@ -69,6 +75,8 @@ struct Disk {
     fired: Vec<Fault>,
     /// How many bytes files may still grow by.
     room: Option<u64>,
+    /// How often [`Fault::NoFile`] came when a segment was to be made.
+    no_segment: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -94,6 +102,7 @@ impl SimulatedDisk {
             fault: None,
             fired: Vec::new(),
             room: None,
+            no_segment: 0,
         };
         Self { disk: Arc::new(Mutex::new(disk)), process: 0 }
     }
@@ -119,6 +128,11 @@ impl SimulatedDisk {
     /// What has gone wrong since [`SimulatedDisk::calm`].
     pub(super) fn fired(&self) -> Vec<Fault> {
         self.lock().fired.clone()
+    }
+
+    /// How often there was no room for a segment, as a file.
+    pub(super) fn no_segment(&self) -> u64 {
+        self.lock().no_segment
     }
 
     /// Whether the power is cut.
@@ -179,6 +193,7 @@ impl SimulatedDisk {
             }
             Some(Fault::Read) => Err(io::Error::other("simulated EIO on read")),
             Some(Fault::SyncDirectory) => Err(io::Error::other("simulated EIO on sync of names")),
+            Some(Fault::Change) => Err(io::Error::other("simulated EIO on a change of names")),
             fault => Ok((disk, fault)),
         }
     }
@@ -198,6 +213,8 @@ impl Disk {
             Fault::Sync { .. } => asked == Asked::Sync,
             Fault::SyncDirectory => asked == Asked::SyncDirectory,
             Fault::Read => asked == Asked::Read,
+            Fault::Change => matches!(asked, Asked::Create | Asked::Change),
+            Fault::NoFile => asked == Asked::Create,
         };
         if !happens {
             return None;
@@ -245,6 +262,10 @@ impl Disk {
         }
         (self.is_off, self.fault, self.room) = (false, None, None);
     }
+}
+
+fn is_segment(name: &str) -> bool {
+    name.starts_with("journal-") && name.strip_suffix(".mite").is_some()
 }
 
 fn apply(names: &mut BTreeMap<String, usize>, change: &BTreeMap<String, Option<usize>>) {
@@ -305,9 +326,13 @@ impl Storage for SimulatedDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        let (mut disk, fault) = self.begin(Asked::Change)?;
+        let (mut disk, fault) = self.begin(Asked::Create)?;
         if disk.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if fault == Some(Fault::NoFile) {
+            disk.no_segment += u64::from(is_segment(name));
+            return Err(io::ErrorKind::StorageFull.into());
         }
         disk.files.push(Content::default());
         let file = disk.files.len() - 1;

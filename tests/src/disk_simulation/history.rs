@@ -213,16 +213,7 @@ impl History {
                 seen.extend(state.account(id).map(|account| (id, account.balance)));
             }
         })?;
-        // A snapshot may have forgotten more orders than batches tell of.
-        told.state.forget_expired_orders(opened.forgotten_until());
-        if told.state != *opened {
-            let what = differences(&told.state, opened).join(", ");
-            return Err(format!("the state is not what the journal comes to: {what}"));
-        }
-        let balances = told.state.accounts().iter().map(|account| account.balance.credits());
-        if balances.map(i128::from).sum::<i128>() + told.state.treasury() != 0 {
-            return Err("the sum is not zero".into());
-        }
+        expect_state(&mut told, opened)?;
         if let Some(shown) = self.balances.iter().find(|shown| !seen.contains(shown)) {
             return Err(format!("{shown:?} was shown and never was"));
         }
@@ -257,6 +248,36 @@ impl History {
         }
         Ok(())
     }
+}
+
+/// A journal was cut off somewhere: it holds the first of the entries that it held before, and comes to what
+/// `opened` is.
+pub(super) fn expect_begin(
+    storage: Arc<dyn Storage>,
+    opened: &State,
+    before: &[Entry],
+) -> Result<(), String> {
+    let mut told = read(storage, &BTreeMap::new(), |_, _| ())?;
+    expect_state(&mut told, opened)?;
+    if !before.starts_with(&told.entries) {
+        return Err("cut off, the journal holds other entries than it did".into());
+    }
+    Ok(())
+}
+
+/// The journal comes to the state that it was opened with, in which no money was made.
+fn expect_state(told: &mut Told, opened: &State) -> Result<(), String> {
+    // A snapshot may have forgotten more orders than batches tell of.
+    told.state.forget_expired_orders(opened.forgotten_until());
+    if told.state != *opened {
+        let what = differences(&told.state, opened).join(", ");
+        return Err(format!("the state is not what the journal comes to: {what}"));
+    }
+    let balances = told.state.accounts().iter().map(|account| account.balance.credits());
+    if balances.map(i128::from).sum::<i128>() + told.state.treasury() != 0 {
+        return Err("the sum is not zero".into());
+    }
+    Ok(())
 }
 
 /// What two states do not have in common.

@@ -5,6 +5,10 @@
 //! again and everything that anybody was told is looked for in it. Ledger, writer, snapshots, next segment and
 //! recovery are the ones of the server; only the disk, the threads and the clock are simulated.
 //!
+//! One thing goes wrong at a time, and what was answered survives it. What no server can see is that somebody has
+//! cut synced batches off the end of a journal: it opens as it was in front of them, as behind a power cut that came
+//! before they were synced. Nothing else may come of it; receipts and backups show it.
+//!
 //! | module | holds |
 //! |---|---|
 //! | `disk` | the disk and its faults |
@@ -46,10 +50,14 @@ pub struct Tally {
     pub kills: u64,
     /// Clean stops.
     pub stops: u64,
-    /// Writes, syncs and readings that failed.
-    pub failures: u64,
+    /// Operations of the disk that failed, each kind for itself.
+    pub failures: Failures,
     /// Disks that were full.
     pub full: u64,
+    /// Files that found no room on a full disk.
+    pub no_file: u64,
+    /// Those of them that were to be the next segment.
+    pub no_segment: u64,
     /// How often a ledger that found its disk full took changes again.
     pub resumed: u64,
     /// How often a ledger was read-only, for whatever reason.
@@ -58,6 +66,23 @@ pub struct Tally {
     pub damaged: u64,
     /// Damaged journals that were refused, with file and place.
     pub refused: u64,
+    /// Those whose end was cut off, and which opened as they were in front of it.
+    pub cut: u64,
+}
+
+/// Operations of the disk that failed, one at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// Writes, which were done in part.
+    pub writes: u64,
+    /// Syncs of files, which forgot what was written.
+    pub syncs: u64,
+    /// Syncs of the directory.
+    pub directory_syncs: u64,
+    /// Readings.
+    pub reads: u64,
+    /// Files that could not be made, renamed or removed.
+    pub changes: u64,
 }
 
 impl Tally {
@@ -69,12 +94,19 @@ impl Tally {
         self.power_cuts += other.power_cuts;
         self.kills += other.kills;
         self.stops += other.stops;
-        self.failures += other.failures;
+        self.failures.writes += other.failures.writes;
+        self.failures.syncs += other.failures.syncs;
+        self.failures.directory_syncs += other.failures.directory_syncs;
+        self.failures.reads += other.failures.reads;
+        self.failures.changes += other.failures.changes;
         self.full += other.full;
+        self.no_file += other.no_file;
+        self.no_segment += other.no_segment;
         self.resumed += other.resumed;
         self.read_only += other.read_only;
         self.damaged += other.damaged;
         self.refused += other.refused;
+        self.cut += other.cut;
     }
 }
 
@@ -82,20 +114,28 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} seeds: {} outcomes told, {} batches; {} power cuts, {} kills, {} stops; {} failures of the \
-             disk, {} times full, {} times read-only, {} times writing again; {} files damaged, {} refused",
+            "{} seeds: {} outcomes told, {} batches; {} power cuts, {} kills, {} stops; failures of {} \
+             writes, {} syncs, {} syncs of the directory, {} readings, {} changes of names; {} times full, {} \
+             times without room for a file, {} of these for a segment; {} times read-only, {} times writing again; {} files damaged, {} refused, {} cut off",
             self.seeds,
             self.told,
             self.batches,
             self.power_cuts,
             self.kills,
             self.stops,
-            self.failures,
+            self.failures.writes,
+            self.failures.syncs,
+            self.failures.directory_syncs,
+            self.failures.reads,
+            self.failures.changes,
             self.full,
+            self.no_file,
+            self.no_segment,
             self.read_only,
             self.resumed,
             self.damaged,
             self.refused,
+            self.cut,
         )
     }
 }

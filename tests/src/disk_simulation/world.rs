@@ -21,7 +21,7 @@ use wire::{PublicKey, Timestamp};
 use super::Tally;
 use super::damage::{self, Damaged};
 use super::disk::{Fault, SimulatedDisk};
-use super::history::{Asked, History, Told};
+use super::history::{self, Asked, History, Told};
 use super::turns::SimulatedBackground;
 use super::workload::Workload;
 use crate::random::Random;
@@ -181,12 +181,14 @@ impl World {
     }
 
     fn prepare_fault(&mut self) {
-        let fault = match self.random.below(8) {
+        let fault = match self.random.below(10) {
             0..3 => Fault::PowerCut { behind: self.random.below(2) == 0 },
             3 => Fault::Write,
             4 => Fault::Sync { evicted: self.random.below(2) == 0 },
             5 => Fault::SyncDirectory,
             6 => Fault::Read,
+            7 => Fault::Change,
+            8 => Fault::NoFile,
             _ => Fault::Full,
         };
         self.disk.fail(fault, self.random.below(OPERATIONS_MAX));
@@ -309,7 +311,8 @@ impl World {
     /// Nothing more goes wrong, and everybody who waits gets an answer.
     async fn finish(&mut self) -> Result<(), String> {
         self.count_faults();
-        let only_full = self.disk.calm().iter().all(|fault| *fault == Fault::Full);
+        let only_full =
+            self.disk.calm().iter().all(|fault| matches!(fault, Fault::Full | Fault::NoFile));
         let Some(running) = &mut self.running else { return Ok(()) };
         let was_writing = *running.health.borrow() == LedgerHealth::Writing;
         for _ in 0..TURNS_MAX {
@@ -399,14 +402,19 @@ impl World {
     }
 
     fn count_faults(&mut self) {
+        let failures = &mut self.tally.failures;
         for fault in self.disk.fired() {
-            match fault {
-                Fault::PowerCut { .. } => {}
-                Fault::Full => self.tally.full += 1,
-                Fault::Write | Fault::Sync { .. } | Fault::SyncDirectory | Fault::Read => {
-                    self.tally.failures += 1;
-                }
-            }
+            let count = match fault {
+                Fault::PowerCut { .. } => continue,
+                Fault::Write => &mut failures.writes,
+                Fault::Sync { .. } => &mut failures.syncs,
+                Fault::SyncDirectory => &mut failures.directory_syncs,
+                Fault::Read => &mut failures.reads,
+                Fault::Change => &mut failures.changes,
+                Fault::Full => &mut self.tally.full,
+                Fault::NoFile => &mut self.tally.no_file,
+            };
+            *count += 1;
         }
     }
 
@@ -418,10 +426,12 @@ impl World {
         audited.map(drop).map_err(|error| format!("the audit: {error}"))
     }
 
-    /// Something happens to a file, and the server is started: it refuses to, or nothing is lost.
+    /// Something happens to a file, and the server is started: it refuses to, or nothing is lost but what stood at
+    /// the end of the journal.
     pub(super) fn damage(&mut self) -> Result<(), String> {
         let disk: Arc<dyn Storage> = Arc::new(self.disk.clone());
         let before = self.open().map_err(|error| format!("in front of damage: {error}"))?.1;
+        let told = self.history.check(Arc::clone(&disk), &before)?;
         let Some(damaged) = damage::damage(&self.disk, &mut self.random) else { return Ok(()) };
         self.tally.damaged += 1;
         match self.open() {
@@ -432,8 +442,11 @@ impl World {
                 Ok(())
             }
             Err(error) => Err(format!("{damaged:?}: {error}")),
-            // What no reader can see, since a power cut may look the same.
-            Ok((_, state)) if damaged == Damaged::End && state != before => Ok(()),
+            // That is, unless a power cut may look the same.
+            Ok((_, state)) if damaged == Damaged::End && state != before => {
+                self.tally.cut += 1;
+                history::expect_begin(disk, &state, &told.entries)
+            }
             Ok((_, state)) if state == before => match damaged {
                 // It may be in what lies before the newest snapshot, and is not looked at.
                 Damaged::Bit | Damaged::Middle => Ok(()),
@@ -443,8 +456,9 @@ impl World {
         }
     }
 
-    pub(super) const fn tally(&self) -> Tally {
-        Tally { told: self.history.told, ..self.tally }
+    pub(super) fn tally(&self) -> Tally {
+        let no_segment = self.disk.no_segment();
+        Tally { told: self.history.told, no_segment, ..self.tally }
     }
 }
 
@@ -452,8 +466,8 @@ fn names_a_place(error: &OpenError) -> bool {
     match error {
         OpenError::Damaged { file, .. }
         | OpenError::OtherServer { file, .. }
-        | OpenError::Newer { file, .. } => !file.is_empty(),
-        OpenError::BatchesMissing { .. } => true,
+        | OpenError::Newer { file, .. }
+        | OpenError::BatchesMissing { file, .. } => file.strip_suffix(".mite").is_some(),
         OpenError::Io(_) => false,
     }
 }
