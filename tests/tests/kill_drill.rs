@@ -15,4 +15,6 @@ fn whoever_is_killed_whenever_what_was_answered_is_done_once() {
     let report = Drill::begin(MITE, seed).run(setting("MITE_TEST_KILLS", 30), |_| ());
     println!("{report}");
     assert!(report.text_made > 0 && report.orders.answered > 0 && report.made > 0, "nobody pays");
+    assert!(report.server_kills > 0 && report.stopping_kills > 0, "no server is killed");
+    assert!(report.client_kills > 0 && report.stops > 0, "no client is killed, or no server stops");
 }
