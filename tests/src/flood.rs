@@ -208,6 +208,11 @@ impl Running {
         self.tide.done.load(Ordering::Relaxed)
     }
 
+    /// Whether it has nothing more to do.
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
     /// Ends it.
     ///
     /// # Panics
