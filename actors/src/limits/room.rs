@@ -1,9 +1,9 @@
 //! Who makes room when others cannot come in.
 //!
 //! Whoever is logged in may be silent for as long as they like, as long as there are places. When there
-//! are none, one session at a time is asked to leave: of the address that has the most, the one that has
-//! been silent for longest. So an address that fills the server with silence empties it again, and one
-//! that has few loses none.
+//! are none, one session at a time is asked to leave: of the address that has the most, of those that have
+//! a silent one, the one that has been silent for longest. So an address that fills the server with silence
+//! empties it again, and one that talks on all its sessions keeps nobody else from making room.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -122,22 +122,25 @@ impl Room {
 }
 
 impl Seats {
-    /// Of the network with the most sessions, the one that has been silent for longest, if it has been
-    /// so for long enough. Those that were asked already are as good as gone.
+    /// Of the networks that have a session that has been silent for long enough, the one with the most
+    /// sessions; of its sessions, the one that has been silent for longest. Those that were asked already
+    /// are as good as gone.
     fn most_silent(&self, now_us: u64, silent_after: Duration) -> Option<&Arc<Sitting>> {
-        let staying = || self.taken.values().filter(|one| !one.asked.load(Ordering::Relaxed));
-        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        for sitting in staying() {
-            *counts.entry(sitting.network).or_default() += 1;
+        let mut networks: HashMap<IpAddr, (usize, u64, &Arc<Sitting>)> = HashMap::new();
+        for sitting in self.taken.values().filter(|one| !one.asked.load(Ordering::Relaxed)) {
+            let heard_at = sitting.heard_at.load(Ordering::Relaxed);
+            let network = networks.entry(sitting.network).or_insert((0, heard_at, sitting));
+            network.0 += 1;
+            if heard_at < network.1 {
+                (network.1, network.2) = (heard_at, sitting);
+            }
         }
-        let (most, _) = counts.into_iter().max_by_key(|(network, count)| (*count, *network))?;
         let silent_us = u64::try_from(silent_after.as_micros()).unwrap_or(u64::MAX);
-        staying()
-            .filter(|one| one.network == most)
-            .map(|one| (one.heard_at.load(Ordering::Relaxed), one))
-            .min_by_key(|(heard_at, _)| *heard_at)
-            .filter(|(heard_at, _)| now_us.saturating_sub(*heard_at) >= silent_us)
-            .map(|(_, one)| one)
+        let (_, (_, _, most_silent)) = networks
+            .into_iter()
+            .filter(|(_, (_, heard_at, _))| now_us.saturating_sub(*heard_at) >= silent_us)
+            .max_by_key(|(network, (count, ..))| (*count, *network))?;
+        Some(most_silent)
     }
 }
 
@@ -188,10 +191,11 @@ mod tests {
             advance(Duration::from_secs(1)).await;
             seats.push(sit(&room, session, "192.0.2.1"));
         }
+        seats[0].heard(Instant::now());
         seats[1].heard(Instant::now());
         advance(SILENT_AFTER.saturating_sub(Duration::from_secs(2))).await;
         room.make_room();
-        assert_eq!(asked(&seats), [0_usize; 0], "none of 192.0.2.1 is silent for long enough");
+        assert_eq!(asked(&seats), [0_usize; 0], "none is silent for long enough");
         advance(Duration::from_secs(1)).await;
         room.make_room();
         assert_eq!(asked(&seats), [2]);
@@ -202,6 +206,24 @@ mod tests {
         room.make_room();
         let asked = asked(&seats);
         assert!(asked == [1, 2] || asked == [2, 3], "{asked:?}");
+    }
+
+    /// The story: one address took its quarter of the places and said something on each now and then. None
+    /// of its sessions was silent, so nobody made room any more.
+    #[tokio::test]
+    async fn who_talks_on_all_sessions_does_not_keep_the_silent_ones_in() {
+        pause();
+        let room = Arc::new(Room::default());
+        let at = ["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.3"];
+        let seats: Vec<_> =
+            (0..).zip(at).map(|(session, peer)| sit(&room, session, peer)).collect();
+        advance(SILENT_AFTER).await;
+        for talking in &seats[..3] {
+            talking.heard(Instant::now());
+        }
+        room.make_room();
+        let first = asked(&seats);
+        assert!(first == [4] || first == [5], "of the silent ones, {first:?}");
     }
 
     #[tokio::test]
