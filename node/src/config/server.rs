@@ -25,8 +25,6 @@ const HALF_OPEN_MAX_DEFAULT: usize = 1024;
 /// A quarter, so that it takes several hosts to keep others out, and many people can connect at once
 /// from behind one address.
 const HALF_OPEN_PER_ADDRESS_MAX_DEFAULT: usize = 256;
-/// One address has a quarter of all places, so that no three of them fill the server.
-const ADDRESS_SHARE: usize = 4;
 /// More devices and tills than one account has, and a fortieth of the places.
 const SESSIONS_PER_ACCOUNT_MAX_DEFAULT: usize = 256;
 /// A class of thirty behind one router has opened its accounts, and some more, within a minute. At this rate
@@ -88,8 +86,9 @@ pub struct ServerConfig {
     pub half_open_max: usize,
     /// The same for those from one address.
     pub half_open_per_address_max: usize,
-    /// How many connections one address may have, at least 1.
-    pub connections_per_address: PerAddress<usize>,
+    /// How many connections one address may have, at least 1; `None` for a quarter of the places that
+    /// there are, and all for this machine.
+    pub connections_per_address: Option<usize>,
     /// How long a session must have been silent to make room when places run out.
     pub make_room_after: Duration,
     /// How many secure sessions one account's key may have, at least 1.
@@ -153,13 +152,7 @@ pub(super) fn config(
         half_open_per_address_max: flags
             .half_open_per_address_max
             .map_or(HALF_OPEN_PER_ADDRESS_MAX_DEFAULT, Into::into),
-        connections_per_address: flags.connections_per_address_max.map_or(
-            PerAddress {
-                loopback: max_connections,
-                others: max_connections.div_ceil(ADDRESS_SHARE),
-            },
-            |given| PerAddress { loopback: given.into(), others: given.into() },
-        ),
+        connections_per_address: flags.connections_per_address_max.map(Into::into),
         make_room_after: flags.make_room_after.map_or(SILENT_AFTER, |SilentTime(time)| time),
         sessions_per_account_max: flags
             .sessions_per_account_max

@@ -42,7 +42,7 @@ fn limits_per_address() {
     let server =
         |args: &[&str]| server_config(&[&["--role", "server", "--data", "/d"], args].concat());
     let few = server(&["--max-connections", "10", "--registrations-per-minute-max", "3"]);
-    assert_eq!(few.connections_per_address, PerAddress { loopback: 10, others: 3 });
+    assert_eq!(few.connections_per_address, None);
     let three = Some(often(3, 60));
     assert_eq!(few.registrations, PerAddress { loopback: three, others: three });
     let none = server(&[
@@ -55,7 +55,7 @@ fn limits_per_address() {
         "--histories-per-second-max",
         "0",
     ]);
-    assert_eq!(none.connections_per_address, PerAddress { loopback: 7, others: 7 });
+    assert_eq!(none.connections_per_address, Some(7));
     assert_eq!(none.registrations, PerAddress { loopback: None, others: None });
     assert_eq!((none.lists, none.histories), (None, None));
     let (code, message, hint) =
@@ -77,7 +77,7 @@ fn defaults() {
         max_connections: 10_000,
         half_open_max: 1024,
         half_open_per_address_max: 256,
-        connections_per_address: PerAddress { loopback: 10_000, others: 2500 },
+        connections_per_address: None,
         make_room_after: Duration::from_mins(1),
         sessions_per_account_max: 256,
         calls_per_session_max: 1024,
@@ -159,7 +159,7 @@ fn every_flag_arrives() {
         max_connections: 3,
         half_open_max: 4,
         half_open_per_address_max: 5,
-        connections_per_address: PerAddress { loopback: 2, others: 2 },
+        connections_per_address: Some(2),
         make_room_after: Duration::from_secs(7),
         sessions_per_account_max: 8,
         calls_per_session_max: 9,
@@ -256,7 +256,7 @@ fn every_key_of_the_file_arrives() {
         max_connections: 3,
         half_open_max: 4,
         half_open_per_address_max: 5,
-        connections_per_address: PerAddress { loopback: 2, others: 2 },
+        connections_per_address: Some(2),
         make_room_after: Duration::from_secs(7),
         sessions_per_account_max: 8,
         calls_per_session_max: 9,

@@ -16,6 +16,9 @@ use crate::connection::{ConnectionPlace, raise_file_limit};
 /// those that do not hang up; a quarter of the files that are kept free of connections.
 const REFUSALS_MAX: usize = 16;
 
+/// One address has one in so many of the places that there are, so that no three of them fill the server.
+const ADDRESS_SHARE: usize = 4;
+
 /// The server is crowded when less than one in so many of its places is left.
 const CROWDED_SHARE: usize = 4;
 
@@ -28,8 +31,8 @@ const FULL_SHARE: usize = 64;
 pub(crate) struct GateLimits {
     /// Connections that may be open at once.
     pub(crate) connections: usize,
-    /// Those of one address.
-    pub(crate) per_address: PerAddress<usize>,
+    /// Those of one address; `None` for its share of them, and all for this machine.
+    pub(crate) per_address: Option<usize>,
     /// Those that have not shown what they are.
     pub(crate) half_open: HalfOpenLimits,
 }
@@ -103,7 +106,13 @@ impl Gate {
         let GateLimits { connections, per_address, half_open } = limits;
         let places_max = u32::try_from(connections).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
         let places_max = raise_file_limit(places_max, log);
-        let places = Arc::new(Semaphore::new(places_max as usize));
+        // Of as many as there are, not as many as were wished for.
+        let all = places_max as usize;
+        let per_address = per_address
+            .map_or(PerAddress { loopback: all, others: all.div_ceil(ADDRESS_SHARE) }, |given| {
+                PerAddress { loopback: given, others: given }
+            });
+        let places = Arc::new(Semaphore::new(all));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         let half_open = HalfOpen::new(half_open);
         let by_address = Arc::default();
@@ -192,7 +201,7 @@ mod tests {
     fn gate(connections_max: usize, text: TextAccess) -> Gate {
         let limits = GateLimits {
             connections: connections_max,
-            per_address: PerAddress { loopback: connections_max, others: 1 },
+            per_address: None,
             half_open: HalfOpenLimits { all: 10, per_address: 10 },
         };
         Gate::new(limits, text, Arc::default(), &Logger::root(Discard, o!()))
@@ -235,18 +244,29 @@ mod tests {
     /// One host must not take the places of all, neither IPv6 network.
     #[tokio::test]
     async fn an_address_has_so_many_places_and_no_more() {
-        let gate = gate(100, TextAccess::Any);
+        let gate = gate(4, TextAccess::Any);
         let first = admit(&gate, "192.0.2.1").expect("its first");
         for peer in ["192.0.2.1", "::ffff:192.0.2.1"] {
             assert_eq!(admit(&gate, peer).map(|_| ()), Err(Turned::PerAddress), "{peer}");
         }
         let _other = admit(&gate, "2001:db8::1").expect("another address");
         assert_eq!(admit(&gate, "2001:db8::2").map(|_| ()), Err(Turned::PerAddress));
-        let here: Vec<_> = (0..10).map(|_| admit(&gate, "127.0.0.1")).collect();
+        let here: Vec<_> = (0..2).map(|_| admit(&gate, "127.0.0.1")).collect();
         assert!(here.iter().all(Result::is_ok), "this machine is told apart");
-        assert_eq!(gate.open(), 12);
+        assert_eq!(gate.open(), 4);
         drop(first);
         assert!(admit(&gate, "192.0.2.1").is_ok());
+    }
+
+    /// The story: where the system allows a thousand files, one address could take all places, since its
+    /// quarter was that of the ten thousand that were configured.
+    #[test]
+    fn an_address_has_a_quarter_of_the_places_that_there_are() {
+        let gate = gate(usize::MAX, TextAccess::Any);
+        let all = gate.places_max as usize;
+        assert!(all < usize::MAX, "no system opens so many files");
+        assert_eq!(gate.per_address.loopback, all);
+        assert_eq!(gate.per_address.others, all.div_ceil(4));
     }
 
     #[test]

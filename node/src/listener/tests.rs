@@ -2,7 +2,6 @@
 
 use actix::{Actor, Context, Handler, Recipient};
 use actors::ledger::state::Outcome;
-use actors::limits::PerAddress;
 use actors::messages::{
     LedgerUnavailable, ListOnline, LogIn, LogInRefusal, LogOut, NotifyAccounts, OnlineList, Submit,
 };
@@ -89,7 +88,7 @@ async fn stage(text: TextAccess, per_address: usize) -> Stage {
     let address = listener.local_addr().expect("it is bound");
     let limits = GateLimits {
         connections: 100,
-        per_address: PerAddress { loopback: 100, others: 100 },
+        per_address: Some(100),
         half_open: HalfOpenLimits { all: 10, per_address },
     };
     let gate = Arc::new(Gate::new(limits, text, Arc::default(), &log));
