@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::SECTOR_BYTES;
 use super::error::{IoFailure, Operation};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name};
-use super::storage::Storage;
+use super::storage::{Storage, StorageFile};
 use crate::ledger::background::{Background, Task};
 
 /// What the next segment is called before it is one. Left behind by a crash, it is removed.
@@ -86,7 +86,7 @@ impl Spare {
     }
 
     /// Makes it the segment with this header, durably. `None` if it could not be made: whoever makes the
-    /// segment in another way learns why.
+    /// segment in another way learns why. If the disk fails, it leaves none behind, where that lets it.
     ///
     /// # Errors
     /// [`IoFailure`] if the disk fails now.
@@ -103,12 +103,17 @@ impl Spare {
         let storage = &*self.storage;
         // Without its header, a segment of zeros is one that was being made.
         storage.rename(SPARE_NAME, &name).map_err(IoFailure::of(Operation::Rename, SPARE_NAME))?;
-        let file = storage.open(&name).map_err(IoFailure::of(Operation::Open, &name))?;
-        file.write_all_at(&header.encode(), 0).map_err(IoFailure::of(Operation::Write, &name))?;
-        file.sync_all().map_err(IoFailure::of(Operation::Sync, &name))?;
-        storage.sync().map_err(IoFailure::of(Operation::Sync, "."))?;
-        let used = SEGMENT_HEADER_BYTES as u64;
-        Ok(Some(Segment { name, file, used, allocated: self.len }))
+        match begin_segment(storage, &name, header) {
+            Ok(file) => {
+                let used = SEGMENT_HEADER_BYTES as u64;
+                Ok(Some(Segment { name, file, used, allocated: self.len }))
+            }
+            Err(error) => {
+                // Whoever tries again makes another file, and it has the same name.
+                let _ = storage.remove(&name);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -116,6 +121,19 @@ impl Drop for Spare {
     fn drop(&mut self) {
         self.give_up();
     }
+}
+
+/// Writes the header of a segment whose zeros are there, durably.
+fn begin_segment(
+    storage: &dyn Storage,
+    name: &str,
+    header: &SegmentHeader,
+) -> Result<Box<dyn StorageFile>, IoFailure> {
+    let file = storage.open(name).map_err(IoFailure::of(Operation::Open, name))?;
+    file.write_all_at(&header.encode(), 0).map_err(IoFailure::of(Operation::Write, name))?;
+    file.sync_all().map_err(IoFailure::of(Operation::Sync, name))?;
+    storage.sync().map_err(IoFailure::of(Operation::Sync, "."))?;
+    Ok(file)
 }
 
 /// Makes the file, or leaves none: the room that a failed one took is for the segment that there is.

@@ -6,9 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::super::StorageFile;
-use super::super::spare::SPARE_NAME;
+use super::super::segment::SegmentHeader;
+use super::super::spare::{SPARE_NAME, Spare};
 use super::writing::{Fault, Faulty};
 use super::*;
+use crate::ledger::background::{Background, Threads};
 
 /// Commits payments of 64 KiB, and gives the next segment the time that it needs.
 fn commit_much(journal: &mut Journal, state: &mut State) -> Result<Committed, JournalError> {
@@ -227,4 +229,23 @@ fn a_first_segment_that_cannot_grow_takes_what_fits() {
     commit(&mut journal, &mut answered, vec![opening("alice", 1)]).expect("it fits");
     drop(journal);
     assert_eq!(open(&disk, 1 << 20).expect("intact").1, answered);
+}
+
+/// The story: the header of the next segment found no room, the file had its name already, and when there was
+/// room, that segment could not be made.
+#[test]
+fn a_segment_that_gets_no_header_leaves_its_name() {
+    let background: Arc<dyn Background> = Arc::new(Threads);
+    // Behind these the file is whole: remove, create, write, sync, rename.
+    for at in 6..9 {
+        let storage = MemoryStorage::new();
+        let faulty: Arc<dyn Storage> = Arc::new(Faulty::new(storage.clone(), Fault::Nothing, at));
+        let spare = Spare::begin(&faulty, 4096, &background);
+        while !spare.has_room(0) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let header = SegmentHeader { first: wire::BatchNumber::new(1), previous_head: [0; 32] };
+        assert!(spare.into_segment(&header).is_err(), "operation {at}");
+        assert_eq!(storage.list().expect("memory does not fail"), [""; 0], "operation {at}");
+    }
 }
