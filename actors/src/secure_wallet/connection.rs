@@ -59,6 +59,12 @@ impl ServerClock {
         Self { said: now, since: Instant::now() }
     }
 
+    /// The same, where an earlier moment than it shows says nothing about the time: what became of an order
+    /// is told as of a moment that may be long over, when the server cannot write.
+    pub(super) fn not_before(self, moment: Timestamp) -> Self {
+        if moment > self.now() { Self::heard(moment) } else { self }
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         let elapsed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         Timestamp::new(self.said.get().saturating_add(elapsed))

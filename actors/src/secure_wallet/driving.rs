@@ -265,7 +265,8 @@ impl SecureWallet {
         ctx.spawn(asked.map(move |asked, wallet, ctx| {
             let asked = Asked::from_link(asked, |answer| match answer {
                 Answer::Statuses { statuses, now } if statuses.len() == ids.len() => {
-                    wallet.clock = Some(ServerClock::heard(now));
+                    let shown = wallet.clock.unwrap_or_else(|| ServerClock::heard(now));
+                    wallet.clock = Some(shown.not_before(now));
                     Some(statuses.into_iter().map(|status| (status, now)).collect::<Vec<_>>())
                 }
                 _ => None,

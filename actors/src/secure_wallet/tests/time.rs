@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use wire::EntryNumber;
-use wire::secure::{Answer, Event, OrderProblem};
+use wire::secure::{Answer, Event, OrderProblem, OrderStatus};
+use wire::{EntryNumber, Timestamp};
 
 use super::super::ORDER_VALIDITY;
 use super::world::{Bob, DAWN, Fault, GRANT, World, key, server_key};
@@ -63,6 +63,35 @@ async fn the_servers_clock_counts() {
     let validity = u64::try_from(ORDER_VALIDITY.as_millis()).expect("minutes");
     let late = order.order.not_after.get() - validity;
     assert!((49_000..49_100).contains(&late), "{late}");
+}
+
+/// The story: a server that cannot write says what became of an order as of its last batch, hours ago; the
+/// wallet took that for the time, and the next order that it signed was over before anybody saw it.
+#[actix::test]
+async fn what_was_long_ago_is_not_the_time() {
+    tokio::time::pause();
+    let world = World::new();
+    let client = alice_online(&world).await;
+    let (first, second) = (client.quote("bob", 10).await, client.quote("bob", 20).await);
+    {
+        let mut server = world.lock();
+        server.bob = Bob::Away;
+        server.faults.push(("SubmitOrders", Fault::Says(silent())));
+        let statuses = vec![OrderStatus::Unknown];
+        let now = Timestamp::new(DAWN - 3_600_000);
+        let old = Ok(Answer::Statuses { statuses, now });
+        server.faults.push(("OrderStatus", Fault::Says(old)));
+    }
+    for quote in [first, second] {
+        let paid = client.wallet.send(PayQuote(quote.expect("a quote"))).await;
+        let paid = paid.expect("the wallet answers").expect("a payment");
+        assert_eq!(paid.state, PaymentState::Paid);
+    }
+    assert_eq!(world.lock().faults.len(), 0, "it has asked");
+    let validity = u64::try_from(ORDER_VALIDITY.as_millis()).expect("minutes");
+    for order in &world.lock().submitted {
+        assert!(order.order.not_after.get() >= DAWN + validity, "{order:?}");
+    }
 }
 
 /// Alice pays bob, who submits the order and does not say so; and what she will be told.
