@@ -34,10 +34,13 @@ const CHUNK_BYTES: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
 const MAGIC: [u8; 8] = *b"MiteSnap";
-/// With the server's key, retired keys, orders, and behind them what the operator did to accounts.
-const VERSION: u16 = 3;
-/// The same without what the operator did: what is written where there is nothing of that, so that
-/// programs that do not know of it can read the snapshot.
+/// With the server's key, retired keys, orders, and behind them what the operator did to accounts; orders
+/// are forgotten beyond the time of the batch. Programs that do not know of that must not read it: with a
+/// clock that was set back, they would decide those orders once more.
+const VERSION: u16 = 4;
+/// The same where none are, so that programs that do not know of it can read the snapshot.
+const VERSION_OPERATED: u16 = 3;
+/// That without what the operator did, where there is nothing of that, for the same reason.
 const VERSION_UNOPERATED: u16 = 2;
 /// Before there were signatures: accounts alone.
 const VERSION_UNSIGNED: u16 = 1;
@@ -147,7 +150,11 @@ impl Captured {
         at: &Committed,
     ) -> Result<(), JournalError> {
         assert_eq!(self.next_entry, at.next_entry, "the state is captured behind this batch");
-        self.fill_in_header(at);
+        let ahead = self.forgotten_until.get().saturating_sub(at.time.get()).min(AHEAD_MS_MAX);
+        if ahead > 0 && self.operations.is_empty() {
+            self.operations.extend(operations::NOTHING);
+        }
+        self.fill_in_header(at, ahead);
         self.encode_orders();
         self.bytes.append(&mut self.operations);
         let hash: Hash = Sha256::digest(&self.bytes).into();
@@ -166,12 +173,15 @@ impl Captured {
         prune(storage)
     }
 
-    fn fill_in_header(&mut self, at: &Committed) {
-        let version = if self.operations.is_empty() { VERSION_UNOPERATED } else { VERSION };
+    fn fill_in_header(&mut self, at: &Committed, ahead: u64) {
+        let version = match (ahead, self.operations.is_empty()) {
+            (1.., _) => VERSION,
+            (0, false) => VERSION_OPERATED,
+            (0, true) => VERSION_UNOPERATED,
+        };
         let header = &mut self.bytes[..HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         header[8..10].copy_from_slice(&version.to_le_bytes());
-        let ahead = self.forgotten_until.get().saturating_sub(at.time.get()).min(AHEAD_MS_MAX);
         header[10..16].copy_from_slice(&ahead.to_le_bytes()[..6]);
         header[16..24].copy_from_slice(&at.batch.get().to_le_bytes());
         header[24..56].copy_from_slice(&at.head);
@@ -361,10 +371,10 @@ fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
     let accounts = fields.u64();
     let (server, retired_keys, orders, content) = match version {
         VERSION_UNSIGNED => (None, 0, 0, &content[COMMON_HEADER_BYTES..]),
-        VERSION_UNOPERATED | VERSION if content.len() < HEADER_BYTES => {
+        VERSION_UNOPERATED..=VERSION if content.len() < HEADER_BYTES => {
             return Err("it is too short".into());
         }
-        VERSION_UNOPERATED | VERSION => {
+        VERSION_UNOPERATED..=VERSION => {
             let server = PublicKey::new(fields.hash());
             (Some(server), fields.u64(), fields.u64(), &content[HEADER_BYTES..])
         }
@@ -375,8 +385,8 @@ fn decode(bytes: &[u8]) -> Result<Loaded, LoadError> {
         accounts: content.accounts(accounts)?,
         retired_keys: content.retired_keys(retired_keys)?,
         orders: content.orders(orders)?,
-        frozen: if version == VERSION { content.frozen()? } else { Vec::new() },
-        acts: if version == VERSION { content.acts()? } else { Vec::new() },
+        frozen: if version >= VERSION_OPERATED { content.frozen()? } else { Vec::new() },
+        acts: if version >= VERSION_OPERATED { content.acts()? } else { Vec::new() },
         next_entry: at.next_entry,
     };
     if !content.0.is_empty() {

@@ -239,6 +239,11 @@ async fn what_a_snapshot_has_forgotten_stays_expired() {
     // Nothing is written any more.
     NOW.fetch_add(7_200_000, Ordering::Relaxed);
     ledger.send(StopLedger).await.expect("answers");
+    // A program that does not know that they are forgotten does not read it.
+    let names = storage.list().expect("memory does not fail");
+    let snapshot = names.iter().find(|name| name.starts_with("snapshot-")).expect("a snapshot");
+    let bytes = storage.read(snapshot).expect("it is there");
+    assert_eq!(bytes[8..10], 4_u16.to_le_bytes());
     NOW.fetch_sub(7_200_000, Ordering::Relaxed);
     let ledger = start_at(&storage, clock);
     let again = submit(&ledger, vec![ordered(10, 1), ordered(20, 2)]).await;

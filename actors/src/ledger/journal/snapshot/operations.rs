@@ -1,4 +1,4 @@
-//! What the operator did to accounts, as a snapshot of version 3 holds it.
+//! What the operator did to accounts, as a snapshot of version 3 or later holds it.
 
 use wire::{AccountId, Amount, EntryNumber, OperatorId, codec};
 
@@ -12,6 +12,9 @@ const FROZEN_BYTES: usize = 16;
 const ACT_BYTES_MAX: usize = 128;
 /// The least that one takes: an id of one byte.
 const ACT_BYTES_MIN: usize = 34;
+
+/// No frozen accounts, no deposits or withdrawals, where that must be said.
+pub(super) const NOTHING: [u8; 16] = [0; 16];
 
 /// Nothing if the operator did nothing that is remembered.
 pub(super) fn encode(state: &State) -> Vec<u8> {
