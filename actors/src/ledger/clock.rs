@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use wire::Timestamp;
 
@@ -21,6 +22,12 @@ impl LedgerClock {
     /// A clock that goes by `machine`, and shows nothing that is earlier than `latest`.
     pub fn new(machine: fn() -> Timestamp, latest: Timestamp) -> Self {
         Self { machine, latest: Arc::new(AtomicU64::new(latest.get())) }
+    }
+
+    /// By how much what it shows at least is ahead of the machine's clock: so long it stands still.
+    pub fn ahead(&self) -> Duration {
+        let latest = self.latest.load(Ordering::Relaxed);
+        Duration::from_millis(latest.saturating_sub((self.machine)().get()))
     }
 
     /// What it shows.
@@ -48,10 +55,13 @@ mod tests {
         let machine = || Timestamp::new(MACHINE.load(Ordering::Relaxed));
         let clock = LedgerClock::new(machine, Timestamp::new(50));
         let copy = clock.clone();
+        MACHINE.store(10, Ordering::Relaxed);
+        assert_eq!(clock.ahead(), Duration::from_millis(40));
         for (shown, expected) in [(10, 50), (50, 50), (70, 70), (60, 70), (71, 71)] {
             MACHINE.store(shown, Ordering::Relaxed);
             assert_eq!(clock.now(), Timestamp::new(expected), "{shown}");
             assert_eq!(copy.now(), Timestamp::new(expected), "{shown}");
         }
+        assert_eq!(clock.ahead(), Duration::ZERO);
     }
 }

@@ -20,10 +20,10 @@ mod waiting;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
-use slog::{Logger, debug, info, o};
+use slog::{Logger, crit, debug, info, o};
 use tokio::sync::watch;
 use wire::batch::BATCH_ENTRIES_MAX;
 use wire::entry::ENTRY_BYTES_MAX;
@@ -59,6 +59,10 @@ const MAILBOX_MESSAGES: usize = 4096;
 
 /// What the entries of a batch take before it takes no more: there is room for one entry more.
 const BATCH_FILL_BYTES: usize = BATCH_BYTES_MAX - ENTRY_BYTES_MAX;
+
+/// By how much its time may be ahead of the machine's clock at the start without a word: NTP sets clocks back
+/// by less.
+const AHEAD_UNSAID: Duration = Duration::from_mins(1);
 
 // Whatever is taken fits into an empty batch.
 const _: () = assert!(SUBMIT_COMMANDS_MAX <= BATCH_ENTRIES_MAX as usize);
@@ -200,6 +204,16 @@ impl Ledger {
     /// Whether it takes changes, from now on and as that changes.
     pub fn health(&self) -> watch::Receiver<LedgerHealth> {
         self.health.subscribe()
+    }
+
+    fn compare_clocks(&self) {
+        let ahead = self.clock.ahead();
+        if ahead > AHEAD_UNSAID {
+            crit!(self.log, "the ledger's time is ahead of this machine's clock: one of them is wrong, and \
+                the ledger's stands still meanwhile"; "ahead" => ?ahead,
+                "last_batch" => self.last.time.get(),
+                "orders_forgotten_until" => self.state.forgotten_until().get());
+        }
     }
 
     fn take(&mut self, request: Request, ctx: &mut Context<Self>) {
@@ -363,6 +377,7 @@ impl Actor for Ledger {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.compare_clocks();
         ctx.set_mailbox_capacity(MAILBOX_MESSAGES);
         let Some(journal) = self.journal.take() else { return };
         let ledger = ctx.address().downgrade();
