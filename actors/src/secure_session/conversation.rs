@@ -159,11 +159,6 @@ impl Conversation {
         self.version = version;
     }
 
-    /// A problem as the client knows it.
-    pub(super) const fn in_words(&self, problem: Problem) -> Problem {
-        problem.in_version(self.version)
-    }
-
     /// The first frame to a client whose hello is as it should be. `holder` has the client's key.
     pub(super) fn welcome(
         &mut self,

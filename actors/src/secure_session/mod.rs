@@ -193,7 +193,6 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             && let Stage::Ending(last_word) = self.stage
         {
             if let Some(problem) = last_word {
-                let problem = self.conversation.in_words(problem);
                 frame::encode(&ServerFrame::Closing(problem), &mut self.out);
             }
             self.stage = Stage::Closing;
@@ -286,12 +285,12 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     fn greet(&mut self, hello: Hello, ctx: &mut Context<Self>) {
         match hello.check(magic::CLIENT) {
             Ok(version) => self.conversation.speak(version),
-            Err(problem) => return self.welcome(Err(problem)),
+            Err(problem) => return self.welcome(&Err(problem)),
         }
         let key = self.conversation.key();
         self.place = self.limits.keys.enter(key, self.limits.sessions_per_key_max);
         if self.place.is_none() {
-            return self.welcome(Err(Problem::TooManySessions));
+            return self.welcome(&Err(Problem::TooManySessions));
         }
         if let Some(input) = &mut self.input {
             input.frames.set_limit(REQUEST_BYTES_MAX);
@@ -302,28 +301,27 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         ctx.spawn(found.into_actor(self).map(|holder, session, ctx| {
             let now = session.clock.now();
             let welcome = holder.and_then(|holder| session.conversation.welcome(holder, now));
-            session.welcome(welcome);
+            session.welcome(&welcome);
             session.advance(ctx);
         }));
     }
 
     /// Sends the first frame.
-    fn welcome(&mut self, welcome: Result<Welcome, Problem>) {
-        let welcome = welcome.map_err(|problem| self.conversation.in_words(problem));
-        self.stage = match &welcome {
+    fn welcome(&mut self, welcome: &Result<Welcome, Problem>) {
+        self.stage = match welcome {
             Ok(_) => Stage::Open,
             Err(problem) => {
                 info!(self.log.now(), "not welcome"; "why" => %problem);
                 Stage::Closing
             }
         };
-        frame::encode(&welcome, &mut self.out);
+        frame::encode(welcome, &mut self.out);
     }
 
     fn refuse_hello(&mut self, error: &FrameError) {
         debug!(self.log.now(), "no hello"; "error" => %error);
         self.drain_time = DRAIN_TIME_VIOLATION;
-        self.welcome(Err(Problem::Malformed));
+        self.welcome(&Err(Problem::Malformed));
     }
 
     /// What came before is answered; what comes behind cannot be read.
@@ -352,7 +350,6 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
 
     fn write_response(&mut self, ticket: &Ticket, result: Result<Answer, Problem>) {
         if !matches!(self.stage, Stage::Closing) {
-            let result = result.map_err(|problem| self.conversation.in_words(problem));
             let response = Response { correlation: ticket.correlation, result };
             frame::encode(&ServerFrame::Response(response), &mut self.out);
         }

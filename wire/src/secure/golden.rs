@@ -299,8 +299,8 @@ fn a_hello_for_another_role_or_version_is_refused() {
     }
     for (version_min, version_max, expected) in [
         (0, 0, Err(Problem::UnknownVersion)),
-        (0, 1, Ok(1)),
-        (1, 1, Ok(1)),
+        (0, 1, Err(Problem::UnknownVersion)),
+        (1, 1, Err(Problem::UnknownVersion)),
         (1, 9, Ok(2)),
         (2, 9, Ok(2)),
         (3, 9, Err(Problem::UnknownVersion)),
@@ -309,19 +309,5 @@ fn a_hello_for_another_role_or_version_is_refused() {
     ] {
         let hello = Hello { version_min, version_max, ..hello };
         assert_eq!(hello.check(magic::CLIENT), expected, "{version_min}..={version_max}");
-    }
-}
-
-/// A peer of version 1 knows nothing of the problems that came later.
-#[test]
-fn a_peer_of_version_1_is_told_what_it_knows() {
-    for problem in samples::problems() {
-        let expected = match problem {
-            Problem::OutcomeUnknown => Problem::Stopping,
-            new if tag(&new) > 14 => Problem::Busy,
-            known => known,
-        };
-        assert_eq!(problem.in_version(1), expected);
-        assert_eq!(problem.in_version(2), problem);
     }
 }

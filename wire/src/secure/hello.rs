@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::{OwnAccount, Problem};
 use crate::Timestamp;
 
-/// The newest version of the secure protocol that this code speaks. Version 2 has some problems more, see
-/// [`Problem::in_version`].
+/// The newest version of the secure protocol that this code speaks. What came with version 2, programs of
+/// version 1 cannot read: problems, refusals in signed entries, events of histories.
 pub const PROTOCOL_VERSION: u16 = 2;
 
 /// The oldest one.
-pub const PROTOCOL_VERSION_MIN: u16 = 1;
+pub const PROTOCOL_VERSION_MIN: u16 = 2;
 
 /// What the first frames begin with, so that a stranger is noticed at once. The two sides of a
 /// connection to a server and of one between peers differ, so that neither is taken for the other.

@@ -124,21 +124,6 @@ impl Problem {
             _ => Retry::Never,
         }
     }
-
-    /// The same in words that a peer of this version of the protocol knows: what came with version 2 is
-    /// [`Problem::Busy`] to a peer of version 1, or [`Problem::Stopping`] if it may have been done.
-    #[must_use]
-    pub const fn in_version(self, version: u16) -> Self {
-        match self {
-            Self::ReadOnly | Self::BusyFor { .. } | Self::TooManySessions | Self::PlaceNeeded
-                if version < 2 =>
-            {
-                Self::Busy
-            }
-            Self::OutcomeUnknown if version < 2 => Self::Stopping,
-            problem => problem,
-        }
-    }
 }
 
 /// Why an order was not taken. Nothing has moved by it, and nothing was written down. Variants are only
