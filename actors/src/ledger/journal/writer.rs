@@ -13,7 +13,7 @@ use super::{BATCH_BYTES_MAX, Batch, Journal, SealedBatch};
 use crate::ledger::background::Task;
 
 /// Batches that may be under way: more than gather during a slow sync, and each is at most
-/// [`BATCH_BYTES_MAX`](super::BATCH_BYTES_MAX). What waits is written together.
+/// [`BATCH_BYTES_MAX`]. What waits is written together.
 pub const BATCHES_UNDER_WAY_MAX: usize = 16;
 
 /// What became of a batch.
