@@ -17,6 +17,7 @@
 //! | [`wallet`], [`server_link`], [`peer_link`] | the same three over the text protocol |
 //! | [`fail_stop`] | actors whose panic ends the process |
 //! | [`limits`] | how much of the server one address, one key and one session may have |
+//! | [`wiring`] | who a server's sessions talk to |
 //! | [`reason`] | the system's errors in words for people |
 //! | `connection`, `frames`, `later` | what sessions, links and replies have in common |
 
@@ -44,3 +45,4 @@ pub mod server_link;
 pub mod session;
 pub mod verifier;
 pub mod wallet;
+pub mod wiring;

@@ -17,8 +17,9 @@ use actors::limits::{Registrations, Room, SessionLimits};
 use actors::messages::{SessionId, StopLedger};
 use actors::registry::Registry;
 use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSettings};
-use actors::session::{SessionPeers, SessionSettings, TextRules};
+use actors::session::{SessionSettings, TextRules};
 use actors::verifier::Verifier;
+use actors::wiring;
 use slog::Logger;
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
@@ -106,6 +107,7 @@ impl Actors {
         room: Arc<Room>,
         stop: &CancellationToken,
     ) -> Services<SecureSessions> {
+        let Self { ledger, registry, verifier, archive, .. } = self;
         let (opening_balance, server_key) = (config.opening_balance, self.server_key);
         let limits = Arc::new(SessionLimits {
             registrations: Arc::new(Registrations::new(config.registrations)),
@@ -117,7 +119,7 @@ impl Actors {
             room,
         });
         Services {
-            peers: Arc::new(self.text_peers()),
+            peers: Arc::new(wiring::text_peers(ledger, registry)),
             settings: SessionSettings {
                 rules: TextRules { dialect: config.text_dialect, opening_balance, server_key },
                 quiet: config.text_quiet,
@@ -125,7 +127,7 @@ impl Actors {
                 limits: Arc::clone(&limits),
             },
             mite: SecureSessions {
-                peers: Arc::new(self.secure_peers()),
+                peers: Arc::new(wiring::secure_peers(ledger, registry, verifier, archive)),
                 settings: SecureSettings {
                     // Whether text is served depends on the peer.
                     rules: SecureRules { opening_balance, server_key, text: false },
@@ -174,37 +176,6 @@ impl Actors {
             arbiter.stop();
             // A panic there was reported when it happened.
             let _ = arbiter.join();
-        }
-    }
-
-    fn text_peers(&self) -> SessionPeers {
-        let Self { ledger, registry, .. } = self;
-        SessionPeers {
-            submit: ledger.clone().recipient(),
-            log_in: registry.clone().recipient(),
-            log_out: registry.clone().recipient(),
-            list_online: registry.clone().recipient(),
-            notify: registry.clone().recipient(),
-        }
-    }
-
-    fn secure_peers(&self) -> SecurePeers {
-        let Self { ledger, registry, verifier, archive, .. } = self;
-        SecurePeers {
-            submit: ledger.clone().recipient(),
-            submit_for_receipts: ledger.clone().recipient(),
-            verify: verifier.clone().recipient(),
-            find_receipts: archive.clone().recipient(),
-            read_history: archive.clone().recipient(),
-            keep_order: archive.clone().recipient(),
-            read_open_orders: archive.clone().recipient(),
-            log_in: registry.clone().recipient(),
-            log_out: registry.clone().recipient(),
-            read_online: registry.clone().recipient(),
-            find_online: registry.clone().recipient(),
-            watch_names: registry.clone().recipient(),
-            notify: registry.clone().recipient(),
-            retire_key: registry.clone().recipient(),
         }
     }
 }

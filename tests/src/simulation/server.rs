@@ -14,6 +14,7 @@ use actors::messages::{SessionId, StopLedger};
 use actors::registry::Registry;
 use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSettings};
 use actors::verifier::Verifier;
+use actors::wiring;
 use node::tls::server::{Accepted, Acceptor};
 use slog::Logger;
 use tokio::time::sleep;
@@ -84,22 +85,7 @@ impl Server {
         let told = ledger.clock();
         let ledger = ledger.start();
         let registry = Registry::new(ledger.clone().recipient(), log).start();
-        let peers = SecurePeers {
-            submit: ledger.clone().recipient(),
-            submit_for_receipts: ledger.clone().recipient(),
-            verify: verifier.recipient(),
-            find_receipts: archive.clone().recipient(),
-            read_history: archive.clone().recipient(),
-            keep_order: archive.clone().recipient(),
-            read_open_orders: archive.recipient(),
-            log_in: registry.clone().recipient(),
-            log_out: registry.clone().recipient(),
-            read_online: registry.clone().recipient(),
-            find_online: registry.clone().recipient(),
-            watch_names: registry.clone().recipient(),
-            notify: registry.clone().recipient(),
-            retire_key: registry.recipient(),
-        };
+        let peers = wiring::secure_peers(&ledger, &registry, &verifier, &archive);
         let server_key = signer.public_key();
         let settings = SecureSettings {
             rules: SecureRules { opening_balance: GRANT, server_key, text: false },

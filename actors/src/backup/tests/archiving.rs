@@ -1,6 +1,6 @@
 //! Old segments leave the data directory, and nothing else does.
 
-use super::crash::Cut;
+use super::crash::cut;
 use super::*;
 use crate::ledger::audit::audit;
 use crate::ledger::journal::{OpenError, WithArchived};
@@ -95,8 +95,8 @@ fn archiving_ends_anywhere_and_loses_nothing() {
     loop {
         for keeps_some in [true, false] {
             let (live, archive) = (book.storage.copy(), MemoryStorage::new());
-            let cut = Cut::new(&live, ends);
-            let made = archive_segments(&cut, &cut.beside(&archive), &POLICY);
+            let cut = cut(&live, ends);
+            let made = archive_segments(&cut, &cut.beside(archive.clone()), &POLICY);
             for storage in [&live, &archive] {
                 storage.crash(|_, sector| keeps_some && sector % 2 == 0);
             }

@@ -1,90 +1,15 @@
 //! A backup that ends at any point: what is there can be restored, and the next call goes on.
 
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use redb::{Database, TableDefinition};
 
 use super::*;
 use crate::archive::OPEN_ORDERS_FILE;
-use crate::ledger::journal::StorageFile;
+use crate::ledger::journal::faulty::{Fault, Faulty};
 use crate::probe::order;
 
-/// A storage that is cut off: from its change number `at` on, nothing is done any more.
-#[derive(Clone)]
-pub(super) struct Cut {
-    inner: MemoryStorage,
-    left: Arc<AtomicUsize>,
-}
-
-impl Cut {
-    pub(super) fn new(inner: &MemoryStorage, at: usize) -> Self {
-        Self { inner: inner.clone(), left: Arc::new(AtomicUsize::new(at)) }
-    }
-
-    /// Another directory that is cut off in the same moment.
-    pub(super) fn beside(&self, inner: &MemoryStorage) -> Self {
-        Self { inner: inner.clone(), left: Arc::clone(&self.left) }
-    }
-
-    fn step(&self) -> io::Result<()> {
-        let left = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        left.map(|_| ()).map_err(|_| io::Error::other("cut off"))
-    }
-
-    fn file(&self, inner: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
-        Box::new(CutFile { storage: self.clone(), inner })
-    }
-}
-
-impl Storage for Cut {
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.inner.list()
-    }
-    fn open(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        Ok(self.file(self.inner.open(name)?))
-    }
-    fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
-        self.step()?;
-        Ok(self.file(self.inner.create(name)?))
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.step().and_then(|()| self.inner.remove(name))
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.step().and_then(|()| self.inner.rename(from, to))
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.step().and_then(|()| self.inner.sync())
-    }
-}
-
-struct CutFile {
-    storage: Cut,
-    inner: Box<dyn StorageFile>,
-}
-
-impl StorageFile for CutFile {
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.storage.step().and_then(|()| self.inner.set_len(len))
-    }
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.inner.read_exact_at(bytes, offset)
-    }
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.storage.step().and_then(|()| self.inner.write_all_at(bytes, offset))
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.storage.step().and_then(|()| self.inner.sync_data())
-    }
-    fn sync_all(&self) -> io::Result<()> {
-        self.sync_data()
-    }
+/// A storage of which the first `at` changes are made, and nothing behind them.
+pub(super) fn cut(inner: &MemoryStorage, at: usize) -> Faulty {
+    Faulty::new(inner.clone(), Fault::Forever, at + 1)
 }
 
 /// What becomes of what was written and not synced.
@@ -106,7 +31,7 @@ fn end_everywhere(book: &Book, target: &MemoryStorage, known: &[State]) -> usize
         for end in [End::Killed, End::Power { keeps_some: false }, End::Power { keeps_some: true }]
         {
             let target = target.copy();
-            let cut = Cut::new(&target, ends);
+            let cut = cut(&target, ends);
             let made = backup(&book.storage, &cut, &OPTIONS, |_| ());
             match end {
                 End::Killed => {}

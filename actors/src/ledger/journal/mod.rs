@@ -30,6 +30,8 @@ pub(crate) mod checked;
 pub mod cursor;
 mod direct;
 pub mod error;
+#[cfg(test)]
+pub(crate) mod faulty;
 pub mod headers;
 pub mod memory;
 mod recovery;

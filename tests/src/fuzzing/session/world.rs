@@ -13,6 +13,7 @@ use actors::registry::Registry;
 use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSettings};
 use actors::session::{Session, SessionPeers, SessionSettings, TextRules};
 use actors::verifier::Verifier;
+use actors::wiring;
 use tokio::io::{DuplexStream, duplex};
 use tokio_util::sync::CancellationToken;
 use wire::text::Dialect;
@@ -125,29 +126,8 @@ impl Server {
         let registry = Registry::new(ledger.clone().recipient(), &log()).start();
         let verifier = Verifier::new(&log()).start();
         let archive = Archive(storage.clone()).start();
-        let text = SessionPeers {
-            submit: ledger.clone().recipient(),
-            log_in: registry.clone().recipient(),
-            log_out: registry.clone().recipient(),
-            list_online: registry.clone().recipient(),
-            notify: registry.clone().recipient(),
-        };
-        let secure = SecurePeers {
-            submit: ledger.clone().recipient(),
-            submit_for_receipts: ledger.clone().recipient(),
-            verify: verifier.recipient(),
-            find_receipts: archive.clone().recipient(),
-            read_history: archive.clone().recipient(),
-            keep_order: archive.clone().recipient(),
-            read_open_orders: archive.recipient(),
-            log_in: registry.clone().recipient(),
-            log_out: registry.clone().recipient(),
-            read_online: registry.clone().recipient(),
-            find_online: registry.clone().recipient(),
-            watch_names: registry.clone().recipient(),
-            notify: registry.clone().recipient(),
-            retire_key: registry.recipient(),
-        };
+        let text = wiring::text_peers(&ledger, &registry);
+        let secure = wiring::secure_peers(&ledger, &registry, &verifier, &archive);
         Self { ledger, clock, text: Arc::new(text), secure: Arc::new(secure) }
     }
 }

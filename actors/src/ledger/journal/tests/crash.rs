@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::Snapshot;
-use super::writing::{Fault, Faulty};
+use super::super::faulty::{Fault, Faulty};
 use super::*;
 
 /// What the caller knows when everything stops.

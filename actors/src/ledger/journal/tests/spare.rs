@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::super::StorageFile;
+use super::super::faulty::{Fault, Faulty};
 use super::super::segment::SegmentHeader;
 use super::super::spare::{SPARE_NAME, Spare};
-use super::writing::{Fault, Faulty};
 use super::*;
 use crate::ledger::background::{Background, Threads};
 
