@@ -6,12 +6,17 @@
 //! A session that has sent a wrong one has its orders checked apart from then on
 //! ([`VerifyOrders::apart`]), so that it makes a batch of others fail once in its life, and who
 //! wants that again must connect again.
+//!
+//! Large batches are cheap by the order and long to wait for. Who pays a person has one order and waits for
+//! it, who pays thousands has a queue in any case: messages of few orders are checked before those of many,
+//! and as long as some come, those of many are checked in smaller batches.
 
 use std::collections::VecDeque;
 
 use actix::prelude::*;
 use slog::{Logger, debug, o};
 use wire::SignedOrder;
+use wire::secure::call::ORDERS_PER_CALL_MAX;
 
 use crate::fail_stop::FailStop;
 use crate::later::{Later, ReplySlot};
@@ -21,6 +26,17 @@ use crate::messages::{CountOrdersWaiting, Verdicts, VerifierBusy, VerifyOrders};
 /// payer. The more there are, the more payers have signed several, whose keys are worked out once: of a
 /// thousand payers, one costs two thirds of what it does among 1,024.
 const BATCH_ORDERS_MAX: usize = 4096;
+
+/// The most orders of a message that is checked before those with more: what somebody pays by hand, and a
+/// till in a few milliseconds.
+const FEW_ORDERS_MAX: usize = 16;
+
+/// The most signatures of a batch with large messages while small ones come: one call's, 8 ms at the worst.
+const SHARED_BATCH_ORDERS_MAX: usize = ORDERS_PER_CALL_MAX;
+
+/// So many batches are small after the last small message: half a second at the worst, which is how long
+/// somebody who pays one after the other may think about the next.
+const SHARED_BATCHES: u32 = 64;
 
 /// The most orders that wait: at 15 µs each, a second. At 700 bytes each, 46 MiB.
 const ORDERS_WAITING_MAX: usize = 1 << 16;
@@ -36,8 +52,14 @@ type Reply = ReplySlot<Result<Verdicts, VerifierBusy>>;
 /// own.
 #[derive(Debug)]
 pub struct Verifier {
-    waiting: VecDeque<(VerifyOrders, Reply)>,
+    /// Messages of at most [`FEW_ORDERS_MAX`] orders, in the order in which they came.
+    small: VecDeque<(VerifyOrders, Reply)>,
+    /// The others.
+    large: VecDeque<(VerifyOrders, Reply)>,
+    /// In both.
     orders_waiting: usize,
+    /// How many batches are yet to be small.
+    shared_batches: u32,
     turn_scheduled: bool,
     /// Held until it is dropped.
     _fail_stop: Option<FailStop>,
@@ -48,8 +70,10 @@ impl Verifier {
     /// A verifier with nothing to do.
     pub fn new(log: &Logger) -> Self {
         Self {
-            waiting: VecDeque::new(),
+            small: VecDeque::new(),
+            large: VecDeque::new(),
             orders_waiting: 0,
+            shared_batches: 0,
             turn_scheduled: false,
             _fail_stop: None,
             log: log.new(o!("actor" => "verifier")),
@@ -70,21 +94,25 @@ impl Verifier {
             ctx.spawn(async {}.into_actor(self).map(|(), verifier, ctx| {
                 verifier.turn_scheduled = false;
                 verifier.check_batch();
-                if !verifier.waiting.is_empty() {
+                if !verifier.small.is_empty() || !verifier.large.is_empty() {
                     verifier.schedule_turn(ctx);
                 }
             }));
         }
     }
 
+    fn add(&mut self, message: VerifyOrders, reply: Reply) {
+        let count = message.orders.len();
+        self.orders_waiting += count;
+        let queue = if count <= FEW_ORDERS_MAX { &mut self.small } else { &mut self.large };
+        queue.push_back((message, reply));
+    }
+
     fn check_batch(&mut self) {
         let (mut groups, mut replies) = (Vec::new(), Vec::new());
-        let mut count = 0;
-        while let Some((message, _)) = self.waiting.front()
-            && (count == 0 || count + message.orders.len() <= BATCH_ORDERS_MAX)
-            && let Some((VerifyOrders { orders, apart }, reply)) = self.waiting.pop_front()
-        {
-            count += orders.len();
+        let batch = self.take_batch();
+        let count: usize = batch.iter().map(|(message, _)| message.orders.len()).sum();
+        for (VerifyOrders { orders, apart }, reply) in batch {
             if apart {
                 reply.send(Ok(SignedOrder::verify_all(orders, rand::rng())));
             } else {
@@ -98,6 +126,32 @@ impl Verifier {
         for (verdicts, reply) in verdicts.into_iter().zip(replies) {
             reply.send(Ok(verdicts));
         }
+    }
+
+    /// The small messages, and of the large ones what still fits; the first of each in any case, so that
+    /// neither waits for the other for ever.
+    fn take_batch(&mut self) -> Vec<(VerifyOrders, Reply)> {
+        self.shared_batches = match self.small.is_empty() {
+            true => self.shared_batches.saturating_sub(1),
+            false => SHARED_BATCHES,
+        };
+        let large_max =
+            if self.shared_batches == 0 { BATCH_ORDERS_MAX } else { SHARED_BATCH_ORDERS_MAX };
+        let (mut batch, mut count) = (Vec::new(), 0);
+        let mut take = |queue: &mut VecDeque<(VerifyOrders, Reply)>, orders_max| {
+            let mut is_first = true;
+            while let Some((message, _)) = queue.front()
+                && (is_first || count + message.orders.len() <= orders_max)
+                && let Some(question) = queue.pop_front()
+            {
+                is_first = false;
+                count += question.0.orders.len();
+                batch.push(question);
+            }
+        };
+        take(&mut self.small, BATCH_ORDERS_MAX);
+        take(&mut self.large, large_max);
+        batch
     }
 }
 
@@ -118,8 +172,7 @@ impl Handler<VerifyOrders> for Verifier {
         if self.orders_waiting + count > ORDERS_WAITING_MAX {
             reply.send(Err(VerifierBusy));
         } else {
-            self.orders_waiting += count;
-            self.waiting.push_back((message, reply));
+            self.add(message, reply);
             self.schedule_turn(ctx);
         }
         later

@@ -217,15 +217,16 @@ impl SignedRound {
         self.orders.extend(orders);
     }
 
-    /// What the verifier is asked: all orders, in messages of the size that it takes.
+    /// What the verifier is asked: all orders, in messages of the size that it takes. They are of about the
+    /// same size, since it takes a small one for somebody who has few orders.
     pub(super) fn questions(&mut self, apart: bool) -> Vec<VerifyOrders> {
         let mut orders = std::mem::take(&mut self.orders).into_iter();
-        let mut questions = Vec::new();
-        while orders.len() > 0 {
-            let orders = orders.by_ref().take(ORDERS_PER_CALL_MAX).collect();
-            questions.push(VerifyOrders { orders, apart });
-        }
-        questions
+        let messages = orders.len().div_ceil(ORDERS_PER_CALL_MAX);
+        let question = |left| {
+            let count = orders.len().div_ceil(left);
+            VerifyOrders { orders: orders.by_ref().take(count).collect(), apart }
+        };
+        (1..=messages).rev().map(question).collect()
     }
 
     /// The round for the ledger, now that the orders are checked; and how many are not signed by

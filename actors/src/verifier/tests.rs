@@ -65,22 +65,56 @@ async fn large_crowds_are_checked_in_batches() {
     }
 }
 
+/// A verifier for which messages of so many orders wait.
+fn waiting(messages: &[usize]) -> Verifier {
+    let mut verifier = Verifier::new(&no_log());
+    for count in messages {
+        let (later, reply) = Later::new();
+        drop(later);
+        verifier.add(question(&vec![good(1); *count], false), reply);
+    }
+    verifier
+}
+
+/// How many orders the messages of the next batch have.
+fn next_batch(verifier: &mut Verifier) -> Vec<usize> {
+    verifier.take_batch().into_iter().map(|(message, _)| message.orders.len()).collect()
+}
+
 #[test]
 fn a_batch_is_no_larger_than_it_may_be() {
-    let mut verifier = Verifier::new(&no_log());
-    let orders = vec![good(1); BATCH_ORDERS_MAX / 2];
-    let mut replies = Vec::new();
-    for _ in 0..5 {
-        let (later, reply) = Later::new();
-        replies.push(later);
-        verifier.orders_waiting += orders.len();
-        verifier.waiting.push_back((question(&orders, false), reply));
-    }
+    let half = BATCH_ORDERS_MAX / 2;
+    let mut verifier = waiting(&[half; 5]);
     for left in [3, 1, 0] {
         verifier.check_batch();
-        assert_eq!(verifier.waiting.len(), left);
-        assert_eq!(verifier.orders_waiting, left * orders.len());
+        assert_eq!(verifier.large.len(), left);
+        assert_eq!(verifier.orders_waiting, left * half);
     }
+}
+
+/// Somebody with 64,000 orders in the queue keeps somebody with one waiting for no more than a call's.
+#[test]
+fn who_has_few_orders_is_not_behind_who_has_many() {
+    let mut verifier = waiting(&[500; 20]);
+    assert_eq!(next_batch(&mut verifier), [500; 8]);
+    for few in [1, FEW_ORDERS_MAX] {
+        let (_, reply) = Later::new();
+        verifier.add(question(&vec![good(1); few], false), reply);
+        assert_eq!(next_batch(&mut verifier), [few, 500], "one of the many comes with it");
+        assert_eq!(next_batch(&mut verifier), [500], "the next may come at any moment");
+    }
+    verifier.shared_batches = 1;
+    assert_eq!(next_batch(&mut verifier), [500; 8], "nobody came");
+}
+
+#[test]
+fn who_has_many_orders_is_not_kept_waiting_by_any_number_with_few() {
+    let mut verifier = waiting(&[[16; 600].as_slice(), &[512; 2]].concat());
+    for _ in 0..2 {
+        let batch = next_batch(&mut verifier);
+        assert_eq!((batch.len(), batch.last()), (257, Some(&512)));
+    }
+    assert_eq!(next_batch(&mut verifier), [16; 88]);
 }
 
 #[actix::test]
@@ -102,7 +136,7 @@ async fn a_panic_stops_the_process() {
     let mut verifier = Verifier::new(&no_log()).with_fail_stop(fail_stop);
     // One that nobody has counted: the books do not balance, and it notices.
     let (_later, reply) = Later::new();
-    verifier.waiting.push_back((question(&[good(1)], false), reply));
+    verifier.small.push_back((question(&[good(1)], false), reply));
     verifier.start().do_send(question(&[good(2)], false));
     assert_eq!(panics.recv().await, Some(()));
 }
