@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use wire::secure::{Answer, Call, Problem};
 use wire::{PublicKey, Timestamp};
 
-use super::payment::{NONSENSE, RETRY_FIRST, RETRY_MAX};
+use super::payment::{NONSENSE, retry_after};
 use super::store::Change;
 use super::{Listening, Reply, SecureWallet, ask};
 use crate::messages::{
@@ -165,13 +165,10 @@ impl SecureWallet {
         self.clock = Some(ServerClock::heard(welcome.now));
         self.order_validity_max = Duration::from_millis(welcome.limits.order_validity_ms_max);
         self.account = welcome.account;
-        match logged_in {
-            Some(Ok(Answer::LoggedIn(own))) => self.account = Some(own),
-            Some(Ok(_)) => info!(self.log, "not logged in again"; "why" => NONSENSE),
-            Some(Err(error)) => info!(self.log, "not logged in again"; "why" => %error),
-            None => {}
-        }
         self.connection = Some(Connection { link: link.clone(), attempt });
+        if let Some(answer) = logged_in {
+            self.hear_of_log_in(answer, attempt, 0, ctx);
+        }
         self.replaced = false;
         info!(self.log, "connected"; "server" => %server, "key" => %signer.public_key());
         if signer.public_key() != self.signer.public_key() {
@@ -193,10 +190,8 @@ impl SecureWallet {
         reconnecting.under_way = false;
         if let Err(error) = link {
             info!(self.log, "not connected"; "why" => %error);
-            let delay =
-                RETRY_FIRST.saturating_mul(1 << reconnecting.failures.min(6)).min(RETRY_MAX);
+            reconnecting.not_before = Some(Instant::now() + retry_after(reconnecting.failures));
             reconnecting.failures = reconnecting.failures.saturating_add(1);
-            reconnecting.not_before = Some(Instant::now() + delay);
         } else {
             reconnecting.failures = 0;
             reconnecting.not_before = None;
@@ -253,13 +248,45 @@ impl SecureWallet {
         if self.online.is_none() || asleep || self.reconnecting.timer.is_some() {
             return;
         }
-        let delay = RETRY_FIRST.saturating_mul(1 << failures.min(6)).min(RETRY_MAX);
-        self.reconnecting.timer = Some(ctx.run_later(delay, |wallet, ctx| {
+        self.reconnecting.timer = Some(ctx.run_later(retry_after(failures), |wallet, ctx| {
             wallet.reconnecting.timer = None;
             if wallet.live_link().is_none() && !wallet.reconnecting.under_way {
                 wallet.connect(ctx);
             }
         }));
+    }
+
+    /// Takes the answer to a log-in that nobody waits for, over the connection of this attempt. One that is
+    /// refused is tried again over the same connection, or else nobody would find this client until that is
+    /// lost.
+    fn hear_of_log_in(
+        &mut self,
+        answer: Result<Answer, CallError>,
+        attempt: u64,
+        refused_before: u32,
+        ctx: &mut Context<Self>,
+    ) {
+        let why = match answer {
+            Ok(Answer::LoggedIn(own)) => {
+                self.account = Some(own);
+                return;
+            }
+            Ok(_) => NONSENSE.to_owned(),
+            Err(error) => error.to_string(),
+        };
+        info!(self.log, "not logged in again"; "why" => why);
+        ctx.run_later(retry_after(refused_before), move |wallet, ctx| {
+            let is_present =
+                wallet.connection.as_ref().is_some_and(|present| present.attempt == attempt);
+            if is_present
+                && let (Some(Listening(port)), Some(link)) = (wallet.online, wallet.live_link())
+            {
+                let asked = ask(&link, Call::LogIn { port }).into_actor(wallet);
+                ctx.spawn(asked.map(move |answer, wallet, ctx| {
+                    wallet.hear_of_log_in(answer, attempt, refused_before.saturating_add(1), ctx);
+                }));
+            }
+        });
     }
 }
 

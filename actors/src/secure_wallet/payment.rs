@@ -18,7 +18,12 @@ pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 
 /// The longest time between two questions: orders are valid for ten minutes, so that even a payment that
 /// nobody hears of is decided within eleven.
-pub(super) const RETRY_MAX: Duration = Duration::from_mins(1);
+const RETRY_MAX: Duration = Duration::from_mins(1);
+
+/// How long to wait after a failure that so many others came before.
+pub(super) fn retry_after(failures: u32) -> Duration {
+    RETRY_FIRST.saturating_mul(1 << failures.min(6)).min(RETRY_MAX)
+}
 
 /// How long the payee has to hand over the receipt of what the server says is decided, before the server is
 /// asked for it: long enough to write it down and send it over a slow network. What a server has to look up
@@ -295,7 +300,7 @@ impl PaymentMachine {
 
     fn wait(&mut self, why: Option<String>) -> Vec<Action> {
         self.server = Server::Waiting;
-        let delay = RETRY_FIRST.saturating_mul(1 << self.failures.min(6)).min(RETRY_MAX);
+        let delay = retry_after(self.failures);
         self.failures = self.failures.saturating_add(1);
         let tell = why.filter(|_| !std::mem::replace(&mut self.told, true));
         let tell = tell.map(Action::TellChecking);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::secure::{Answer, Event, OrderProblem, OrderStatus};
+use wire::secure::{Answer, Event, OrderProblem, OrderStatus, Problem};
 use wire::{EntryNumber, Timestamp};
 
 use super::super::ORDER_VALIDITY;
@@ -174,6 +174,22 @@ async fn a_lost_connection_is_made_again_and_payments_go_on() {
     old.do_send(ServerNews::Lost("again".to_owned()));
     tokio::time::sleep(Duration::from_secs(1)).await;
     client.news.nothing();
+}
+
+/// Nobody could find a client whose log-in the server had no room for, until the connection was lost.
+#[actix::test]
+async fn a_log_in_that_is_refused_is_tried_again() {
+    tokio::time::pause();
+    let world = World::new();
+    let mut client = alice_online(&world).await;
+    let logins = calls(&world, "LogIn");
+    let full = || ("LogIn", Fault::Says(Err(CallError::Problem(Problem::Stopping))));
+    world.lock().faults.extend([full(), full()]);
+    world.tell(ServerNews::Lost("reset".to_owned()));
+    assert!(matches!(client.news.next().await, WalletNews::ServerLost(_)));
+    assert_eq!(client.news.next().await, WalletNews::ServerBack);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(calls(&world, "LogIn"), logins + 3);
 }
 
 #[actix::test]
