@@ -131,9 +131,10 @@ impl Verifier {
     /// The small messages, and of the large ones what still fits; the first of each in any case, so that
     /// neither waits for the other for ever.
     fn take_batch(&mut self) -> Vec<(VerifyOrders, Reply)> {
-        self.shared_batches = match self.small.is_empty() {
-            true => self.shared_batches.saturating_sub(1),
-            false => SHARED_BATCHES,
+        self.shared_batches = if self.small.is_empty() {
+            self.shared_batches.saturating_sub(1)
+        } else {
+            SHARED_BATCHES
         };
         let large_max =
             if self.shared_batches == 0 { BATCH_ORDERS_MAX } else { SHARED_BATCH_ORDERS_MAX };
