@@ -12,6 +12,7 @@ mod backup;
 mod bench;
 mod client;
 pub(crate) mod file;
+mod limits;
 mod server;
 
 use std::ffi::OsString;

@@ -18,9 +18,13 @@ pub(crate) use self::log_budget::LOG_LINES_PER_SECOND;
 use crate::messages::{LogOut, SessionId};
 
 /// The most bytes that are read at once. The shortest text request takes one byte, so one read
-/// yields at most as many, whose replies (24 bytes each, a list excepted) take at most 1.5 MiB. A
-/// secure session takes as many of the calls in it as may be under way.
+/// yields at most as many, whose replies take at most 1.5 MiB. A secure session takes as many of the
+/// calls in it as may be under way.
 pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
+
+/// How many bytes the replies to text requests take at most for each byte of these, lists excepted: the shortest
+/// request is a line end, and longer replies are to longer requests.
+pub(crate) const REPLY_BYTES_PER_BYTE: usize = 24;
 
 /// Answers are written when they take this much, even if requests are left: enough for one write to
 /// be worth it, and what a session buffers stays at one list or page beyond it.
@@ -62,14 +66,19 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
 }
 
-/// Reads once and has `take` look at what has come: nothing at the end of the stream.
-pub(crate) async fn read<R, T>(stream: &mut R, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T>
+/// Reads once, up to `bytes_max` and [`READ_BYTES_MAX`], and has `take` look at what has come: nothing at the
+/// end of the stream.
+pub(crate) async fn read<R, T>(
+    stream: &mut R,
+    bytes_max: usize,
+    mut take: impl FnMut(&[u8]) -> T,
+) -> io::Result<T>
 where
     R: AsyncRead + Unpin,
 {
     poll_fn(|cx| {
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
+            let mut buffer = ReadBuf::new(&mut scratch[..bytes_max.min(READ_BYTES_MAX)]);
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
             Poll::Ready(Ok(take(buffer.filled())))
         })
@@ -92,7 +101,7 @@ pub(crate) async fn write_all<W: AsyncWrite + Unpin>(
 /// Reads what still comes and throws it away, so that the peer gets to read the last reply instead
 /// of a reset. Bounded by `bytes_max`; the caller bounds the time.
 pub(crate) async fn drain<R: AsyncRead + Unpin>(stream: &mut R, mut bytes_max: usize) {
-    while let Ok(count) = read(stream, <[u8]>::len).await
+    while let Ok(count) = read(stream, READ_BYTES_MAX, <[u8]>::len).await
         && count > 0
         && bytes_max > count
     {

@@ -3,6 +3,7 @@
 //! What many sessions share is behind locks that a session takes when it begins or ends and when it
 //! opens an account, never on the way of a payment.
 
+mod bytes;
 mod places;
 mod rate;
 mod registrations;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use wire::PublicKey;
 
+pub use self::bytes::{ByteLimits, INPUT_BYTES_MAX, OUTPUT_BYTES_MAX, OUTPUT_BYTES_MIN};
 pub use self::places::{Place, Places};
 pub(crate) use self::rate::Pace;
 pub use self::rate::Rate;
@@ -35,10 +37,14 @@ pub struct SessionLimits {
     pub sessions_per_key_max: usize,
     /// How many calls of a secure session may be without an answer, from 1 to [`CALLS_UNDER_WAY_MAX`].
     pub calls_max: usize,
-    /// How often one session may ask who is online; `None` for as often as it likes.
+    /// How often one session may ask who is online, or come online; `None` for as often as it likes.
     pub lists: Option<Rate>,
     /// How often one session may ask for a history or for its open orders.
     pub histories: Option<Rate>,
+    /// How many receipts one session may ask for, or orders about whose receipts.
+    pub receipts: Option<Rate>,
+    /// How much of the server's memory one session may take up.
+    pub bytes: ByteLimits,
     /// Who makes room for others.
     pub room: Arc<Room>,
 }
@@ -56,6 +62,8 @@ impl Default for SessionLimits {
             calls_max: CALLS_UNDER_WAY_MAX,
             lists: None,
             histories: None,
+            receipts: None,
+            bytes: ByteLimits::default(),
             room: Arc::default(),
         }
     }

@@ -33,13 +33,27 @@ impl Pace {
     /// # Errors
     /// How long to wait until it can be used.
     pub(crate) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.take_many(rate, 1, now)
+    }
+
+    /// Uses it so often at once, or, if it can never be used so often, as often as it can.
+    ///
+    /// # Errors
+    /// How long to wait until it can be used so often.
+    pub(crate) fn take_many(
+        &mut self,
+        rate: Rate,
+        count: u32,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let count = count.min(rate.in_a_row);
         let whole_at = self.whole_at.map_or(now, |moment| moment.max(now));
-        let ahead_max = rate.every * (rate.in_a_row - 1);
+        let ahead_max = rate.every * (rate.in_a_row - count);
         let wait = (whole_at - now).saturating_sub(ahead_max);
         if !wait.is_zero() {
             return Err(wait);
         }
-        self.whole_at = Some(whole_at + rate.every);
+        self.whole_at = Some(whole_at + rate.every * count);
         Ok(())
     }
 
@@ -81,6 +95,28 @@ mod tests {
         }
         assert!(!pace.is_whole(begin + 9999 * MILLIS));
         assert!(pace.is_whole(begin + 10_000 * MILLIS));
+    }
+
+    #[test]
+    fn many_at_once_are_as_many_one_by_one() {
+        let rate = Rate::new(NonZeroU32::new(10).expect("not 0"), Duration::from_secs(1));
+        let (mut pace, begin) = (Pace::default(), Instant::now());
+        for (after_ms, count, expected) in [
+            (0, 6, Ok(())),
+            (0, 6, Err(200)),
+            (0, 4, Ok(())),
+            (0, 1, Err(100)),
+            (0, 0, Ok(())),
+            (600, 6, Ok(())),
+            (600, 10, Err(1000)),
+            // More than it ever can is all that it can.
+            (1600, 11, Ok(())),
+            (1600, 1, Err(100)),
+        ] {
+            let taken = pace.take_many(rate, count, begin + after_ms * MILLIS);
+            let expected = expected.map_err(|wait: u32| wait * MILLIS);
+            assert_eq!(taken, expected, "{count} after {after_ms} ms");
+        }
     }
 
     #[test]

@@ -8,15 +8,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use wire::order::ORDER_VALIDITY_MS_MAX;
-use wire::secure::call::{ORDERS_PER_CALL_MAX, PAGE_ITEMS_MAX, WATCHED_NAMES_MAX};
+use wire::secure::call::{PAGE_ITEMS_MAX, orders_per_call_max};
 use wire::secure::hello::{Limits, magic};
 use wire::secure::{
-    Call, Correlation, OwnAccount, PROTOCOL_VERSION_MIN, Problem, REQUEST_BYTES_MAX, Request,
-    Welcome,
+    Call, Correlation, OwnAccount, PROTOCOL_VERSION_MIN, Problem, Request, Welcome,
 };
 use wire::{
     Access, AccountId, Amount, NewUsername, P2pPort, PublicKey, SignedKeyChange, SignedOrder,
@@ -24,18 +22,13 @@ use wire::{
 };
 
 use super::follow_up::FollowUp;
+use super::load::{Load, page};
 use super::orders::Statuses;
+use super::pace::{Paced, Paces};
 use super::round::{Planned, Round, SignedCall, SignedRound};
 use crate::ledger::state::{Command, KeyHolder};
-use crate::limits::{Pace, SessionLimits};
+use crate::limits::SessionLimits;
 use crate::messages::{FindReceipts, ReadHistory, ReadOnline, ReadOpenOrders, Sought};
-
-/// The most orders, references, entries, names and items of pages in those calls: eight calls of
-/// the largest size. Their answers take 8 MiB at most, at the size of the largest receipt.
-pub(super) const ITEMS_UNDER_WAY_MAX: usize = 4096;
-
-const _: () = assert!(ITEMS_UNDER_WAY_MAX >= PAGE_ITEMS_MAX as usize);
-const _: () = assert!(ITEMS_UNDER_WAY_MAX >= ORDERS_PER_CALL_MAX);
 
 /// What all secure sessions of a server have in common.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +50,8 @@ pub(super) struct Conversation {
     peer_ip: IpAddr,
     /// The version of the protocol that the client speaks.
     version: u16,
-    /// How often this session has asked who is online lately.
-    lists: Pace,
-    /// The same for histories.
-    histories: Pace,
+    /// What this session has asked for lately.
+    paces: Paces,
     /// The account of the key.
     account: Option<Own>,
     /// The log-in that is in force, if none has replaced it.
@@ -69,8 +60,7 @@ pub(super) struct Conversation {
     attempts: u64,
     /// The last of its log-ins that another session has ended.
     replaced: u64,
-    calls_under_way: usize,
-    items_under_way: usize,
+    under_way: Load,
     /// A call is under way that is done alone.
     alone: bool,
     /// An order has come by this session that its payer had not signed.
@@ -88,7 +78,14 @@ pub(super) struct Own {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) correlation: Correlation,
-    items: usize,
+    load: Load,
+}
+
+/// A request, and how many bytes it took.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) request: Request,
+    pub(super) bytes: usize,
 }
 
 /// Calls that are asked together.
@@ -110,7 +107,7 @@ pub(super) enum Taken {
     /// It is to be done alone; then [`Conversation::answered_alone`].
     Alone(Ticket, Alone),
     /// It must wait until others are answered.
-    Later(Box<Request>),
+    Later(Box<Arrived>),
 }
 
 /// A call that is done alone.
@@ -141,14 +138,12 @@ impl Conversation {
             key,
             peer_ip,
             version: PROTOCOL_VERSION_MIN,
-            lists: Pace::default(),
-            histories: Pace::default(),
+            paces: Paces::default(),
             account: None,
             login: None,
             attempts: 0,
             replaced: 0,
-            calls_under_way: 0,
-            items_under_way: 0,
+            under_way: Load::default(),
             alone: false,
             suspect: false,
         }
@@ -168,9 +163,9 @@ impl Conversation {
         let account = holder.map(|holder| self.adopt(holder)).transpose()?;
         let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         let limits = Limits {
-            frame_bytes_max: size(REQUEST_BYTES_MAX),
+            frame_bytes_max: size(self.limits.bytes.frame),
             calls_under_way_max: size(self.limits.calls_max),
-            orders_per_call_max: size(ORDERS_PER_CALL_MAX),
+            orders_per_call_max: size(orders_per_call_max(self.limits.bytes.frame)),
             page_items_max: PAGE_ITEMS_MAX,
             order_validity_ms_max: ORDER_VALIDITY_MS_MAX,
         };
@@ -200,7 +195,7 @@ impl Conversation {
 
     /// Whether every call is answered.
     pub(super) const fn is_idle(&self) -> bool {
-        self.calls_under_way == 0
+        self.under_way.calls == 0
     }
 
     /// Whether orders of this session are to be checked apart from those of others.
@@ -212,23 +207,30 @@ impl Conversation {
         self.suspect = true;
     }
 
-    /// Takes a request into the turn, unless it must wait or be done alone.
-    pub(super) fn take(&mut self, request: Request, now: Instant, turn: &mut Turn) -> Taken {
-        let items = items(&request.call);
-        let counted = items.unwrap_or(0);
+    /// Takes a request into the turn, unless it must wait or be done alone. `bytes_waiting` are for the peer,
+    /// which has not taken them yet.
+    pub(super) fn take(
+        &mut self,
+        arrived: Arrived,
+        bytes_waiting: usize,
+        now: Instant,
+        turn: &mut Turn,
+    ) -> Taken {
+        let (call, bytes) = (&arrived.request.call, arrived.bytes);
+        let measured = Load::of(call, bytes, orders_per_call_max(self.limits.bytes.frame));
+        let load = measured.unwrap_or(Load::of_refused(bytes));
+        let with_it = self.under_way.and(load);
         if self.alone
-            || self.calls_under_way >= self.limits.calls_max
-            || self.items_under_way + counted > ITEMS_UNDER_WAY_MAX
-            || (is_done_alone(&request.call) && self.calls_under_way > 0)
+            || !with_it.is_within(&self.limits, bytes_waiting)
+            || (is_done_alone(call) && !self.is_idle())
         {
-            return Taken::Later(Box::new(request));
+            return Taken::Later(Box::new(arrived));
         }
-        let Request { correlation, call } = request;
-        self.calls_under_way += 1;
-        self.items_under_way += counted;
-        let ticket = Ticket { correlation, items: counted };
+        let Request { correlation, call } = arrived.request;
+        self.under_way = with_it;
+        let ticket = Ticket { correlation, load };
         let paced = Paced::of(&call);
-        let plan = items.ok_or(Problem::TooMany).and_then(|_| self.plan(call));
+        let plan = measured.ok_or(Problem::TooMany).and_then(|_| self.plan(call));
         match plan.and_then(|plan| self.pace(paced, now).map(|()| plan)) {
             Ok(Plan::Round(planned, commands)) => {
                 turn.plain.add(self.key, ticket, planned, commands);
@@ -245,22 +247,13 @@ impl Conversation {
 
     /// Counts a call that may be made only so often.
     fn pace(&mut self, paced: Option<Paced>, now: Instant) -> Result<(), Problem> {
-        let limits = &self.limits;
-        let paced = match paced {
-            None => Ok(()),
-            Some(Paced::Registration) => limits.registrations.take(self.peer_ip, now),
-            Some(Paced::List) => limits.lists.map_or(Ok(()), |rate| self.lists.take(rate, now)),
-            Some(Paced::History) => {
-                limits.histories.map_or(Ok(()), |rate| self.histories.take(rate, now))
-            }
-        };
-        paced.map_err(|wait| Problem::BusyFor { wait_ms: whole_millis(wait) })
+        let Some(paced) = paced else { return Ok(()) };
+        self.paces.take(paced, &self.limits, self.peer_ip, now)
     }
 
     /// The call has its answer.
     pub(super) fn answered(&mut self, ticket: &Ticket) {
-        self.calls_under_way -= 1;
-        self.items_under_way -= ticket.items;
+        self.under_way = self.under_way.without(ticket.load);
     }
 
     /// The call that is done alone has its answer.
@@ -424,61 +417,9 @@ enum Plan {
     Alone(Alone),
 }
 
-/// Calls that may be made only so often, by what is counted.
-#[derive(Clone, Copy)]
-enum Paced {
-    Registration,
-    List,
-    History,
-}
-
-impl Paced {
-    const fn of(call: &Call) -> Option<Self> {
-        match call {
-            Call::Register { .. } => Some(Self::Registration),
-            Call::ListOnline { .. } | Call::Watch { .. } => Some(Self::List),
-            Call::ReadHistory { .. } | Call::ReadOpenOrders => Some(Self::History),
-            _ => None,
-        }
-    }
-}
-
-/// Not less than the time: whoever waits for so long need not wait again.
-fn whole_millis(time: Duration) -> u32 {
-    u32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
-}
-
 const fn is_done_alone(call: &Call) -> bool {
     matches!(
         call,
         Call::Register { .. } | Call::LogIn { .. } | Call::ChangeKey { .. } | Call::LogOut
     )
-}
-
-/// What a call counts for; `None` if it holds more than a call may.
-fn items(call: &Call) -> Option<usize> {
-    let (count, max) = match call {
-        Call::SubmitOrders { orders } => (orders.len(), ORDERS_PER_CALL_MAX),
-        Call::OrderStatus { orders } => (orders.len(), ORDERS_PER_CALL_MAX),
-        Call::ReadReceipts { entries } => (entries.len(), ORDERS_PER_CALL_MAX),
-        Call::Watch { names } => (names.len(), WATCHED_NAMES_MAX),
-        Call::ListOnline { limit, .. } | Call::ReadHistory { limit, .. } => {
-            return usize::try_from(page(*limit)).ok();
-        }
-        Call::ReadOpenOrders => return Some(ORDERS_PER_CALL_MAX),
-        Call::KeepOrder { .. } => return Some(1),
-        Call::Register { .. }
-        | Call::LogIn { .. }
-        | Call::FindAccount { .. }
-        | Call::ReadBalance
-        | Call::SubmitText { .. }
-        | Call::ChangeKey { .. }
-        | Call::LogOut => return Some(0),
-    };
-    (count <= max).then_some(count)
-}
-
-/// A page has an item at least, or nobody would ever come to its end.
-fn page(limit: u32) -> u32 {
-    limit.clamp(1, PAGE_ITEMS_MAX)
 }

@@ -24,6 +24,7 @@ pub(super) const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Input<R> {
     pub(super) stream: R,
     pub(super) frames: FrameReader,
+    pub(super) read_bytes_max: usize,
 }
 
 /// What a read has brought.
@@ -114,6 +115,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         }
         let mut bytes = std::mem::take(&mut self.out);
         self.event_bytes = 0;
+        self.being_written = bytes.len();
         let write = async move {
             let result = connection::write_all(&mut output, &bytes).await;
             bytes.clear();
@@ -121,6 +123,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         };
         ctx.spawn(write.into_actor(self).map(|(output, bytes, result), session, ctx| {
             session.output = Some(output);
+            session.being_written = 0;
             if let Err(error) = result {
                 session.log.broken(&error);
                 return ctx.stop();
@@ -180,8 +183,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
 
 impl<R: AsyncRead + Unpin> Input<R> {
     async fn read(&mut self) -> Read {
-        let Self { stream, frames } = self;
-        let read = connection::read(stream, |bytes| {
+        let Self { stream, frames, read_bytes_max } = self;
+        let read = connection::read(stream, *read_bytes_max, |bytes| {
             frames.extend(bytes);
             bytes.len()
         });

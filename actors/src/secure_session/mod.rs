@@ -11,7 +11,9 @@ mod asking;
 mod conversation;
 mod follow_up;
 mod io;
+mod load;
 mod orders;
+mod pace;
 mod report_log;
 mod round;
 
@@ -27,12 +29,12 @@ use tokio_util::sync::CancellationToken;
 use wire::PublicKey;
 use wire::secure::hello::{HELLO_BYTES_MAX, magic};
 use wire::secure::{
-    Answer, Event, FrameError, FrameReader, Hello, Problem, REQUEST_BYTES_MAX, Request, Response,
+    Answer, Event, FrameError, FrameReader, Hello, Problem, REQUEST_BYTES_MAX, Response,
     ServerFrame, Welcome, frame,
 };
 
 pub use self::conversation::SecureRules;
-use self::conversation::{Conversation, Taken, Ticket, Turn};
+use self::conversation::{Arrived, Conversation, Taken, Ticket, Turn};
 use self::io::Input;
 use crate::connection::connection_log::ConnectionLog;
 use crate::connection::{
@@ -106,9 +108,11 @@ pub struct SecureSession<S> {
     /// Not here while a read is under way.
     input: Option<Input<ReadHalf<S>>>,
     /// A request that must wait until others are answered.
-    held_back: Option<Box<Request>>,
+    held_back: Option<Box<Arrived>>,
     /// Not here while a write is under way.
     output: Option<WriteHalf<S>>,
+    /// How much that write is.
+    being_written: usize,
     /// What is to be written next.
     out: Vec<u8>,
     /// How much of it nobody asked for.
@@ -166,9 +170,10 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             clock: settings.clock.clone(),
             conversation: Conversation::new(settings.rules, Arc::clone(&limits), key, peer.ip()),
             stage: Stage::Hello,
-            input: Some(Input { stream: input, frames }),
+            input: Some(Input { stream: input, frames, read_bytes_max: limits.bytes.read() }),
             held_back: None,
             output: Some(output),
+            being_written: 0,
             out: Vec::new(),
             event_bytes: 0,
             events_missed: false,
@@ -246,24 +251,27 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     /// Asks as much together as there is and may be.
     fn take_turn(&mut self, ctx: &mut Context<Self>) -> TurnEnd {
         let (mut turn, now) = (Turn::default(), Instant::now());
+        let bytes_waiting = self.out.len() + self.being_written;
         let end = loop {
-            let request = match self.held_back.take() {
-                Some(request) => Ok(Some(*request)),
-                None => self.next_frame(),
+            let arrived = match self.held_back.take() {
+                Some(arrived) => Ok(Some(*arrived)),
+                None => self.next_request(),
             };
-            match request {
+            match arrived {
                 Ok(None) => break TurnEnd::NothingLeft,
-                Ok(Some(request)) => match self.conversation.take(request, now, &mut turn) {
-                    Taken::Turn => {}
-                    Taken::Later(request) => {
-                        self.held_back = Some(request);
-                        break TurnEnd::Full;
+                Ok(Some(arrived)) => {
+                    match self.conversation.take(arrived, bytes_waiting, now, &mut turn) {
+                        Taken::Turn => {}
+                        Taken::Later(arrived) => {
+                            self.held_back = Some(arrived);
+                            break TurnEnd::Full;
+                        }
+                        Taken::Alone(ticket, alone) => {
+                            self.ask_alone(ticket, alone, ctx);
+                            break TurnEnd::Asked;
+                        }
                     }
-                    Taken::Alone(ticket, alone) => {
-                        self.ask_alone(ticket, alone, ctx);
-                        break TurnEnd::Asked;
-                    }
-                },
+                }
                 Err(error) => {
                     self.end_for_violation(&error);
                     break TurnEnd::NothingLeft;
@@ -275,6 +283,15 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         }
         self.ask(turn, ctx);
         TurnEnd::Asked
+    }
+
+    fn next_request(&mut self) -> Result<Option<Arrived>, FrameError> {
+        let unread =
+            |input: &Option<Input<_>>| input.as_ref().map_or(0, |input| input.frames.unread());
+        let before = unread(&self.input);
+        let request = self.next_frame()?;
+        let bytes = before - unread(&self.input);
+        Ok(request.map(|request| Arrived { request, bytes }))
     }
 
     fn next_frame<T: serde::de::DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
@@ -293,7 +310,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             return self.welcome(&Err(Problem::TooManySessions));
         }
         if let Some(input) = &mut self.input {
-            input.frames.set_limit(REQUEST_BYTES_MAX);
+            input.frames.set_limit(self.limits.bytes.frame);
         }
         self.stage = Stage::Greeting;
         let peers = Arc::clone(&self.peers);
@@ -328,7 +345,15 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     fn end_for_violation(&mut self, error: &FrameError) {
         self.log.warning(&format!("protocol violation, closing: {error}"));
         self.drain_time = DRAIN_TIME_VIOLATION;
-        self.stage = Stage::Ending(Some(Problem::Malformed));
+        self.stage = Stage::Ending(Some(match error {
+            // The protocol's, but more than this server was told to take.
+            FrameError::TooLong(length)
+                if usize::try_from(*length).is_ok_and(|length| length <= REQUEST_BYTES_MAX) =>
+            {
+                Problem::TooMany
+            }
+            _ => Problem::Malformed,
+        }));
         if let Some(input) = &mut self.input {
             input.frames = FrameReader::new();
         }

@@ -1,4 +1,5 @@
 mod attacks;
+mod bytes;
 mod calls;
 mod ending;
 mod limits;
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use wire::batch::{BatchHeader, Seal};
 use wire::key_change::KEY_CHANGE_VERSION;
-use wire::secure::{Call, Correlation, OnlinePeer, OwnAccount, PROTOCOL_VERSION};
+use wire::secure::{Call, Correlation, OnlinePeer, OwnAccount, PROTOCOL_VERSION, Request};
 use wire::signature::public_key;
 use wire::{
     Access, AccountId, Amount, BatchNumber, Entry, EntryNumber, KeyChange, Receipt, Signature,

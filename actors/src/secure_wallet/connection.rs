@@ -7,6 +7,7 @@ use actix::prelude::*;
 use slog::info;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use wire::secure::call::ORDERS_PER_CALL_MAX;
 use wire::secure::{Answer, Call, Problem};
 use wire::{PublicKey, Timestamp};
 
@@ -164,6 +165,9 @@ impl SecureWallet {
         }
         self.clock = Some(ServerClock::heard(welcome.now));
         self.order_validity_max = Duration::from_millis(welcome.limits.order_validity_ms_max);
+        self.orders_per_call_max = usize::try_from(welcome.limits.orders_per_call_max)
+            .unwrap_or(ORDERS_PER_CALL_MAX)
+            .clamp(1, ORDERS_PER_CALL_MAX);
         self.account = welcome.account;
         self.connection = Some(Connection { link: link.clone(), attempt });
         if let Some(answer) = logged_in {

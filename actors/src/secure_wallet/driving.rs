@@ -6,7 +6,6 @@ use actix::prelude::*;
 use slog::{info, warn};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-use wire::secure::call::ORDERS_PER_CALL_MAX;
 use wire::secure::{Answer, Call, OrderAnswer, OrderRef};
 use wire::signature::InvalidSignature;
 use wire::{Memo, OrderId, PublicKey, VerifiedOrder};
@@ -176,7 +175,7 @@ impl SecureWallet {
                 }
             }
         }
-        for ids in to_ask.chunks(ORDERS_PER_CALL_MAX) {
+        for ids in to_ask.chunks(self.orders_per_call_max) {
             self.ask_status(ids.to_vec(), ctx);
         }
     }

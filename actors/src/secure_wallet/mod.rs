@@ -43,6 +43,7 @@ use rand::rngs::StdRng;
 use slog::{Logger, info, o};
 use wire::order::OrderHash;
 use wire::receipt::VerifiedHeaders;
+use wire::secure::call::{ORDERS_PER_CALL_MAX, ORDERS_PER_CALL_MIN};
 use wire::secure::{Answer, Call, Event, OwnAccount, Problem};
 use wire::{EntryNumber, OrderId, P2pPort, PublicKey};
 
@@ -75,8 +76,10 @@ const BUSY_WAITS_MAX: u32 = 3;
 pub const OPEN_PAYMENTS_MAX: usize = 1024;
 
 /// Offers of peers that may be under way at once: one call each, so that they never take more than a small
-/// part of what the server answers one client.
+/// part of what the server answers one client, and so few that every server takes them in one.
 pub const OFFERS_MAX: usize = 64;
+
+const _: () = assert!(OFFERS_MAX <= ORDERS_PER_CALL_MIN, "whatever the server is told to take");
 
 /// Entries whose proofs may be sought or written at once, of all that the server says unasked: a quarter of
 /// the calls that may be under way, and half a megabyte of receipts. Of one more only the server's word is told.
@@ -127,6 +130,8 @@ pub struct SecureWallet {
     clock: Option<ServerClock>,
     /// The longest that this server lets an order be valid.
     order_validity_max: Duration,
+    /// About how many orders this server may be asked in one call.
+    orders_per_call_max: usize,
     connection: Option<Connection>,
     reconnecting: Reconnecting,
     /// What the wallet logs in with again after a new connection: `None` if it is not to.
@@ -177,6 +182,7 @@ impl SecureWallet {
             account: None,
             clock: None,
             order_validity_max: ORDER_VALIDITY,
+            orders_per_call_max: ORDERS_PER_CALL_MAX,
             connection: None,
             reconnecting: Reconnecting::default(),
             online: None,

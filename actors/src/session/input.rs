@@ -8,12 +8,14 @@ use tokio::time::timeout;
 use wire::text::{Framer, InvalidRequest, TextRequest, Violation};
 
 use crate::connection::{self, DRAIN_BYTES_MAX};
+use crate::limits::ByteLimits;
 
 /// Reads requests off a stream.
 #[derive(Debug)]
 pub(super) struct TextInput<R> {
     stream: R,
     framer: Framer,
+    read_bytes_max: usize,
     quiet: Duration,
 }
 
@@ -40,8 +42,8 @@ pub(super) enum InputEnd {
 }
 
 impl<R: AsyncRead + Unpin> TextInput<R> {
-    pub(super) fn new(stream: R, quiet: Duration) -> Self {
-        Self { stream, framer: Framer::default(), quiet }
+    pub(super) fn new(stream: R, quiet: Duration, bytes: &ByteLimits) -> Self {
+        Self { stream, framer: Framer::new(bytes.line), read_bytes_max: bytes.read_text(), quiet }
     }
 
     /// Waits for at least one request, or for the end; for bytes no longer than `patience`, if there
@@ -78,9 +80,9 @@ impl<R: AsyncRead + Unpin> TextInput<R> {
         &mut self,
         requests: &mut Vec<Result<TextRequest, InvalidRequest>>,
     ) -> Result<(), InputEnd> {
-        let Self { stream, framer, .. } = self;
+        let Self { stream, framer, read_bytes_max, .. } = self;
         let mut take = |request: &str| requests.push(TextRequest::parse(request));
-        let fed = connection::read(stream, |bytes| match bytes {
+        let fed = connection::read(stream, *read_bytes_max, |bytes| match bytes {
             [] => framer.end(&mut take).map_err(InputEnd::Violation).and(Err(InputEnd::Closed)),
             bytes => framer.feed(bytes, &mut take).map_err(InputEnd::Violation),
         });

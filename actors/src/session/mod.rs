@@ -127,8 +127,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         let seat = limits.room.sit(id, peer.ip(), stop.clone());
         Self {
             id,
+            input: Some(TextInput::new(input, settings.quiet, &limits.bytes)),
             conversation: Conversation::new(settings.rules.clone(), limits, peer.ip()),
-            input: Some(TextInput::new(input, settings.quiet)),
             output: Some(output),
             out: Vec::new(),
             notice_bytes: 0,

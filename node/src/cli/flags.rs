@@ -90,6 +90,22 @@ pub(crate) struct Flags {
     /// [default: 1024]
     #[arg(long, env = "MITE_CALLS_PER_SESSION_MAX", value_name = "COUNT")]
     pub(crate) calls_per_session_max: Option<NonZeroUsize>,
+    /// Server, demo: how many bytes one request of the text protocol may have, 278 to 1024
+    /// [default: 1024]
+    #[arg(long, env = "MITE_LINE_BYTES_MAX", value_name = "BYTES")]
+    pub(crate) line_bytes_max: Option<usize>,
+    /// Server, demo: how many bytes one request of the secure protocol may have, 36928 to 294976
+    /// [default: 294976]
+    #[arg(long, env = "MITE_FRAME_BYTES_MAX", value_name = "BYTES")]
+    pub(crate) frame_bytes_max: Option<usize>,
+    /// Server, demo: how many bytes of a session's requests may be read and not answered, from
+    /// --frame-bytes-max to 3145728 [default: 3145728]
+    #[arg(long, env = "MITE_INPUT_BYTES_PER_SESSION_MAX", value_name = "BYTES")]
+    pub(crate) input_bytes_per_session_max: Option<usize>,
+    /// Server, demo: how many bytes of answers may be due to a session, or not taken by its peer, 1183744
+    /// to 8552448 [default: 8552448]
+    #[arg(long, env = "MITE_OUTPUT_BYTES_PER_SESSION_MAX", value_name = "BYTES")]
+    pub(crate) output_bytes_per_session_max: Option<usize>,
     /// Server, demo: how many accounts may be opened from one address in a minute; 0 is no limit
     /// [default: 120, and no limit from this machine]
     #[arg(long, env = "MITE_REGISTRATIONS_PER_MINUTE_MAX", value_name = "COUNT")]
@@ -102,6 +118,10 @@ pub(crate) struct Flags {
     /// [default: 100]
     #[arg(long, env = "MITE_HISTORIES_PER_SECOND_MAX", value_name = "COUNT")]
     pub(crate) histories_per_second_max: Option<u32>,
+    /// Server, demo: how many receipts a secure session may ask for in a second, and orders of which it may
+    /// ask what became of them, 512 at least; 0 is no limit [default: 1024]
+    #[arg(long, env = "MITE_RECEIPTS_PER_SECOND_MAX", value_name = "COUNT")]
+    pub(crate) receipts_per_second_max: Option<u32>,
     /// Server, demo, and bench for a server of its own, where it must be typed: on how many threads of
     /// their own the sessions live; with 0 they share that of the ledger [default: 0 on less than 4
     /// cores, else half of the cores, 4 at most]
@@ -188,6 +208,14 @@ impl Flags {
                 .sessions_per_account_max
                 .or(other.sessions_per_account_max),
             calls_per_session_max: self.calls_per_session_max.or(other.calls_per_session_max),
+            line_bytes_max: self.line_bytes_max.or(other.line_bytes_max),
+            frame_bytes_max: self.frame_bytes_max.or(other.frame_bytes_max),
+            input_bytes_per_session_max: self
+                .input_bytes_per_session_max
+                .or(other.input_bytes_per_session_max),
+            output_bytes_per_session_max: self
+                .output_bytes_per_session_max
+                .or(other.output_bytes_per_session_max),
             registrations_per_minute_max: self
                 .registrations_per_minute_max
                 .or(other.registrations_per_minute_max),
@@ -195,6 +223,7 @@ impl Flags {
             histories_per_second_max: self
                 .histories_per_second_max
                 .or(other.histories_per_second_max),
+            receipts_per_second_max: self.receipts_per_second_max.or(other.receipts_per_second_max),
             session_threads: self.session_threads.or(other.session_threads),
             archive_to: self.archive_to.or(other.archive_to),
             keep_segments: self.keep_segments.or(other.keep_segments),

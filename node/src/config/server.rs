@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use actors::limits::{CALLS_UNDER_WAY_MAX, PerAddress, Rate, SILENT_AFTER};
+use actors::limits::{ByteLimits, CALLS_UNDER_WAY_MAX, PerAddress, Rate, SILENT_AFTER};
 use wire::Amount;
 use wire::text::Dialect;
 
 use super::address::{SERVER_DEFAULT, host_port, look_up};
 use super::archive::{self, ArchivingConfig};
+use super::limits;
 use crate::cli::{Flags, MetricsAddress, QuietTime, SilentTime, TextAccess};
 use crate::error::Error;
 
@@ -54,9 +55,14 @@ pub(super) const FLAGS: &[&str] = &[
     "make_room_after",
     "sessions_per_account_max",
     "calls_per_session_max",
+    "line_bytes_max",
+    "frame_bytes_max",
+    "input_bytes_per_session_max",
+    "output_bytes_per_session_max",
     "registrations_per_minute_max",
     "lists_per_second_max",
     "histories_per_second_max",
+    "receipts_per_second_max",
     "session_threads",
     "archive_to",
     "keep_segments",
@@ -96,12 +102,16 @@ pub struct ServerConfig {
     /// How many calls of a secure session may be without an answer, from 1 to
     /// [`CALLS_UNDER_WAY_MAX`].
     pub calls_per_session_max: usize,
+    /// How much of the server's memory a session may take up.
+    pub bytes: ByteLimits,
     /// How many accounts one address may open; `None` for as many as it likes.
     pub registrations: PerAddress<Option<Rate>>,
     /// How often a session gets the list.
     pub lists: Option<Rate>,
     /// How often a secure session gets a page of its history.
     pub histories: Option<Rate>,
+    /// How many receipts a secure session may ask for.
+    pub receipts: Option<Rate>,
     /// On how many threads of their own the sessions live; with 0 they share that of the ledger.
     pub session_threads: usize,
     /// Where old segments go; `None` if they stay.
@@ -124,6 +134,8 @@ pub(super) fn config(
     default_port: u16,
 ) -> Result<ServerConfig, Error> {
     let archiving = archive::policy(&flags)?;
+    let bytes = limits::in_bytes(&flags)?;
+    let receipts = rate(limits::receipts_per_second(&flags)?, SECOND);
     let listen = flags.listen.unwrap_or_else(|| host_port((SERVER_DEFAULT.0, default_port)));
     let text_dialect = flags.text_dialect.unwrap_or_default();
     let max_connections = flags.max_connections.map_or(MAX_CONNECTIONS_DEFAULT, Into::into);
@@ -158,12 +170,14 @@ pub(super) fn config(
             .sessions_per_account_max
             .map_or(SESSIONS_PER_ACCOUNT_MAX_DEFAULT, Into::into),
         calls_per_session_max,
+        bytes,
         registrations: registrations(flags.registrations_per_minute_max),
         lists: rate(flags.lists_per_second_max.unwrap_or(LISTS_PER_SECOND_DEFAULT), SECOND),
         histories: rate(
             flags.histories_per_second_max.unwrap_or(HISTORIES_PER_SECOND_DEFAULT),
             SECOND,
         ),
+        receipts,
         session_threads: flags.session_threads.map_or_else(session_threads_default, Into::into),
         archiving,
     })

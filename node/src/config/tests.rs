@@ -1,10 +1,11 @@
+mod limits;
 mod roles;
 
 use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
-use actors::limits::{PerAddress, Rate};
+use actors::limits::{ByteLimits, PerAddress, Rate};
 use wire::Amount;
 use wire::text::Dialect;
 
@@ -38,33 +39,6 @@ fn often(count: u32, seconds: u64) -> Rate {
     Rate::new(count.try_into().expect("not 0"), Duration::from_secs(seconds))
 }
 
-/// What is given for an address counts for this machine, too.
-#[test]
-fn limits_per_address() {
-    let server =
-        |args: &[&str]| server_config(&[&["--role", "server", "--data", "/d"], args].concat());
-    let few = server(&["--max-connections", "10", "--registrations-per-minute-max", "3"]);
-    assert_eq!(few.connections_per_address, None);
-    let three = Some(often(3, 60));
-    assert_eq!(few.registrations, PerAddress { loopback: three, others: three });
-    let none = server(&[
-        "--connections-per-address-max",
-        "7",
-        "--registrations-per-minute-max",
-        "0",
-        "--lists-per-second-max",
-        "0",
-        "--histories-per-second-max",
-        "0",
-    ]);
-    assert_eq!(none.connections_per_address, Some(7));
-    assert_eq!(none.registrations, PerAddress { loopback: None, others: None });
-    assert_eq!((none.lists, none.histories), (None, None));
-    let (code, message, hint) =
-        refusal(&["--role", "server", "--data", "/d", "--calls-per-session-max", "1025"]);
-    assert_eq!((code, message.contains("1025"), hint.contains("1024 at most")), (2, true, true));
-}
-
 #[test]
 fn defaults() {
     let server = server_config(&["--role", "server", "--data", "/d"]);
@@ -83,9 +57,11 @@ fn defaults() {
         make_room_after: Duration::from_mins(1),
         sessions_per_account_max: 256,
         calls_per_session_max: 1024,
+        bytes: ByteLimits::default(),
         registrations: PerAddress { loopback: None, others: Some(often(120, 60)) },
         lists: Some(often(100, 1)),
         histories: Some(often(100, 1)),
+        receipts: Some(often(1024, 1)),
         session_threads: session_threads_default(),
         archiving: None,
     };
@@ -145,9 +121,14 @@ fn every_flag_arrives() {
         "--make-room-after=7s",
         "--sessions-per-account-max=8",
         "--calls-per-session-max=9",
+        "--line-bytes-max=300",
+        "--frame-bytes-max=40000",
+        "--input-bytes-per-session-max=50000",
+        "--output-bytes-per-session-max=2000000",
         "--registrations-per-minute-max=10",
         "--lists-per-second-max=11",
         "--histories-per-second-max=12",
+        "--receipts-per-second-max=513",
         "--session-threads=6",
     ];
     let expected = ServerConfig {
@@ -165,9 +146,11 @@ fn every_flag_arrives() {
         make_room_after: Duration::from_secs(7),
         sessions_per_account_max: 8,
         calls_per_session_max: 9,
+        bytes: ByteLimits { line: 300, frame: 40_000, input: 50_000, output: 2_000_000 },
         registrations: PerAddress { loopback: Some(often(10, 60)), others: Some(often(10, 60)) },
         lists: Some(often(11, 1)),
         histories: Some(often(12, 1)),
+        receipts: Some(often(513, 1)),
         session_threads: 6,
         archiving: None,
     };
@@ -241,8 +224,10 @@ fn every_key_of_the_file_arrives() {
          text = \"off\"\ntext-dialect = \"ta2021\"\ntext-quiet = \"5ms\"\nmax-connections = 3\n\
          half-open-max = 4\nhalf-open-per-address-max = 5\nsession-threads = 6\n\
          connections-per-address-max = 2\nmake-room-after = \"7s\"\nsessions-per-account-max = 8\n\
-         calls-per-session-max = 9\nregistrations-per-minute-max = 10\n\
-         lists-per-second-max = 11\nhistories-per-second-max = 12\n\
+         calls-per-session-max = 9\nline-bytes-max = 300\nframe-bytes-max = 40000\n\
+         input-bytes-per-session-max = 50000\noutput-bytes-per-session-max = 2000000\n\
+         registrations-per-minute-max = 10\n\
+         lists-per-second-max = 11\nhistories-per-second-max = 12\nreceipts-per-second-max = 513\n\
          server = \"127.0.0.1:6\"\np2p-port = 7\nname = \"bob\"\nprotocol = \"text\"\n\
          log-level = \"error\"\nlog-format = \"json\"\n",
     );
@@ -262,9 +247,11 @@ fn every_key_of_the_file_arrives() {
         make_room_after: Duration::from_secs(7),
         sessions_per_account_max: 8,
         calls_per_session_max: 9,
+        bytes: ByteLimits { line: 300, frame: 40_000, input: 50_000, output: 2_000_000 },
         registrations: PerAddress { loopback: Some(often(10, 60)), others: Some(often(10, 60)) },
         lists: Some(often(11, 1)),
         histories: Some(often(12, 1)),
+        receipts: Some(often(513, 1)),
         session_threads: 6,
         archiving: None,
     };

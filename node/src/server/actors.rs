@@ -116,6 +116,8 @@ impl Actors {
             calls_max: config.calls_per_session_max,
             lists: config.lists,
             histories: config.histories,
+            receipts: config.receipts,
+            bytes: config.bytes,
             room,
         });
         Services {

@@ -12,6 +12,10 @@ use crate::{EntryNumber, OrderId, P2pPort, SignedKeyChange, SignedOrder, Usernam
 /// fits into a frame.
 pub const ORDERS_PER_CALL_MAX: usize = 512;
 
+/// Every server takes as many of the largest orders in one call, or references, or entries, whatever it is told to
+/// take: what a client has to ask at once that pays, and is paid, by many people.
+pub const ORDERS_PER_CALL_MIN: usize = 64;
+
 /// The most items on one page of a list or history: each takes less than 256 bytes, a page 256 KiB.
 pub const PAGE_ITEMS_MAX: u32 = 1000;
 
@@ -21,7 +25,25 @@ pub const WATCHED_NAMES_MAX: usize = 256;
 /// The longest request, without its length: [`ORDERS_PER_CALL_MAX`] orders of
 /// [`SIGNED_ORDER_BYTES_MAX`], and something for what stands around
 /// them. A server makes no room for more than this.
-pub const REQUEST_BYTES_MAX: usize = ORDERS_PER_CALL_MAX * SIGNED_ORDER_BYTES_MAX + 64;
+pub const REQUEST_BYTES_MAX: usize = request_bytes(ORDERS_PER_CALL_MAX);
+
+/// The longest request that every server takes: with [`ORDERS_PER_CALL_MIN`] orders. Any other call, with
+/// as many items or [`WATCHED_NAMES_MAX`] names, is shorter.
+pub const REQUEST_BYTES_MIN: usize = request_bytes(ORDERS_PER_CALL_MIN);
+
+/// What stands around the orders in a request.
+const REQUEST_HEAD_BYTES: usize = 64;
+
+const fn request_bytes(orders: usize) -> usize {
+    orders * SIGNED_ORDER_BYTES_MAX + REQUEST_HEAD_BYTES
+}
+
+/// How many orders, order references or entries a call may hold where no request is longer than this: whoever
+/// keeps to them keeps to its length.
+pub const fn orders_per_call_max(request_bytes_max: usize) -> usize {
+    let fit = request_bytes_max.saturating_sub(REQUEST_HEAD_BYTES) / SIGNED_ORDER_BYTES_MAX;
+    if fit < ORDERS_PER_CALL_MAX { fit } else { ORDERS_PER_CALL_MAX }
+}
 
 /// Which answer belongs to which request. Chosen by the client, which does not use one again while it
 /// is under way.

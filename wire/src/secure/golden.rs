@@ -12,11 +12,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::samples::{NOW, longest_name, receipt};
-use super::call::{ORDERS_PER_CALL_MAX, PAGE_ITEMS_MAX, WATCHED_NAMES_MAX};
+use super::call::{
+    ORDERS_PER_CALL_MAX, ORDERS_PER_CALL_MIN, PAGE_ITEMS_MAX, WATCHED_NAMES_MAX,
+    orders_per_call_max,
+};
 use super::frame::{self, FRAME_BYTES_MAX, LENGTH_BYTES};
 use super::{
     Answer, Call, Correlation, Event, HistoryEvent, OrderAnswer, OrderRef, OrderStatus, Problem,
-    REQUEST_BYTES_MAX, Request, Retry, ServerFrame,
+    REQUEST_BYTES_MAX, REQUEST_BYTES_MIN, Request, Retry, ServerFrame,
 };
 use crate::batch::BATCH_ENTRIES_MAX;
 use crate::merkle::PATH_HASHES_MAX;
@@ -259,15 +262,22 @@ fn the_largest_frames_fit() {
     }
 
     let reference = OrderRef { payer: payer.clone(), id: order.order.id };
-    for call in [
-        Call::SubmitOrders { orders: vec![order; ORDERS_PER_CALL_MAX] },
-        Call::OrderStatus { orders: vec![reference; ORDERS_PER_CALL_MAX] },
-        Call::ReadReceipts { entries: vec![EntryNumber::new(1); ORDERS_PER_CALL_MAX] },
-        Call::Watch { names: vec![payer; WATCHED_NAMES_MAX] },
-    ] {
-        let request = Request { correlation: Correlation(1), call };
-        assert!(content(&request).len() <= REQUEST_BYTES_MAX, "{}", kind(&request.call));
+    for (orders, bytes_max) in
+        [(ORDERS_PER_CALL_MAX, REQUEST_BYTES_MAX), (ORDERS_PER_CALL_MIN, REQUEST_BYTES_MIN)]
+    {
+        for call in [
+            Call::SubmitOrders { orders: vec![order.clone(); orders] },
+            Call::OrderStatus { orders: vec![reference.clone(); orders] },
+            Call::ReadReceipts { entries: vec![EntryNumber::new(1); orders] },
+            Call::Watch { names: vec![payer.clone(); WATCHED_NAMES_MAX] },
+        ] {
+            let request = Request { correlation: Correlation(1), call };
+            assert!(content(&request).len() <= bytes_max, "{}", kind(&request.call));
+        }
+        assert_eq!(orders_per_call_max(bytes_max), orders);
+        assert_eq!(orders_per_call_max(bytes_max - 1), orders - 1);
     }
+    assert_eq!(orders_per_call_max(usize::MAX), ORDERS_PER_CALL_MAX);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub use answer::{
     AccountInfo, Answer, Event, HistoryEvent, HistoryItem, OnlinePeer, OrderAnswer, OrderStatus,
     OwnAccount, Response, ServerFrame,
 };
-pub use call::{Call, Correlation, OrderRef, REQUEST_BYTES_MAX, Request};
+pub use call::{Call, Correlation, OrderRef, REQUEST_BYTES_MAX, REQUEST_BYTES_MIN, Request};
 pub use frame::{FRAME_BYTES_MAX, FrameError};
 pub use hello::{HELLO_BYTES_MAX, Hello, Limits, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, Welcome};
 pub use peer::{PayeeAnswer, PayeeFrame, PayerFrame};

@@ -34,7 +34,8 @@ pub enum Problem {
     /// This needs a log-in.
     #[error("not logged in")]
     NotLoggedIn,
-    /// More items than one call may hold.
+    /// More items than one call may hold; or, as the last word of a connection, more bytes than this server takes in
+    /// one.
     #[error("too many items in one call")]
     TooMany,
     /// A signature in the call is not valid.
@@ -43,7 +44,8 @@ pub enum Problem {
     /// The key change is not one for this account, this key and this server.
     #[error("the key change does not fit this account")]
     KeyChangeMismatch,
-    /// The server has as much to do as it takes.
+    /// The server has as much to do as it takes. Servers say [`Problem::BusyFor`] instead; this is what older
+    /// ones say.
     #[error("the server is busy")]
     Busy,
     /// The server is stopping.
@@ -71,7 +73,7 @@ pub enum Problem {
     /// server has started again. The last word of a connection, since it is no answer.
     #[error("the server's disk failed: whether it is done is not known yet")]
     OutcomeUnknown,
-    /// What was asked for may be asked for only so often.
+    /// The server has as much to do as it takes, or what was asked for may be asked for only so often.
     #[error("the server is busy: again in {wait_ms} ms")]
     BusyFor {
         /// How long to wait before the same is asked again, in milliseconds.

@@ -76,9 +76,14 @@ impl FrameReader {
         Ok(Some(value))
     }
 
+    /// How many bytes have arrived that are in no frame yet that was taken.
+    pub const fn unread(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
     /// Whether no frame has begun.
     pub const fn is_empty(&self) -> bool {
-        self.at == self.bytes.len()
+        self.unread() == 0
     }
 
     /// How many bytes the next frame takes, with its length, if it is there.

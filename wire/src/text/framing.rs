@@ -4,10 +4,15 @@
 //! buffer of fixed size whose first NUL ends the request and whose rest is zeros or stale garbage.
 //! A segment boundary or a full read buffer is never the end of a request.
 
+use crate::username::USERNAME_CHARS_MAX;
+
 /// The longest request, in bytes without its end. The longest valid one (two names of 32 characters
-/// of 4 bytes, an amount of 20 digits and two `#`) takes 278; the rest is room for a clear answer to
-/// clumsy programs.
+/// of 4 bytes, an amount of 20 digits and two `#`) takes [`REQUEST_BYTES_MIN`]; the rest is room for a
+/// clear answer to clumsy programs.
 pub const REQUEST_BYTES_MAX: usize = 1024;
+
+/// The longest valid request: a server that takes shorter ones alone refuses payments.
+pub const REQUEST_BYTES_MIN: usize = 2 * 4 * USERNAME_CHARS_MAX + 20 + 2;
 
 /// Cuts a stream of bytes into requests. Holds no more than one unfinished request.
 ///
@@ -25,8 +30,9 @@ pub const REQUEST_BYTES_MAX: usize = 1024;
 /// assert_eq!(requests, ["List"]);
 /// # Ok::<(), wire::text::Violation>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Framer {
+    request_bytes_max: usize,
     mode: Mode,
     /// The request that has begun, or in [`Mode::Discarding`] the one that is whole.
     partial: Vec<u8>,
@@ -51,15 +57,31 @@ enum Mode {
 /// Bytes that are no text protocol: one error reply, then the connection closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// A request is longer than [`REQUEST_BYTES_MAX`].
-    #[error("a request is longer than {REQUEST_BYTES_MAX} bytes")]
+    /// A request is longer than it may be, or what follows its NUL is.
+    #[error("a request is longer than allowed")]
     TooLong,
     /// A request is not UTF-8.
     #[error("a request is not UTF-8")]
     NotUtf8,
 }
 
+impl Default for Framer {
+    fn default() -> Self {
+        Self::new(REQUEST_BYTES_MAX)
+    }
+}
+
 impl Framer {
+    /// Takes requests of up to so many bytes, and of no more than [`REQUEST_BYTES_MAX`].
+    pub fn new(request_bytes_max: usize) -> Self {
+        Self {
+            request_bytes_max: request_bytes_max.min(REQUEST_BYTES_MAX),
+            mode: Mode::default(),
+            partial: Vec::new(),
+            discarded: 0,
+        }
+    }
+
     /// Takes `bytes` and calls `each` with every request that is complete, without its end.
     ///
     /// # Errors
@@ -80,25 +102,27 @@ impl Framer {
             let Some(end) = end else {
                 self.partial.extend_from_slice(bytes);
                 // The CR of a CRLF may have arrived before its LF.
-                return match self.partial.strip_suffix(b"\r").unwrap_or(&self.partial).len() {
-                    0..=REQUEST_BYTES_MAX => Ok(()),
-                    _ => Err(Violation::TooLong),
+                let request = without_cr(&self.partial);
+                return if request.len() <= self.request_bytes_max {
+                    Ok(())
+                } else {
+                    Err(Violation::TooLong)
                 };
             };
             let (request, rest) = (&bytes[..end], &bytes[end + 1..]);
             if bytes[end] == b'\n' {
                 self.mode = Mode::Lines;
                 if self.partial.is_empty() {
-                    each(text(without_cr(request))?);
+                    each(self.text(without_cr(request))?);
                 } else {
                     self.partial.extend_from_slice(request);
-                    each(text(without_cr(&self.partial))?);
+                    each(self.text(without_cr(&self.partial))?);
                     self.partial.clear();
                 }
             } else {
                 self.mode = Mode::Discarding;
                 self.partial.extend_from_slice(request);
-                text(&self.partial)?;
+                self.text(&self.partial)?;
             }
             bytes = rest;
         }
@@ -122,7 +146,7 @@ impl Framer {
         if self.awaits_quiet() {
             self.mode = Mode::Undecided;
             self.discarded = 0;
-            each(text(&self.partial)?);
+            each(self.text(&self.partial)?);
             self.partial.clear();
         }
         Ok(())
@@ -136,17 +160,17 @@ impl Framer {
     pub fn end(&mut self, each: impl FnOnce(&str)) -> Result<(), Violation> {
         self.quiet(each)
     }
+
+    fn text<'r>(&self, request: &'r [u8]) -> Result<&'r str, Violation> {
+        if request.len() > self.request_bytes_max {
+            return Err(Violation::TooLong);
+        }
+        str::from_utf8(request).map_err(|_| Violation::NotUtf8)
+    }
 }
 
 fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-fn text(request: &[u8]) -> Result<&str, Violation> {
-    if request.len() > REQUEST_BYTES_MAX {
-        return Err(Violation::TooLong);
-    }
-    str::from_utf8(request).map_err(|_| Violation::NotUtf8)
 }
 
 #[cfg(test)]
@@ -154,6 +178,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::text::TextRequest;
 
     /// Feeds the segments one by one, with a quiet time where a segment is empty.
     fn frame(segments: &[&[u8]]) -> Result<Vec<String>, Violation> {
@@ -236,6 +261,25 @@ mod tests {
         for end in [b"\n".as_slice(), b"\0", b""] {
             assert_eq!(frame(&[b"\xff\xfe", end]), Err(Violation::NotUtf8), "{end:?}");
         }
+    }
+
+    #[test]
+    fn a_lower_limit_holds_to_the_byte_and_lets_the_longest_valid_request_through() {
+        let name = "\u{1041f}".repeat(USERNAME_CHARS_MAX);
+        let longest = format!("{name}#{}#{name}\n", u64::MAX);
+        assert_eq!(longest.len(), REQUEST_BYTES_MIN + 1);
+        let mut framer = Framer::new(REQUEST_BYTES_MIN);
+        let mut requests = Vec::new();
+        let fed = framer.feed(longest.as_bytes(), |text| requests.push(TextRequest::parse(text)));
+        assert!(fed.is_ok() && matches!(&requests[..], [Ok(TextRequest::Pay(_))]), "{requests:?}");
+        let too_long = format!("x{longest}");
+        assert_eq!(framer.feed(too_long.as_bytes(), |_| ()), Err(Violation::TooLong));
+        // No sooner than it is seen, and no later.
+        let mut framer = Framer::new(REQUEST_BYTES_MIN);
+        framer.feed(&longest.as_bytes()[..REQUEST_BYTES_MIN], |_| ()).expect("not yet");
+        assert_eq!(framer.feed(b"x", |_| ()), Err(Violation::TooLong));
+        let mut framer = Framer::new(usize::MAX);
+        assert_eq!(framer.feed(&[b'x'; REQUEST_BYTES_MAX + 1], |_| ()), Err(Violation::TooLong));
     }
 
     proptest! {

@@ -3,8 +3,8 @@
 use wire::secure::PROTOCOL_VERSION;
 use wire::secure::hello::HELLO_BYTES_MAX;
 
-use super::super::conversation::ITEMS_UNDER_WAY_MAX;
 use super::super::io::FRAME_TIME_MAX;
+use super::super::load::ITEMS_UNDER_WAY_MAX;
 use super::*;
 use crate::connection::{NOTICE_BYTES_MAX, WRITE_TIME_MAX};
 use crate::limits::CALLS_UNDER_WAY_MAX;

@@ -1,7 +1,10 @@
 //! What one key, one address and one session may have of the server.
 
+use wire::secure::OrderRef;
+
 use super::*;
 use crate::limits::{PerAddress, Rate, Registrations};
+use crate::probe::keyed_order;
 
 fn limited(limits: SessionLimits) -> World {
     World { limits: Arc::new(limits), ..World::new() }
@@ -48,10 +51,11 @@ async fn a_key_has_so_many_sessions_and_another_when_one_ends() {
 #[actix::test]
 async fn who_asks_too_often_is_told_how_long_to_wait() {
     tokio::time::pause();
-    let (lists, histories) = (Some(so_often(2)), Some(so_often(4)));
+    // The log-in is the first of three.
+    let (lists, histories) = (Some(so_often(3)), Some(so_often(4)));
     let world = limited(SessionLimits { lists, histories, ..SessionLimits::default() });
     let mut stage = Stage::online(1, &world).await;
-    for (call, often, wait_ms_max) in [(LIST, 2, 500), (HISTORY, 4, 250)] {
+    for (call, often, wait_ms_max) in [(LIST, 2, 334), (HISTORY, 4, 250)] {
         for _ in 0..often {
             assert!(stage.call(call.clone()).await.is_ok());
         }
@@ -66,6 +70,52 @@ async fn who_asks_too_often_is_told_how_long_to_wait() {
     assert!(stage.call(Call::ReadBalance).await.is_ok(), "nothing else is held up");
     // Each session has its own.
     assert!(Stage::open(2, &world).await.call(HISTORY).await.is_ok());
+}
+
+/// Whoever watches a name hears of each log-in: one who logs in without end must not keep all others busy.
+#[actix::test]
+async fn who_logs_in_too_often_is_told_how_long_to_wait() {
+    tokio::time::pause();
+    let world = limited(SessionLimits { lists: Some(so_often(2)), ..SessionLimits::default() });
+    let mut stage = Stage::online(1, &world).await;
+    let log_in = Call::LogIn { port: None };
+    assert!(stage.call(log_in.clone()).await.is_ok());
+    for _ in 0..2 {
+        stage.log_ins.next().await;
+    }
+    let refused = stage.call(log_in.clone()).await;
+    assert!(matches!(refused, Err(Problem::BusyFor { wait_ms: 490..=500 })), "{refused:?}");
+    stage.log_ins.nothing();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(stage.call(log_in).await.is_ok());
+}
+
+/// Receipts may stand in as many batches as they are, which the archive reads from the disk.
+#[actix::test]
+async fn who_asks_for_too_many_receipts_is_told_how_long_to_wait() {
+    tokio::time::pause();
+    let receipts = Some(so_often(600));
+    let world = limited(SessionLimits { receipts, ..SessionLimits::default() });
+    let mut stage = Stage::open(1, &world).await;
+    let receipts = |count| Call::ReadReceipts { entries: vec![EntryNumber::new(4); count] };
+    let reference =
+        OrderRef { payer: name("alice"), id: keyed_order(1, ("alice", 1), ("bob", 2), 1).id };
+    let statuses = |count| Call::OrderStatus { orders: vec![reference.clone(); count] };
+    assert!(stage.call(receipts(512)).await.is_ok());
+    assert!(stage.call(statuses(88)).await.is_ok());
+    for call in [receipts(1), statuses(1)] {
+        let refused = stage.call(call).await;
+        assert!(matches!(refused, Err(Problem::BusyFor { wait_ms: 1..=2 })), "{refused:?}");
+    }
+    let refused = stage.call(statuses(300)).await;
+    let Err(Problem::BusyFor { wait_ms: wait_ms @ 490..=500 }) = refused else {
+        panic!("{refused:?}")
+    };
+    tokio::time::sleep(Duration::from_millis(wait_ms.into())).await;
+    assert!(stage.call(statuses(300)).await.is_ok());
+    // Payments are asked for as often as anybody likes.
+    let order = keyed_order(2, ("alice", 1), ("bob", 2), 1).sign(&key(1));
+    assert!(stage.call(Call::SubmitOrders { orders: vec![order; 100] }).await.is_ok());
 }
 
 #[actix::test]

@@ -4,7 +4,7 @@
 use wire::secure::call::ORDERS_PER_CALL_MAX;
 use wire::secure::{OrderAnswer, OrderRef};
 
-use super::super::conversation::ITEMS_UNDER_WAY_MAX;
+use super::super::load::ITEMS_UNDER_WAY_MAX;
 use super::*;
 use crate::limits::CALLS_UNDER_WAY_MAX;
 use crate::probe::{forgetful, gone, keyed_order, settle, slow};

@@ -195,7 +195,7 @@ impl World {
             limits: Limits {
                 frame_bytes_max: 1 << 20,
                 calls_under_way_max: 1024,
-                orders_per_call_max: 512,
+                orders_per_call_max: server.orders_per_call_max,
                 page_items_max: 1000,
                 order_validity_ms_max: wire::order::ORDER_VALIDITY_MS_MAX,
             },

@@ -1,6 +1,11 @@
 //! What a session may have, how often it may ask, and when it must leave.
 
+use wire::secure::REQUEST_BYTES_MIN as SECURE_REQUEST_BYTES_MIN;
+use wire::text::framing::REQUEST_BYTES_MIN;
+
 use super::*;
+use crate::connection::REPLY_BYTES_PER_BYTE;
+use crate::limits::{ByteLimits, OUTPUT_BYTES_MIN};
 
 /// Connections that do nothing must not use up the server.
 #[actix::test]
@@ -67,6 +72,37 @@ async fn lists_come_later_when_they_are_asked_for_too_often() {
     stage.send("bob#7002\n").await;
     stage.expect(&list).await;
     assert!(begin.elapsed() >= Duration::from_millis(750), "the list answers a log-in, too");
+}
+
+#[actix::test]
+async fn a_line_that_is_longer_than_the_server_takes_is_refused_and_ends_the_connection() {
+    tokio::time::pause();
+    let bytes = ByteLimits { line: REQUEST_BYTES_MIN, ..ByteLimits::default() };
+    let mut stage = start_limited(SessionLimits { bytes, ..SessionLimits::default() });
+    stage.send(&format!("{}\nREGISTER#carol\n", "x".repeat(REQUEST_BYTES_MIN))).await;
+    stage.expect("200 BAD_REQUEST\n100 OK\n").await;
+    stage.send(&"x".repeat(REQUEST_BYTES_MIN + 1)).await;
+    stage.expect("200 BAD_REQUEST\n").await;
+    stage.expect_close().await;
+}
+
+/// What is read is parsed and answered before more is: that bounds both.
+#[actix::test]
+async fn no_more_is_read_than_bytes_may_be_read_and_not_answered() {
+    const REQUEST: &str = "alice#1#bob\n";
+    const COUNT: usize = READ_BYTES_MAX / REQUEST.len();
+    let least = ByteLimits { frame: SECURE_REQUEST_BYTES_MIN, ..ByteLimits::default() };
+    for (bytes, read) in [
+        (ByteLimits { input: SECURE_REQUEST_BYTES_MIN, ..least }, SECURE_REQUEST_BYTES_MIN),
+        (ByteLimits { output: OUTPUT_BYTES_MIN, ..least }, OUTPUT_BYTES_MIN / REPLY_BYTES_PER_BYTE),
+    ] {
+        let mut stage = start_limited(SessionLimits { bytes, ..SessionLimits::default() });
+        stage.log_in().await;
+        stage.send(&REQUEST.repeat(COUNT)).await;
+        stage.expect(&"100 OK\n".repeat(COUNT)).await;
+        let Submit(commands) = stage.submitted.next().await;
+        assert_eq!(commands.len(), read / REQUEST.len());
+    }
 }
 
 #[actix::test]

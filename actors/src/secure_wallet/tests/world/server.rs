@@ -44,6 +44,8 @@ pub(in crate::secure_wallet) struct Server {
     /// Where the news of the newest connection go.
     pub(in crate::secure_wallet) news: Option<Recipient<ServerNews>>,
     pub(in crate::secure_wallet) shown_key: SigningKey,
+    /// What it says that it takes.
+    pub(in crate::secure_wallet) orders_per_call_max: u32,
 }
 
 impl Server {
@@ -67,6 +69,7 @@ impl Server {
             attempts: 0,
             news: None,
             shown_key: server_key(),
+            orders_per_call_max: 512,
         };
         server.open("alice", Access::Keyed(alice().public_key()));
         server.open("bob", Access::Keyed(bob().public_key()));
