@@ -12,6 +12,7 @@ use wire::{NewUsername, P2pPort, PublicKey, Receipt, Refusal, SignedKeyChange, U
 
 use super::conversation::{Alone, Ticket, Turn};
 use super::follow_up::{FollowUp, find_key, ledger_problem, submit};
+use super::pace::BUSY;
 use super::round::{Report, Round, SignedRound};
 use super::{SecurePeers, SecureSession, Stage, report_log};
 use crate::ledger::state::{Command, KeyHolder, Outcome};
@@ -44,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             for answer in asked {
                 match answer.await {
                     Ok(Ok(checked)) => verdicts.extend(checked),
-                    Ok(Err(VerifierBusy)) => return Err(Problem::Busy),
+                    Ok(Err(VerifierBusy)) => return Err(BUSY),
                     Err(_) => return Err(Problem::Stopping),
                 }
             }

@@ -7,6 +7,7 @@ use wire::{AccountId, Receipt, Username};
 
 use super::SecurePeers;
 use super::orders::{Located, Recalled, order_problem};
+use super::pace::BUSY;
 use crate::ledger::state::{Command, Outcome};
 use crate::messages::{
     ArchiveUnavailable, FindOnline, FindReceipts, KeepOrder, LedgerUnavailable, OnlinePage,
@@ -67,7 +68,7 @@ impl FollowUp {
                 watched.map_err(|_| Problem::Stopping)?.map(Answer::Watching).map_err(|refusal| {
                     match refusal {
                         WatchRefusal::NotLoggedIn => Problem::NotLoggedIn,
-                        WatchRefusal::Full => Problem::Busy,
+                        WatchRefusal::Full => BUSY,
                     }
                 })
             }
@@ -140,7 +141,7 @@ where
 
 const fn problem(unavailable: ArchiveUnavailable) -> Problem {
     match unavailable {
-        ArchiveUnavailable::Busy => Problem::Busy,
+        ArchiveUnavailable::Busy => BUSY,
         ArchiveUnavailable::Gone => Problem::Stopping,
     }
 }
@@ -168,7 +169,7 @@ pub(super) async fn submit(
 
 pub(super) const fn ledger_problem(unavailable: LedgerUnavailable) -> Problem {
     match unavailable {
-        LedgerUnavailable::Busy => Problem::Busy,
+        LedgerUnavailable::Busy => BUSY,
         LedgerUnavailable::Stopping => Problem::Stopping,
         LedgerUnavailable::ReadOnly => Problem::ReadOnly,
         LedgerUnavailable::OutcomeUnknown => Problem::OutcomeUnknown,

@@ -12,6 +12,7 @@ use wire::{
 
 use super::conversation::Own;
 use super::follow_up::FollowUp;
+use super::pace::BUSY;
 use super::round::{Answered, Done, Paid, Report};
 use crate::ledger::state::{Command, Outcome};
 use crate::messages::{ArchiveUnavailable, Settlement, Sought};
@@ -291,7 +292,7 @@ impl Located {
             self.places.into_iter().map(|place| match (place, receipts.next().flatten()) {
                 (_, Some(receipt)) => Ok(OrderStatus::Decided(Box::new(receipt))),
                 // "Unknown" would be taken for "not decided".
-                (Some(Place { must_be_there: true, .. }), None) => Err(Problem::Busy),
+                (Some(Place { must_be_there: true, .. }), None) => Err(BUSY),
                 (_, None) => Ok(OrderStatus::Unknown),
             });
         let statuses = statuses.collect::<Result<_, _>>()?;

@@ -8,6 +8,13 @@ use wire::secure::{Call, Problem};
 
 use crate::limits::{Pace, SessionLimits};
 
+/// How long a client is told to wait when the server has as much to do as it takes: the longest queues hold about a
+/// second's work (65,536 orders at the verifier, as many commands at the ledger, 1,024 questions at the archive).
+const BUSY_WAIT_MS: u32 = 1000;
+
+/// The server has as much to do as it takes.
+pub(super) const BUSY: Problem = Problem::BusyFor { wait_ms: BUSY_WAIT_MS };
+
 /// What is asked for only so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Paced {

@@ -20,6 +20,7 @@ use wire::{
     Username, VerifiedOrder,
 };
 
+use super::pace::BUSY;
 use super::*;
 use crate::ledger::LedgerClock;
 use crate::ledger::state::{Command, Outcome, State};

@@ -322,8 +322,9 @@ fn ask(
     call: Call,
 ) -> impl Future<Output = Result<Answer, CallError>> + use<> {
     let lost = || Err(CallError::Lost("it is closed".to_owned()));
-    // Orders are not among what may be asked for only so often, and are long to copy.
-    let again = (!matches!(call, Call::SubmitOrders { .. })).then(|| call.clone());
+    // Whoever asks for orders to be settled or kept asks again by itself, and they are long to copy.
+    let is_order = matches!(call, Call::SubmitOrders { .. } | Call::KeepOrder { .. });
+    let again = (!is_order).then(|| call.clone());
     let weak_link = link.downgrade();
     let asked = link.send(AskServer(call));
     async move {

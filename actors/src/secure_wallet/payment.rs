@@ -182,7 +182,7 @@ impl PaymentMachine {
             Happened::Payee(answer) => self.hear_payee(answer, headers),
             Happened::Submitted(asked) => self.hear_of_submission(asked, headers),
             Happened::Status(asked) => self.hear_of_status(asked, headers),
-            Happened::NotKept(reason) => self.wait(Some(reason)),
+            Happened::NotKept(reason) => self.wait(Some(reason), RETRY_FIRST),
         }
     }
 
@@ -231,8 +231,10 @@ impl PaymentMachine {
             Asked::Answer(OrderAnswer::NotTaken(problem)) if is_final(problem) => {
                 vec![Action::Close(Outcome::Dead(problem))]
             }
-            Asked::Answer(OrderAnswer::NotTaken(problem)) => self.wait(Some(problem.to_string())),
-            failed => self.wait(failed.reason()),
+            Asked::Answer(OrderAnswer::NotTaken(problem)) => {
+                self.wait(Some(problem.to_string()), RETRY_FIRST)
+            }
+            failed => self.wait_for(failed),
         }
     }
 
@@ -256,7 +258,7 @@ impl PaymentMachine {
                     self.submit()
                 }
             }
-            failed => self.wait(failed.reason()),
+            failed => self.wait_for(failed),
         }
     }
 
@@ -267,7 +269,7 @@ impl PaymentMachine {
             Err(lie) => {
                 let lie = format!("the server's receipt is no proof: {lie}");
                 let mut actions = vec![Action::Warn(lie.clone())];
-                actions.extend(self.wait(Some(lie)));
+                actions.extend(self.wait(Some(lie), RETRY_FIRST));
                 actions
             }
         }
@@ -298,9 +300,18 @@ impl PaymentMachine {
         vec![Action::Submit]
     }
 
-    fn wait(&mut self, why: Option<String>) -> Vec<Action> {
+    /// As long as the server says, if it says how long.
+    fn wait_for<T>(&mut self, failed: Asked<T>) -> Vec<Action> {
+        let at_least = match failed {
+            Asked::Problem(Problem::BusyFor { wait_ms }) => Duration::from_millis(wait_ms.into()),
+            _ => RETRY_FIRST,
+        };
+        self.wait(failed.reason(), at_least)
+    }
+
+    fn wait(&mut self, why: Option<String>, at_least: Duration) -> Vec<Action> {
         self.server = Server::Waiting;
-        let delay = retry_after(self.failures);
+        let delay = retry_after(self.failures).max(at_least).min(RETRY_MAX);
         self.failures = self.failures.saturating_add(1);
         let tell = why.filter(|_| !std::mem::replace(&mut self.told, true));
         let tell = tell.map(Action::TellChecking);

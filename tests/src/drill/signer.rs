@@ -25,9 +25,6 @@ use crate::secure::{SecureClient, key};
 const CALLS_MAX: u64 = 4;
 const ORDERS_MAX: u64 = 8;
 
-/// How long to wait before a server is asked again that has too much to do.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-
 /// Somebody who signs orders and keeps them until their receipts are there, as a wallet does.
 pub struct Signer {
     name: Username,
@@ -134,7 +131,7 @@ impl Signer {
     fn take(&mut self, orders: &[SignedOrder], result: Result<Answer, Problem>, load: &Load) {
         let answers = match result {
             Ok(Answer::Orders(answers)) => answers,
-            Err(Problem::Busy | Problem::Stopping) => {
+            Err(Problem::BusyFor { .. } | Problem::Stopping) => {
                 self.turned_away.extend(orders.iter().map(|order| order.order.id));
                 return;
             }
@@ -253,7 +250,9 @@ fn ask(client: &mut SecureClient, call: &Call) -> Answer {
     loop {
         match client.call(call.clone()) {
             Ok(answer) => return answer,
-            Err(Problem::Busy) if began.elapsed() < PATIENCE => thread::sleep(LOOK_INTERVAL),
+            Err(Problem::BusyFor { wait_ms }) if began.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(wait_ms.into()));
+            }
             Err(problem) => panic!("{call:?}: {problem}"),
         }
     }

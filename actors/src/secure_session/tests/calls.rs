@@ -107,7 +107,7 @@ async fn who_is_online_only_those_learn_who_are_online() {
     let watching = stage.call(watch(vec![name("bob")])).await;
     assert_eq!(watching, Ok(Answer::Watching(vec![listed("bob", 2)])));
     assert_eq!(stage.watched.next().await.session, SESSION);
-    assert_eq!(stage.call(watch(Vec::new())).await, Err(Problem::Busy));
+    assert_eq!(stage.call(watch(Vec::new())).await, Err(BUSY));
 }
 
 #[actix::test]
@@ -308,7 +308,7 @@ async fn what_arrives_together_is_asked_together() {
 #[actix::test]
 async fn without_a_ledger_or_archive_every_call_has_an_answer() {
     for (unavailable, archive, problem) in [
-        (LedgerUnavailable::Busy, ArchiveUnavailable::Busy, Problem::Busy),
+        (LedgerUnavailable::Busy, ArchiveUnavailable::Busy, BUSY),
         (LedgerUnavailable::Stopping, ArchiveUnavailable::Gone, Problem::Stopping),
     ] {
         let world = World::new();
@@ -398,5 +398,5 @@ async fn a_log_in_that_cannot_be_confirmed_is_undone() {
     stage.send(&Hello::new(magic::CLIENT)).await;
     assert!(stage.frame::<Result<Welcome, Problem>>().await.is_ok());
     stage.ask(1, Call::LogIn { port: None }).await;
-    stage.expect_closing(Problem::Busy).await;
+    stage.expect_closing(BUSY).await;
 }

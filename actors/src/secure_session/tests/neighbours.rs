@@ -100,7 +100,7 @@ async fn who_is_not_answered_says_so_and_goes_on() {
         for (who, call, replace) in asked() {
             let cannot_be_full = matches!(call, Call::ListOnline { .. } | Call::FindAccount { .. });
             let expected = match trouble {
-                Trouble::Full if !cannot_be_full => Problem::Busy,
+                Trouble::Full if !cannot_be_full => BUSY,
                 _ => Problem::Stopping,
             };
             let (world, with) = (World::new(), troubled(trouble).await);
@@ -158,7 +158,7 @@ async fn without_a_ledger_nobody_is_welcome() {
     for (trouble, expected) in [
         (Trouble::Gone, Problem::Stopping),
         (Trouble::Forgetful, Problem::Stopping),
-        (Trouble::Full, Problem::Busy),
+        (Trouble::Full, BUSY),
     ] {
         let (world, with) = (World::new(), troubled(trouble).await);
         let mut stage = Stage::among(1, &world, |peers, _| peers.submit = with.submit);

@@ -146,7 +146,7 @@ async fn an_order_that_is_decided_is_never_called_unknown() {
     world.receipts.borrow_mut().clear();
     let reference = OrderRef { payer: name("alice"), id: order.order.id };
     let status = alice.call(Call::OrderStatus { orders: vec![reference] }).await;
-    assert_eq!(status, Err(Problem::Busy));
+    assert_eq!(status, Err(BUSY));
     assert_eq!(problem(&mut alice, order).await, OrderProblem::Busy);
 }
 
@@ -247,7 +247,7 @@ async fn many_orders_are_checked_in_messages_of_a_size_that_is_taken() {
 async fn what_cannot_be_checked_is_not_submitted() {
     let mut round = SignedRoundProbe::new();
     for (answer, expected) in
-        [(Ok(vec![Err(InvalidSignature)]), None), (Err(VerifierBusy), Some(Problem::Busy))]
+        [(Ok(vec![Err(InvalidSignature)]), None), (Err(VerifierBusy), Some(BUSY))]
     {
         assert_eq!(round.ask(answer).await, expected);
     }

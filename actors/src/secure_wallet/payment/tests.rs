@@ -57,12 +57,18 @@ fn happened(what: &str) -> Happened {
         "submitted: conflict" => not_taken(OrderProblem::Conflict),
         "submitted: expired" => not_taken(OrderProblem::Expired),
         "submitted: problem" => Happened::Submitted(Asked::Problem(Problem::Busy)),
+        "submitted: busy for" => {
+            Happened::Submitted(Asked::Problem(Problem::BusyFor { wait_ms: 7000 }))
+        }
         "submitted: silence" => Happened::Submitted(Asked::Unanswered(no())),
         "submitted: unsent" => Happened::Submitted(Asked::Unsent(no())),
         "status: paid" => status(OrderStatus::Decided(receipt(&server_key())), DAWN),
         "status: lie" => status(OrderStatus::Decided(receipt(&key(0xEE))), DAWN),
         "status: unknown" => status(OrderStatus::Unknown, NOT_AFTER),
         "status: expired" => status(OrderStatus::Unknown, NOT_AFTER + 1),
+        "status: busy for ever" => {
+            Happened::Status(Asked::Problem(Problem::BusyFor { wait_ms: u32::MAX }))
+        }
         "status: silence" => Happened::Status(Asked::Unanswered(no())),
         "said decided" => Happened::SaidDecided,
         "key retired" => Happened::KeyRetired,
@@ -151,12 +157,14 @@ fn one_event_a_row() {
         ("submitted: conflict", ["DEAD"; 7]),
         ("submitted: expired", ["DEAD"; 7]),
         ("submitted: problem", waits("wait 2")),
+        ("submitted: busy for", but_sixth("tell, wait 7", "wait 7")),
         ("submitted: silence", waits("wait 2")),
         ("submitted: unsent", waits("wait 2")),
         ("status: paid", ["PAID"; 7]),
         ("status: lie", lies("log, wait 2")),
         ("status: unknown", ["submit", "", "", "submit", "submit", "submit", ""]),
         ("status: expired", ["DEAD"; 7]),
+        ("status: busy for ever", but_sixth("tell, wait 60", "wait 60")),
         ("status: silence", waits("wait 2")),
         ("said decided", ["ask", "wait 1", "", "", "", "ask", "ask"]),
         ("key retired", ["ask", "ask", "", "", "", "ask", "ask"]),

@@ -10,6 +10,9 @@ use super::{alice_online, calls, store};
 use crate::archive::OPEN_ORDERS_PER_ACCOUNT_MAX;
 use crate::messages::{CallError, PayQuote, ServerNews, WalletNews};
 
+/// What a server says that has no time.
+const BUSY: Problem = Problem::BusyFor { wait_ms: 1000 };
+
 /// Within this the server has been asked for all that it takes.
 const A_FEW_LOOKS: Duration = Duration::from_secs(3);
 
@@ -32,7 +35,7 @@ async fn an_order_of_the_run_before_is_kept() {
     sleep(Duration::from_millis(100)).await;
     drop(client);
     assert_eq!(calls(&world, "KeepOrder"), 0);
-    let busy = || Fault::Says(Err(CallError::Problem(Problem::Busy)));
+    let busy = || Fault::Says(Err(CallError::Problem(BUSY)));
     world.lock().faults.extend((0..9).map(|_| ("OrderStatus", busy())));
     let client = world.client(alice(), None, &store);
     let starting = actix::spawn(async move { client.start().await.map(|_| client) });
@@ -51,6 +54,7 @@ async fn what_is_not_kept_is_asked_for_again() {
         (Err(CallError::Full), 2),
         (Err(CallError::Silent(10)), 2),
         (Err(CallError::Lost("reset".to_owned())), 2),
+        (Err(CallError::Problem(BUSY)), 2),
         (Err(CallError::Problem(Problem::Busy)), 2),
         (Err(CallError::Problem(Problem::InvalidSignature)), 1),
     ] {
@@ -72,7 +76,7 @@ async fn who_is_busy_is_not_pressed() {
     let world = World::new();
     let client = alice_online(&world).await;
     world.lock().bob = Bob::Hangs;
-    let busy = || Fault::Says(Err(CallError::Problem(Problem::Busy)));
+    let busy = || Fault::Says(Err(CallError::Problem(BUSY)));
     world.lock().faults.extend((0..99).map(|_| ("KeepOrder", busy())));
     begin(&client, 10).await;
     // After 1, 2, 4, 8, 16 s and so on.
@@ -95,7 +99,7 @@ async fn what_no_connection_was_there_for_is_kept_over_the_next() {
     sleep(Duration::from_secs(5)).await;
     assert_eq!(calls(&world, "KeepOrder"), 0);
     world.lock().unreachable = false;
-    let busy = || Fault::Says(Err(CallError::Problem(Problem::Busy)));
+    let busy = || Fault::Says(Err(CallError::Problem(BUSY)));
     world.lock().faults.extend((0..9).map(|_| ("OrderStatus", busy())));
     sleep(Duration::from_secs(12)).await;
     assert_eq!(calls(&world, "KeepOrder"), 1);
