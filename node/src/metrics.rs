@@ -16,7 +16,7 @@ use actors::messages::{
 };
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -42,6 +42,10 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long an actor may take to answer. A ledger that does not is not healthy.
 const ACTOR_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// In how many seconds whoever is told that the server takes no payments may ask again: as often as a full disk is
+/// asked whether it has room.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// How long to wait when the system has no file for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -144,7 +148,7 @@ impl MetricsPeers {
         match request.uri().path() {
             "/health" => match self.health().await {
                 Ok(()) => text(StatusCode::OK, "the server takes payments\n".into()),
-                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+                Err(why) => unavailable(&why),
             },
             "/metrics" => match self.facts().await {
                 Ok(facts) => {
@@ -153,7 +157,7 @@ impl MetricsPeers {
                     page.headers_mut().insert(CONTENT_TYPE, kind);
                     page
                 }
-                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+                Err(why) => unavailable(&why),
             },
             _ => text(StatusCode::NOT_FOUND, "there are /health and /metrics\n".into()),
         }
@@ -202,6 +206,12 @@ async fn answer<T>(
         Ok(Err(_)) => Err(format!("the {whose} is gone")),
         Err(_) => Err(format!("the {whose} does not answer")),
     }
+}
+
+fn unavailable(why: &str) -> Response<Full<Bytes>> {
+    let mut refusal = text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    refusal
 }
 
 fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {

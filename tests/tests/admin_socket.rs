@@ -193,8 +193,13 @@ fn operators_are_not_let_in_without_end() {
     let server = Server::start(MITE, data.path(), &[]);
     let mut first: Vec<_> = (0..8).map(|_| Operator::connect(data.path())).collect();
     let mut one_more = Operator::open(data.path());
-    assert!(one_more.hear::<AdminHello>().is_err(), "it is closed");
+    assert_eq!(one_more.hear::<AdminHello>().expect("a word"), AdminHello::new(magic::SERVER));
+    assert_eq!(one_more.hear::<AdminReply>().expect("a word"), Err(AdminProblem::Busy));
+    assert!(one_more.hear::<AdminReply>().is_err(), "it is closed");
     server.program.error_line_with("too many are connected");
+    let told = admin(MITE, data.path(), &["status"]);
+    assert_eq!(told.status.code(), Some(1), "{told:?}");
+    assert!(told.stderr.iter().any(|line| line.contains("the server is busy")), "{told:?}");
     assert!(first.iter_mut().all(|operator| operator.call(&AdminCall::Status).is_ok()));
     // Each that goes makes room.
     first.truncate(7);

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use tests::operator::admin;
 use tests::process::{PATIENCE, Server};
@@ -107,6 +108,31 @@ fn who_was_turned_away_is_counted() {
     assert_eq!(number(&page, "mite_refused_connections_total{why=\"per-address\"}"), 1);
     assert_eq!(number(&page, "mite_refused_connections_total{why=\"half-open\"}"), 0);
     server.stop();
+}
+
+/// Whoever watches is told that no payments are taken, and when to look again.
+#[test]
+fn a_server_that_stops_is_not_healthy_and_says_when_to_ask_again() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let (server, metrics) = start(data.path());
+    // It is waited for as long as it does not read what it has asked for.
+    let mut deaf = Connection::open_with_small_window(server.address);
+    deaf.register_and_log_in("deaf", 5001);
+    deaf.send_until_stalled(&b"x\n".repeat(8 << 20), Duration::from_millis(500));
+    server.program.signal(rustix::process::Signal::TERM);
+    let begin = Instant::now();
+    let refusal = loop {
+        let answer = exchange(metrics, "GET /health HTTP/1.1\r\nHost: mite\r\n\r\n");
+        if !answer.starts_with("HTTP/1.1 200 ") {
+            break answer;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{answer}");
+    };
+    let refusal = refusal.to_lowercase();
+    assert!(refusal.starts_with("http/1.1 503 ") && refusal.contains("draining"), "{refusal}");
+    assert!(refusal.contains("\r\nretry-after: 5\r\n"), "{refusal}");
+    drop(deaf);
+    assert!(server.program.wait().status.success());
 }
 
 /// Protects the server from whoever can reach the port: it answers short requests, and nothing else.

@@ -15,10 +15,13 @@ use actix::Actor as _;
 use actors::admin::{AdminPeers, AdminSession};
 use slog::{Logger, info, warn};
 use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use wire::admin::{AdminHello, AdminProblem, AdminReply, magic};
+use wire::secure::frame;
 
 pub(super) use self::host::{Host, HostSettings};
 
@@ -26,8 +29,12 @@ pub(super) use self::host::{Host, HostSettings};
 pub(crate) const SOCKET_NAME: &str = "admin.sock";
 
 /// Connections of operators at once. One is a person at a terminal, or a script; with as many, the next
-/// one is closed.
+/// one is told so and closed.
 const CONNECTIONS_MAX: usize = 8;
+
+/// Those that may be told so at once, and how long each may take to read it; others are only closed.
+const REFUSALS_MAX: usize = 8;
+const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Connections that wait to be taken: as many as are taken.
 const BACKLOG: i32 = 8;
@@ -81,6 +88,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 
 async fn serve(listener: UnixListener, peers: AdminPeers, log: Logger) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -96,11 +104,29 @@ async fn serve(listener: UnixListener, peers: AdminPeers, log: Logger) {
                 AdminSession::new(stream, peers.clone(), place, &log).start();
             }
             (Err(why), _) => warn!(log, "an operator is turned away"; "why" => %why),
-            (_, Err(_)) => {
+            (Ok(_), Err(_)) => {
                 warn!(log, "an operator is turned away"; "why" => "too many are connected");
+                if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
+                    actix::spawn(async {
+                        // Whoever does not read it in time did not want to.
+                        let _ = timeout(REFUSAL_TIME_MAX, turn_away(stream)).await;
+                        drop(refusal);
+                    });
+                }
             }
         }
     }
+}
+
+/// Says that too many are connected, as the answer to whatever is asked, and waits until the other side has read it.
+async fn turn_away(mut stream: UnixStream) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    frame::encode(&AdminHello::new(magic::SERVER), &mut bytes);
+    frame::encode(&AdminReply::Err(AdminProblem::Busy), &mut bytes);
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 /// Whether the other side is the server's own user, or root: the system's word, not the peer's.
