@@ -1,5 +1,7 @@
 //! Floods of every kind, as large as one likes, and an honest client that pays meanwhile.
 
+mod secure;
+
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use wire::order::{NO_MEMO, ORDER_VERSION};
-use wire::secure::{Answer, Call, Correlation, OrderAnswer, Request, frame};
+use wire::secure::{Answer, Call, OrderAnswer};
 use wire::{Amount, Order, OrderId, SignedOrder, Timestamp, Username, Verdict, signature};
 
 use crate::process::{PATIENCE, Server};
@@ -29,6 +31,9 @@ const TALK_BYTES: usize = 64 << 10;
 const PAYER: u8 = 201;
 const PAYEE: u8 = 202;
 const TALKER: u8 = 203;
+const SLOW_READER: u8 = 204;
+const DEAF: u8 = 205;
+const SLOW_WRITER: u8 = 206;
 
 /// Somebody who pays, by both protocols, and looks at every answer.
 pub struct Honest {
@@ -148,11 +153,19 @@ pub enum Flood {
     Deaf,
     /// Accounts that are opened as fast as they can be, so many.
     Registrations,
+    /// Secure sessions that ask for receipts and read them a byte a second.
+    SecureSlowReaders,
+    /// Secure sessions that send a byte of a call a second.
+    SecureSlowWriters,
+    /// Secure sessions that ask for receipts and read nothing.
+    SecureDeaf,
+    /// Accounts with keys, each opened over a connection of its own, so many.
+    SecureRegistrations,
 }
 
 impl Flood {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Idle,
         Self::SlowReaders,
         Self::SlowWriters,
@@ -162,6 +175,10 @@ impl Flood {
         Self::SecureTalkers,
         Self::Deaf,
         Self::Registrations,
+        Self::SecureSlowReaders,
+        Self::SecureSlowWriters,
+        Self::SecureDeaf,
+        Self::SecureRegistrations,
     ];
 
     /// Begins it, `size` as large, and returns when it is there.
@@ -181,9 +198,13 @@ impl Flood {
             Self::HalfOpen => vec![run(half_open)],
             Self::Storm => vec![run(storm)],
             Self::Talkers => vec![run(talkers)],
-            Self::SecureTalkers => vec![run(secure_talkers)],
+            Self::SecureTalkers => vec![run(secure::talkers)],
             Self::Deaf => vec![run(deaf)],
             Self::Registrations => vec![run(registrations)],
+            Self::SecureSlowReaders => vec![run(secure::slow_readers)],
+            Self::SecureSlowWriters => vec![run(secure::slow_writers)],
+            Self::SecureDeaf => vec![run(secure::deaf)],
+            Self::SecureRegistrations => vec![run(secure::registrations)],
         };
         let running = Running { tide, threads };
         let begin = Instant::now();
@@ -373,48 +394,6 @@ fn talkers(server: SocketAddr, size: usize, tide: &Tide) {
     thread::scope(|scope| {
         for number in 0..size {
             scope.spawn(move || talk(number));
-        }
-    });
-}
-
-fn secure_talkers(server: SocketAddr, size: usize, tide: &Tide) {
-    const CALLS: u64 = 8;
-    let mut first = SecureClient::registered(server, &key(TALKER), "talker");
-    let not_after = Timestamp::new(first.welcome.now.get() + 3_600_000);
-    let order = Order {
-        version: ORDER_VERSION,
-        server: first.stream.peer,
-        id: OrderId::new(not_after, [7; 10]),
-        payer: name("talker"),
-        payer_key: signature::public_key(&key(TALKER)),
-        payee: name("honest-holder"),
-        payee_key: Some(signature::public_key(&key(PAYEE))),
-        // More than there is: it is refused, and what the honest one has stays as it is.
-        amount: Amount::new(u64::MAX),
-        not_after,
-        memo_hash: NO_MEMO,
-    };
-    let orders = vec![order.sign(&key(TALKER)); 512];
-    first.call(Call::SubmitOrders { orders: orders.clone() }).expect("answers");
-    let mut calls = Vec::new();
-    for number in 0..CALLS {
-        let call = Call::SubmitOrders { orders: orders.clone() };
-        frame::encode(&Request { correlation: Correlation(1000 + number), call }, &mut calls);
-    }
-    let talk = || {
-        let mut talker = SecureClient::connect(server, &key(TALKER));
-        tide.rise();
-        while !tide.is_stopped() {
-            talker.stream.send_bytes(&calls).expect("the server reads");
-            for _ in 0..CALLS {
-                talker.stream.receive::<wire::secure::ServerFrame>().expect("it answers");
-                tide.add(orders.len());
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..size {
-            scope.spawn(talk);
         }
     });
 }

@@ -9,6 +9,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use actors::limits::OUTPUT_BYTES_MIN;
 use tests::flood::{Flood, Honest, OPENING_BALANCE, peak_memory, raise_file_limit};
 use tests::process::Server;
 
@@ -67,7 +68,9 @@ fn main() -> ExitCode {
 const fn full_size(flood: Flood) -> usize {
     match flood {
         Flood::Idle | Flood::SlowWriters => 10_000,
-        Flood::SlowReaders | Flood::Deaf => 200,
+        Flood::SlowReaders | Flood::Deaf | Flood::SecureSlowReaders | Flood::SecureDeaf => 200,
+        Flood::SecureSlowWriters => 250,
+        Flood::SecureRegistrations => 5000,
         Flood::HalfOpen => 2000,
         Flood::Storm => 100,
         Flood::Talkers | Flood::SecureTalkers => 1,
@@ -81,16 +84,17 @@ fn measure(flood: Flood, time: Duration) -> bool {
     let data = tempfile::tempdir().expect("a temporary directory");
     let program = std::env::current_exe().expect("this program has a path");
     let program = program.to_str().expect("a path that is text");
-    let args = ["--opening-balance", OPENING_BALANCE, "--max-connections", "10300"];
-    let server =
-        Server::start(program, data.path(), &[&args[..], &["--log-level", "error"]].concat());
+    let output_max = OUTPUT_BYTES_MIN.to_string();
+    let args = ["--opening-balance", OPENING_BALANCE, "--max-connections", "10300", "--log-level"];
+    let output = ["error", "--output-bytes-per-session-max", &output_max];
+    let server = Server::start(program, data.path(), &[&args[..], &output].concat());
     let mut honest = Honest::new(server.address);
     // What is slow at the beginning alone is neither.
     pay(&mut honest, time / 4, || false);
     let calm = pay(&mut honest, time, || false);
     let running = flood.start(server.address, size);
     // Registrations come to an end: the last accounts are opened beside all others.
-    let has_end = flood == Flood::Registrations;
+    let has_end = matches!(flood, Flood::Registrations | Flood::SecureRegistrations);
     let flooded = pay(&mut honest, time, || has_end && !running.has_ended());
     let done = running.stop();
     assert!(!has_end || done == size as u64, "{done} of {size} accounts were opened");
@@ -99,9 +103,12 @@ fn measure(flood: Flood, time: Duration) -> bool {
     server.stop();
 
     let accounts = if has_end { done } else { 0 };
+    // By text, answers are as short as one read.
+    let is_answered_at_length = matches!(flood, Flood::SecureSlowReaders | Flood::SecureDeaf);
+    let answers = if is_answered_at_length { (size * OUTPUT_BYTES_MIN) as u64 } else { 0 };
     let ratios = [flooded[0] / calm[0], flooded[1] / calm[1]];
     let within = ratios.iter().all(|ratio| *ratio <= RATIO_MAX)
-        && peak <= MEMORY_MAX + accounts * MEMORY_PER_ACCOUNT_MAX;
+        && peak <= MEMORY_MAX + accounts * MEMORY_PER_ACCOUNT_MAX + answers;
     println!(
         "{:14} {:>7.2}ms {:>7.2}ms {:>6.2} {:>7.2}ms {:>7.2}ms {:>6.2} {:>9} {:>12}{}",
         format!("{flood:?}"),

@@ -52,7 +52,14 @@ impl SecureClient {
     /// # Errors
     /// If it is gone, or takes nobody.
     pub fn try_connect(server: SocketAddr, key: &SigningKey) -> io::Result<Self> {
-        let mut stream = SecureStream::connect(server, key)?;
+        Self::over(SecureStream::connect(server, key)?)
+    }
+
+    /// The same over a connection that is there.
+    ///
+    /// # Errors
+    /// If the server is gone, or does not welcome it.
+    pub fn over(mut stream: SecureStream) -> io::Result<Self> {
         stream.send(&Hello::new(magic::CLIENT))?;
         let welcome: Result<Welcome, Problem> = stream.receive()?;
         let welcome = welcome.map_err(io::Error::other)?;

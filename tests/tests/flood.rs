@@ -97,6 +97,32 @@ fn registrations_without_end() {
     weather(Flood::Registrations, 20_000, 20_000, &[]);
 }
 
+/// What a session may have waiting for it at the least, as a flag.
+const LITTLE_OUTPUT: [&str; 2] = ["--output-bytes-per-session-max", "1183744"];
+
+#[test]
+fn secure_readers_of_a_byte_a_second() {
+    weather(Flood::SecureSlowReaders, 30, 60, &LITTLE_OUTPUT);
+}
+
+#[test]
+fn secure_writers_of_a_byte_a_second() {
+    weather(Flood::SecureSlowWriters, 100, 300, &[]);
+}
+
+/// Without a rate each has as much waiting for it as it may: thirty times what it may have by default would be
+/// more than this server may take.
+#[test]
+fn secure_sessions_that_ask_and_never_read() {
+    let no_rate = ["--receipts-per-second-max", "0"];
+    weather(Flood::SecureDeaf, 30, 30 * (200 << 10), &[LITTLE_OUTPUT, no_rate].concat());
+}
+
+#[test]
+fn accounts_with_keys_without_end() {
+    weather(Flood::SecureRegistrations, 500, 500, &[]);
+}
+
 /// The same where they are limited: what is beyond is refused, by either protocol, and the honest client,
 /// who has an account, notices nothing.
 #[test]
@@ -154,17 +180,16 @@ fn silent_sessions_make_room_when_places_run_out() {
     let args = ["--max-connections", "20", "--make-room-after", "200ms"];
     let (_data, server) = start(&args);
     let from = |last: u8| Connection::from_stream(connect_from([127, 0, 0, last], server.address));
-    let mut few = from(8);
-    few.register_and_log_in("few", 5001);
-    let mut silent = SecureClient::registered(server.address, &key(1), "silent");
     let many = |number: usize| {
         let mut connection = from(9);
         connection.register_and_log_in(&format!("many{number}"), 5002);
         connection
     };
     let mut many: Vec<Connection> = (2..PLACES).map(many).collect();
-    // Until the first of the many has been silent for long enough, nobody but those before it has.
-    thread::sleep(Duration::from_millis(250));
+    // Behind the many, and so never silent for long enough before one of them is, however slow this is.
+    let mut few = from(8);
+    few.register_and_log_in("few", 5001);
+    let mut silent = SecureClient::registered(server.address, &key(1), "silent");
     // Each who comes is in at the latest when the next of the many has left.
     let mut newcomers: Vec<Connection> = Vec::new();
     for number in 0..5 {

@@ -136,6 +136,14 @@ impl SecureStream {
         Ok(Self { stream: Stream::Server(Box::new(StreamOwned::new(connection, stream))), peer })
     }
 
+    /// What is below, for whoever does not read and write as others do.
+    pub fn socket(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Client(stream) => &stream.sock,
+            Stream::Server(stream) => &stream.sock,
+        }
+    }
+
     /// Sends one frame.
     ///
     /// # Errors
