@@ -46,6 +46,7 @@ fn weather(flood: Flood, size: usize, done: u64, args: &[&str]) {
     assert!(running.stop() >= done);
     honest.check();
     let peak = peak_memory(&server);
+    println!("{flood:?}: {} MiB at most", peak >> 20);
     assert!(peak < MEMORY_MAX, "{} MiB", peak >> 20);
     server.stop();
 }
@@ -115,7 +116,7 @@ fn secure_writers_of_a_byte_a_second() {
 #[test]
 fn secure_sessions_that_ask_and_never_read() {
     let no_rate = ["--receipts-per-second-max", "0"];
-    weather(Flood::SecureDeaf, 30, 30 * (200 << 10), &[LITTLE_OUTPUT, no_rate].concat());
+    weather(Flood::SecureDeaf, 60, 60 * (400 << 10), &[LITTLE_OUTPUT, no_rate].concat());
 }
 
 #[test]
