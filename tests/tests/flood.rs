@@ -111,8 +111,8 @@ fn secure_writers_of_a_byte_a_second() {
     weather(Flood::SecureSlowWriters, 100, 300, &[]);
 }
 
-/// Without a rate each has as much waiting for it as it may: thirty times what it may have by default would be
-/// more than this server may take.
+/// Without a rate each has as much waiting for it as it may: sixty times what it may have by default would be more
+/// than this server may take.
 #[test]
 fn secure_sessions_that_ask_and_never_read() {
     let no_rate = ["--receipts-per-second-max", "0"];
