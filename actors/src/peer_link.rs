@@ -38,7 +38,7 @@ pub struct PeerPatience {
     pub connect: Duration,
     /// How long a peer that has connected may take to send its payment.
     pub payment: Duration,
-    /// How long the payee may take to say what came of a payment.
+    /// How long the payee may take to say what came of a payment, also the one at this end.
     pub answer: Duration,
 }
 
@@ -136,7 +136,16 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(
     };
     info!(log, "payment offered"; "payer" => %payment.payer, "payee" => %payment.payee,
         "amount" => %payment.amount);
-    let answer = wallet.send(Offer(payment)).await.unwrap_or(OfferAnswer::Unknown);
+    let answer = match timeout(patience.answer, wallet.send(Offer(payment))).await {
+        Ok(Ok(answer)) => answer,
+        // It may have gone before or after it submitted the payment.
+        Ok(Err(_)) => OfferAnswer::Unknown,
+        // The payer has stopped listening by now. The wallet goes on.
+        Err(_) => {
+            info!(log, "the wallet is late");
+            OfferAnswer::Unknown
+        }
+    };
     if let Some(line) = answer_line(&answer) {
         // An original payer has stopped listening.
         if let Err(error) = stream.write_all(line.as_bytes()).await {

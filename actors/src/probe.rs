@@ -1,11 +1,15 @@
 //! Mocked neighbours: an actor is tested alone, against recipients that record what they are sent.
 
 use std::fmt::Debug;
+use std::io;
+use std::pin::Pin;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::prelude::*;
 use ed25519_zebra::SigningKey;
 use slog::{Discard, Logger, o};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use wire::order::{NO_MEMO, ORDER_VERSION};
 use wire::signature::public_key;
@@ -76,6 +80,37 @@ where
     Slow { sender }.start().recipient()
 }
 
+/// What is wrong with a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It has ended.
+    Gone,
+    /// It takes the question and ends with it.
+    Forgetful,
+    /// It has too much to do, and says so.
+    Full,
+}
+
+impl Trouble {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Gone, Self::Forgetful, Self::Full];
+    /// Those of a neighbour that cannot be full, or that is only told something.
+    pub(crate) const UNANSWERED: [Self; 2] = [Self::Gone, Self::Forgetful];
+}
+
+/// A neighbour that has this trouble, and says `full` when it is full. Who cannot be full is gone instead.
+pub(crate) async fn troubled<M>(trouble: Trouble, full: Option<M::Result>) -> Recipient<M>
+where
+    M: Message + Clone + Debug + Send + Unpin + 'static,
+    M::Result: Clone + Send + Unpin,
+{
+    match (trouble, full) {
+        (Trouble::Full, Some(full)) => probe(move |_: &M| full.clone()).0,
+        (Trouble::Forgetful, _) => forgetful(),
+        (Trouble::Gone, _) | (Trouble::Full, None) => gone().await,
+    }
+}
+
 /// A neighbour that answers when the test does.
 pub(crate) fn slow<M>() -> (Recipient<M>, Questions<M>)
 where
@@ -101,6 +136,42 @@ impl<M: Message> Questions<M> {
     /// All questions that are there.
     pub(crate) fn there(&mut self) -> Vec<Question<M>> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
+    }
+}
+
+/// A stream that brings these bytes, panics where more should be read, and takes what is written.
+#[derive(Default)]
+pub(crate) struct PanickingStream(pub(crate) Vec<u8>);
+
+impl AsyncRead for PanickingStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        read: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        assert!(!self.0.is_empty(), "the reader panics, on purpose");
+        let count = self.0.len().min(read.remaining());
+        read.put_slice(&self.0[..count]);
+        self.0.drain(..count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for PanickingStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 

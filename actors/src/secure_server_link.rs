@@ -116,7 +116,13 @@ impl SecureServerLink {
         };
         let (questions, asked) = mpsc::channel(CALLS_UNDER_WAY_MAX);
         let link = Self { questions }.start().recipient();
-        actix::spawn(conversation.run(asked));
+        let news = conversation.news.clone();
+        let running = actix::spawn(conversation.run(asked));
+        actix::spawn(async move {
+            if running.await.is_err() {
+                news.do_send(ServerNews::Lost("the link has failed".to_owned()));
+            }
+        });
         Ok((link, welcome))
     }
 }

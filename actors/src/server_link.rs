@@ -59,6 +59,8 @@ pub struct ServerLink<S> {
     output: Option<WriteHalf<S>>,
     asking: Option<Asking>,
     waiting: VecDeque<Question>,
+    /// The wallet has heard that the connection is gone, or wanted it to be.
+    ended: bool,
     log: Logger,
 }
 
@@ -94,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> ServerLink<S> {
             output: Some(output),
             asking: None,
             waiting: VecDeque::new(),
+            ended: false,
             log: log.new(o!("actor" => "server-link")),
         }
     }
@@ -146,24 +149,42 @@ impl<S: AsyncRead + AsyncWrite + 'static> ServerLink<S> {
                 Read::End(reason) => Err(reason),
             };
             match heard {
-                Ok(heard) => {
-                    for heard in heard {
-                        link.hear(heard, ctx);
-                    }
-                    link.read(ctx);
-                }
+                Ok(heard) => link.hear(heard, ctx),
                 Err(reason) => link.lose(&reason, ctx),
             }
         }));
     }
 
-    fn hear(&mut self, heard: Heard, ctx: &mut Context<Self>) {
-        match heard {
-            Heard::Reply(reply) => self.answer(Ok(reply), ctx),
-            Heard::TransferResult { settled, line } => {
-                self.events.do_send(ServerEvent::TransferResult { settled, line });
+    /// Reads on when the wallet has heard all of it: what it has not stays with the server.
+    fn hear(&mut self, heard: Vec<Heard>, ctx: &mut Context<Self>) {
+        let is_event = |heard: &Heard| !matches!(heard, Heard::Reply(_));
+        let mut events_left = heard.iter().filter(|heard| is_event(heard)).count();
+        let mut all_told = None;
+        for heard in heard {
+            let event = match heard {
+                Heard::Reply(reply) => {
+                    self.answer(Ok(reply), ctx);
+                    continue;
+                }
+                Heard::TransferResult { settled, line } => {
+                    ServerEvent::TransferResult { settled, line }
+                }
+                Heard::Said(line) => ServerEvent::Said(line),
+            };
+            events_left -= 1;
+            if events_left > 0 {
+                self.events.do_send(event);
+            } else {
+                // When it has heard the last one, it has heard them all.
+                all_told = Some(self.events.send(event));
             }
-            Heard::Said(line) => self.events.do_send(ServerEvent::Said(line)),
+        }
+        match all_told {
+            None => self.read(ctx),
+            // Without a wallet nobody needs to hear it.
+            Some(told) => {
+                ctx.spawn(told.into_actor(self).map(|_, link, ctx| link.read(ctx)));
+            }
         }
     }
 
@@ -209,10 +230,20 @@ impl<S: AsyncRead + AsyncWrite + 'static> ServerLink<S> {
     }
 
     fn end(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        self.ended = true;
         for waiting in self.waiting.drain(..).filter_map(|question| question.answer) {
             let _ = waiting.send(Err(ServerLinkError::Lost(reason.to_owned())));
         }
         ctx.stop();
+    }
+}
+
+/// A link that fails must not leave a wallet behind that believes to be logged in.
+impl<S> Drop for ServerLink<S> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.events.do_send(ServerEvent::Lost("the link has failed".to_owned()));
+        }
     }
 }
 

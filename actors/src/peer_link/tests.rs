@@ -1,9 +1,11 @@
+mod neighbours;
+
 use std::cell::RefCell;
 
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
-use crate::probe::{Received, gone, no_log, probe};
+use crate::probe::{Received, no_log, probe};
 
 const PATIENCE: PeerPatience = PeerPatience {
     quiet: Duration::from_millis(5),
@@ -78,11 +80,6 @@ async fn what_is_no_payment_does_nothing() {
             assert_eq!(said, "", "{bytes:?}");
         }
     }
-}
-
-#[actix::test]
-async fn without_a_wallet_the_payer_hears_nothing() {
-    assert_eq!(converse(b"alice#10#bob", false, gone().await).await, "");
 }
 
 /// Connects to whatever the test has put there, once.

@@ -7,7 +7,7 @@ use wire::{AccountId, Amount, EntryNumber, OrderId, Timestamp, Username};
 
 use super::*;
 use crate::frames::peer::{Peer, framed};
-use crate::probe::{Received, no_log, probe};
+use crate::probe::{PanickingStream, Received, Trouble, no_log, probe, troubled};
 
 const PATIENCE: SecureServerPatience =
     SecureServerPatience { hello: Duration::from_secs(5), answer: Duration::from_secs(10) };
@@ -401,6 +401,36 @@ async fn a_server_that_talks_without_end_is_not_listened_to() {
     let (taken, _stage) = talking.await.expect("no panic");
     assert!(taken <= 64 << 10, "{taken} bytes were taken");
     assert!(heard.try_recv().is_ok(), "the wallet hears the first");
+}
+
+#[actix::test]
+async fn without_a_wallet_the_answers_go_on() {
+    for trouble in Trouble::UNANSWERED {
+        let (_, nothing) = probe(|_: &ServerNews| ());
+        let mut stage = start_with(troubled(trouble, None).await, nothing).await;
+        for amount in 0..3 {
+            stage.server.says(&ServerFrame::Event(Event::Replaced)).await;
+            let (correlation, asked) = stage.asked(Call::ReadBalance).await;
+            stage.answers(correlation, Ok(balance(amount))).await;
+            assert_eq!(asked.await, Ok(balance(amount)), "{trouble:?}");
+        }
+    }
+}
+
+/// The story: the link failed while nobody waited for an answer. The wallet believed to be online until
+/// its next payment.
+#[actix::test]
+async fn a_panic_ends_its_link_alone_and_the_wallet_hears_so() {
+    let (news, mut heard) = probe(|_: &ServerNews| ());
+    let stream = PanickingStream(framed(&Ok::<_, Problem>(welcome())));
+    let connected = SecureServerLink::connect(stream, news, PATIENCE, &no_log()).await;
+    let (link, _) = connected.expect("the server is polite");
+    let asked = link.send(AskServer(Call::ReadBalance));
+    let answer = asked.await.unwrap_or_else(|_| lost("the link has failed"));
+    assert!(matches!(answer, Err(CallError::Lost(_))), "{answer:?}");
+    assert_eq!(heard.next().await, ServerNews::Lost("the link has failed".to_owned()));
+    assert_eq!(link.send(AskServer(Call::ReadBalance)).await, Ok(lost("it has ended")));
+    heard.nothing();
 }
 
 /// Hears one piece of news and thinks about it for ever.

@@ -1,3 +1,5 @@
+mod neighbours;
+
 use actix::Addr;
 use tokio::io::{DuplexStream, duplex};
 use wire::Amount;

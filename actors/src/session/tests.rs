@@ -12,7 +12,7 @@ use crate::connection::{LOG_IN_TIMEOUT, LOG_LINES_PER_SECOND, READ_BYTES_MAX};
 use crate::ledger::state::Command;
 use crate::limits::{PerAddress, Rate, Registrations, Room};
 use crate::messages::LogInRefusal;
-use crate::probe::{Received, gone, no_log, probe};
+use crate::probe::{PanickingStream, Received, gone, no_log, probe};
 
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -426,41 +426,6 @@ async fn a_stop_answers_what_is_under_way_and_closes() {
     idle.expect_close().await;
 }
 
-/// A stream that panics where it should be read.
-struct BrokenStream;
-
-impl AsyncRead for BrokenStream {
-    fn poll_read(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-        _: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        panic!("the session panics, on purpose");
-    }
-}
-
-impl AsyncWrite for BrokenStream {
-    fn poll_write(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        std::task::Poll::Ready(Ok(bytes.len()))
-    }
-    fn poll_flush(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-    fn poll_shutdown(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-}
-
 /// Nobody else may notice, and nobody may stay on the list who is gone.
 #[actix::test]
 async fn a_panic_ends_its_session_alone_and_takes_it_off_the_list() {
@@ -475,7 +440,8 @@ async fn a_panic_ends_its_session_alone_and_takes_it_off_the_list() {
     let peers = Arc::new(peers);
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_001));
     let settings = settings(Dialect::Seed);
-    Session::new(SessionId(6), BrokenStream, peer, &peers, &settings, &no_log()).start();
+    Session::new(SessionId(6), PanickingStream::default(), peer, &peers, &settings, &no_log())
+        .start();
     assert_eq!(log_outs.next().await, LogOut(SessionId(6)));
     other.send("alice#1#bob\n").await;
     other.expect("100 OK\n").await;

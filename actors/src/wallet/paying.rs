@@ -96,16 +96,15 @@ impl Paying {
                     refusal = said.ok().filter(|verdict| !verdict.settled).map(|verdict| verdict.line);
                 }
                 answer = &mut handed_over, if payee_may_say => match answer {
-                    // It may have hung up first and take the payment to the server now.
-                    Ok(Ok(HandOverAnswer::Silence)) => payee_may_say = false,
+                    // It may have hung up first and take the payment to the server now, also if the
+                    // dialer has failed meanwhile.
+                    Ok(Ok(HandOverAnswer::Silence)) | Err(_) => payee_may_say = false,
                     Ok(Ok(answer)) => return Ok(Claim::Payee(answer)),
                     Ok(Err(HandOverError::Unreachable(reason))) => {
                         let payee = self.payment.payee.clone();
                         return Err(WalletError::PayeeUnreachable { payee, address, reason });
                     }
-                    Ok(Err(HandOverError::Full)) | Err(_) => {
-                        return Err(WalletError::PaymentUnderWay);
-                    }
+                    Ok(Err(HandOverError::Full)) => return Err(WalletError::PaymentUnderWay),
                 },
                 () = sleep(LOOK_EVERY) => {}
             }

@@ -9,7 +9,7 @@ use super::super::stage::{PAYEE, PAYER, declined, order, order_with_memo};
 use super::*;
 use crate::frames::peer::{Peer, framed};
 use crate::later::{Later, ReplySlot};
-use crate::probe::{Received, gone, no_log, probe};
+use crate::probe::{PanickingStream, Received, Trouble, no_log, probe, settle, troubled};
 
 /// Not the default: each time-out is told by its length.
 const PATIENCE: SecurePeerPatience = SecurePeerPatience {
@@ -185,9 +185,11 @@ async fn a_wallet_that_is_busy_gone_or_silent_is_not_a_refusal_of_the_server() {
     let busy = declined("busy: too many payments are being taken");
     assert_eq!(payer.hears::<PayeeFrame>().await, answer(1, busy));
 
-    let mut payer = greeted(gone().await).await;
-    payer.says(&offer(1)).await;
-    assert_eq!(payer.hears::<PayeeFrame>().await, answer(1, PayeeAnswer::Unknown));
+    for trouble in Trouble::UNANSWERED {
+        let mut payer = greeted(troubled(trouble, None).await).await;
+        payer.says(&offer(1)).await;
+        assert_eq!(payer.hears::<PayeeFrame>().await, answer(1, PayeeAnswer::Unknown));
+    }
 
     let mut payer = greeted(SlowWallet::default().start().recipient()).await;
     payer.says(&offer(1)).await;
@@ -272,4 +274,19 @@ async fn what_is_not_the_protocol_ends_the_link() {
         assert_eq!(begun.elapsed(), Duration::ZERO, "at once");
         offers.nothing();
     }
+}
+
+/// Nobody else notices.
+#[actix::test]
+async fn a_panic_ends_its_link_alone() {
+    let (mut other, mut offers) = start(Ok(PayeeAnswer::Unknown)).await;
+    let (wallet, mut nothing) = probe(|_: &OfferOrder| Ok(PayeeAnswer::Unknown));
+    let stream = PanickingStream(framed(&Hello::new(magic::PAYER)));
+    let address = ([127, 0, 0, 1], 7001).into();
+    SecurePeerLink::incoming(stream, PAYER, address, wallet, PATIENCE, &no_log()).start();
+    settle().await;
+    nothing.nothing();
+    other.says(&offer(1)).await;
+    assert_eq!(other.hears::<PayeeFrame>().await, answer(1, PayeeAnswer::Unknown));
+    offers.next().await;
 }

@@ -7,48 +7,25 @@ use wire::secure::{OrderAnswer, OrderRef};
 use super::super::load::ITEMS_UNDER_WAY_MAX;
 use super::*;
 use crate::limits::CALLS_UNDER_WAY_MAX;
-use crate::probe::{forgetful, gone, keyed_order, settle, slow};
-
-/// What is wrong with a neighbour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// It has ended.
-    Gone,
-    /// It takes the question and ends with it.
-    Forgetful,
-    /// It has too much to do, and says so.
-    Full,
-}
+use crate::probe::{Trouble, keyed_order, settle, slow, troubled};
 
 /// Neighbours that all have this trouble. Who cannot be full is gone instead.
-async fn troubled(trouble: Trouble) -> SecurePeers {
+async fn all_troubled(trouble: Trouble) -> SecurePeers {
     SecurePeers {
-        submit: neighbour(trouble, Some(Err(LedgerUnavailable::Busy))).await,
-        submit_for_receipts: neighbour(trouble, Some(Err(LedgerUnavailable::Busy))).await,
-        verify: neighbour(trouble, Some(Err(VerifierBusy))).await,
-        find_receipts: neighbour(trouble, Some(Err(ArchiveUnavailable::Busy))).await,
-        read_history: neighbour(trouble, Some(Err(ArchiveUnavailable::Busy))).await,
-        keep_order: neighbour(trouble, Some(Err(ArchiveUnavailable::Busy))).await,
-        read_open_orders: neighbour(trouble, Some(Err(ArchiveUnavailable::Busy))).await,
-        log_in: neighbour(trouble, None).await,
-        log_out: neighbour(trouble, None).await,
-        read_online: neighbour(trouble, None).await,
-        find_online: neighbour(trouble, None).await,
-        watch_names: neighbour(trouble, Some(Err(WatchRefusal::Full))).await,
-        notify: neighbour(trouble, None).await,
-        retire_key: neighbour(trouble, None).await,
-    }
-}
-
-async fn neighbour<M>(trouble: Trouble, full: Option<M::Result>) -> Recipient<M>
-where
-    M: Message + Clone + std::fmt::Debug + Send + Unpin + 'static,
-    M::Result: Clone + Send + Unpin,
-{
-    match (trouble, full) {
-        (Trouble::Full, Some(full)) => probe(move |_: &M| full.clone()).0,
-        (Trouble::Forgetful, _) => forgetful(),
-        (Trouble::Gone, _) | (Trouble::Full, None) => gone().await,
+        submit: troubled(trouble, Some(Err(LedgerUnavailable::Busy))).await,
+        submit_for_receipts: troubled(trouble, Some(Err(LedgerUnavailable::Busy))).await,
+        verify: troubled(trouble, Some(Err(VerifierBusy))).await,
+        find_receipts: troubled(trouble, Some(Err(ArchiveUnavailable::Busy))).await,
+        read_history: troubled(trouble, Some(Err(ArchiveUnavailable::Busy))).await,
+        keep_order: troubled(trouble, Some(Err(ArchiveUnavailable::Busy))).await,
+        read_open_orders: troubled(trouble, Some(Err(ArchiveUnavailable::Busy))).await,
+        log_in: troubled(trouble, None).await,
+        log_out: troubled(trouble, None).await,
+        read_online: troubled(trouble, None).await,
+        find_online: troubled(trouble, None).await,
+        watch_names: troubled(trouble, Some(Err(WatchRefusal::Full))).await,
+        notify: troubled(trouble, None).await,
+        retire_key: troubled(trouble, None).await,
     }
 }
 
@@ -96,14 +73,14 @@ fn asked() -> Vec<(&'static str, Call, Replace)> {
 
 #[actix::test]
 async fn who_is_not_answered_says_so_and_goes_on() {
-    for trouble in [Trouble::Gone, Trouble::Forgetful, Trouble::Full] {
+    for trouble in Trouble::ALL {
         for (who, call, replace) in asked() {
             let cannot_be_full = matches!(call, Call::ListOnline { .. } | Call::FindAccount { .. });
             let expected = match trouble {
                 Trouble::Full if !cannot_be_full => BUSY,
                 _ => Problem::Stopping,
             };
-            let (world, with) = (World::new(), troubled(trouble).await);
+            let (world, with) = (World::new(), all_troubled(trouble).await);
             let mut stage = Stage::among(1, &world, |peers, _| replace(peers, with));
             stage.be_welcomed().await;
             stage.call(Call::LogIn { port: None }).await.expect("logged in");
@@ -118,8 +95,8 @@ async fn who_is_not_answered_says_so_and_goes_on() {
 /// Whoever is only told something holds nobody up.
 #[actix::test]
 async fn who_is_told_and_does_not_listen_changes_no_answer() {
-    for trouble in [Trouble::Gone, Trouble::Forgetful] {
-        let (world, with) = (World::new(), troubled(trouble).await);
+    for trouble in Trouble::UNANSWERED {
+        let (world, with) = (World::new(), all_troubled(trouble).await);
         let mut stage = Stage::among(1, &world, |peers, _| {
             (peers.notify, peers.retire_key, peers.log_out) =
                 (with.notify, with.retire_key, with.log_out);
@@ -133,7 +110,7 @@ async fn who_is_told_and_does_not_listen_changes_no_answer() {
         assert!(matches!(answer, Ok(Answer::KeyChanged(_))), "{trouble:?}: {answer:?}");
         assert_eq!(stage.next_frame::<ServerFrame>().await, None);
 
-        let with = troubled(trouble).await;
+        let with = all_troubled(trouble).await;
         let mut other = Stage::among(2, &world, |peers, _| peers.log_out = with.log_out);
         other.be_welcomed().await;
         assert_eq!(other.call(Call::LogOut).await, Ok(Answer::LoggedOut));
@@ -143,8 +120,8 @@ async fn who_is_told_and_does_not_listen_changes_no_answer() {
 
 #[actix::test]
 async fn without_a_registry_nobody_logs_in() {
-    for trouble in [Trouble::Gone, Trouble::Forgetful] {
-        let (world, with) = (World::new(), troubled(trouble).await);
+    for trouble in Trouble::UNANSWERED {
+        let (world, with) = (World::new(), all_troubled(trouble).await);
         let mut stage = Stage::among(1, &world, |peers, _| peers.log_in = with.log_in);
         stage.be_welcomed().await;
         let answer = stage.call(Call::LogIn { port: None }).await;
@@ -160,7 +137,7 @@ async fn without_a_ledger_nobody_is_welcome() {
         (Trouble::Forgetful, Problem::Stopping),
         (Trouble::Full, BUSY),
     ] {
-        let (world, with) = (World::new(), troubled(trouble).await);
+        let (world, with) = (World::new(), all_troubled(trouble).await);
         let mut stage = Stage::among(1, &world, |peers, _| peers.submit = with.submit);
         stage.send(&Hello::new(magic::CLIENT)).await;
         let welcome = stage.frame::<Result<Welcome, Problem>>().await;

@@ -127,3 +127,23 @@ async fn a_late_ledger_is_waited_for_and_asked_one_thing_at_a_time() {
         }
     }
 }
+
+/// Log-ins and lists wait for the registry, and what comes behind them, in order; no other session does.
+#[actix::test]
+async fn a_late_registry_is_waited_for_by_its_session_alone() {
+    let (log_in, mut log_ins) = slow();
+    let (list_online, mut lists) = slow();
+    let mut stage = among(|peers| (peers.log_in, peers.list_online) = (log_in, list_online));
+    stage.send("bob#7002\nREGISTER#dave\n").await;
+    let (_, late) = log_ins.next().await;
+    settle().await;
+    stage.submitted.nothing();
+    let mut other = among(|_| ());
+    other.log_in().await;
+    other.send("alice#1#bob\n").await;
+    other.expect("100 OK\n").await;
+    late.send(Ok(AccountId::new(1)));
+    let (ListOnline, late) = lists.next().await;
+    late.send(OnlineList { count: 1, pages: ["bob#127.0.0.1#7002\n".into()].into() });
+    stage.expect(&format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n100 OK\n")).await;
+}
