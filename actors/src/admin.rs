@@ -11,6 +11,7 @@ use slog::{Logger, debug, info, o, warn};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use wire::Username;
 use wire::admin::{
     ADMIN_CALL_BYTES_MAX, ADMIN_HELLO_BYTES_MAX, ADMIN_PAGE_MAX, ADMIN_PATH_BYTES_MAX,
@@ -132,16 +133,28 @@ impl<S: AsyncRead + AsyncWrite + 'static> Link<S> {
                 call => call?,
             };
             if call == AdminCall::Drain {
-                info!(self.log, "the operator drains the server");
-                let told = self.say(&AdminReply::Ok(AdminAnswer::Draining)).await;
-                self.peers.drain.do_send(DrainServer);
-                told?;
-                // The end of the connection tells the operator that the process has ended.
-                return std::future::pending().await;
+                match self.peers.drain.send(DrainServer).await {
+                    Ok(drain) => return self.drain(&drain).await,
+                    Err(error) => self.say(&AdminReply::Err(host_gone(error))).await?,
+                }
+                continue;
             }
             let reply = self.peers.answer(call, &self.log).await;
             self.say(&reply).await?;
         }
+    }
+
+    /// Has the server stop once the operator has heard that it will.
+    async fn drain(
+        &mut self,
+        drain: &CancellationToken,
+    ) -> Result<std::convert::Infallible, Ended> {
+        info!(self.log, "the operator drains the server");
+        let told = self.say(&AdminReply::Ok(AdminAnswer::Draining)).await;
+        drain.cancel();
+        told?;
+        // The end of the connection tells the operator that the process has ended.
+        std::future::pending().await
     }
 
     async fn next<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, Ended> {
@@ -181,7 +194,7 @@ impl AdminPeers {
                 })
             }
             AdminCall::Verify => {
-                let verified = self.audit.send(AuditJournal).await.map_err(gone)?;
+                let verified = self.audit.send(AuditJournal).await.map_err(host_gone)?;
                 verified.map(|verified| AdminAnswer::Verified(Box::new(verified))).map_err(
                     |failure| match failure {
                         AuditFailure::Busy => AdminProblem::Busy,
@@ -196,7 +209,7 @@ impl AdminPeers {
     }
 
     async fn status(&self) -> AdminReply {
-        let facts = self.read_server.send(ReadServer).await.map_err(gone)?;
+        let facts = self.read_server.send(ReadServer).await.map_err(host_gone)?;
         // When the disk fails, the ledger reads its journal again, and its files may be hidden: the rest is
         // what the operator needs most.
         let ledger = self.read_ledger.send(ReadLedger).await.map_err(gone)?.ok();
@@ -221,7 +234,7 @@ impl AdminPeers {
         if !to.is_absolute() || to.as_os_str().len() > ADMIN_PATH_BYTES_MAX {
             return Err(AdminProblem::Failed("a backup needs a path from the root".into()));
         }
-        let backed_up = self.back_up.send(BackUpLedger(to)).await.map_err(gone)?;
+        let backed_up = self.back_up.send(BackUpLedger(to)).await.map_err(host_gone)?;
         match backed_up {
             Ok(backed_up) => Ok(AdminAnswer::BackedUp(Box::new(backed_up))),
             Err(BackupFailure::Busy) => Err(AdminProblem::Busy),
@@ -259,6 +272,12 @@ impl AdminPeers {
 /// Whoever was asked is not there any more: the server is about to end.
 fn gone(_: MailboxError) -> AdminProblem {
     AdminProblem::Stopping
+}
+
+/// The server's own actor has panicked: it lives as long as the process otherwise. Payments go on without it.
+fn host_gone(_: MailboxError) -> AdminProblem {
+    let why = "this part of the server has failed: stop it with SIGTERM, and start it again";
+    AdminProblem::Failed(why.to_owned())
 }
 
 fn unavailable(why: LedgerUnavailable) -> AdminProblem {

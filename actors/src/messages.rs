@@ -40,7 +40,7 @@
 //! | `AdminSession` | [`ReadServer`] | node | [`ServerFacts`] |
 //! | `AdminSession` | [`AuditJournal`] | node | `Result<Verified, AuditFailure>` |
 //! | `AdminSession` | [`BackUpLedger`] | node | `Result<BackedUp, BackupFailure>` |
-//! | `AdminSession` | [`DrainServer`] | node | – |
+//! | `AdminSession` | [`DrainServer`] | node | `CancellationToken` |
 //!
 //! **Client, secure protocol**
 //!
@@ -94,6 +94,7 @@ use std::sync::Arc;
 use actix::WeakRecipient;
 use actix::prelude::*;
 use ed25519_zebra::SigningKey;
+use tokio_util::sync::CancellationToken;
 use wire::admin::{BackedUp, Condition, FilesStatus, LedgerStatus, OnlineAccount, Verified};
 use wire::secure::{
     AccountInfo, Answer, Call, Event, HistoryItem, OnlinePeer, OrderProblem, OwnAccount,
@@ -597,9 +598,10 @@ pub enum BackupFailure {
     Failed(String),
 }
 
-/// `AdminSession` → node: take no more connections, answer what is under way, stop.
+/// `AdminSession` → node: be ready to take no more connections, answer what is under way, and stop. That
+/// begins when the token of the reply is cancelled: the operator is told before, and only if it can begin.
 #[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "CancellationToken")]
 pub struct DrainServer;
 
 // ---- client, secure protocol ----

@@ -1,3 +1,5 @@
+mod neighbours;
+
 use std::sync::Arc;
 
 use tokio::io::duplex;
@@ -8,14 +10,15 @@ use wire::{Amount, BatchNumber, EntryNumber, OperatorRefusal, PublicKey, Timesta
 use super::*;
 use crate::frames::peer::Peer;
 use crate::messages::{FilesUnreadable, PresentPage};
-use crate::probe::{Received, gone, no_log, probe};
+use crate::probe::{Received, no_log, probe, settle};
 
 /// A session whose neighbours answer what the test says, and the test's end of its connection.
 struct Stage {
     peer: Peer,
     submitted: Received<Submit>,
     asked: Received<ReadPresent>,
-    drained: Received<DrainServer>,
+    /// Cancelled when the server is to stop.
+    drained: CancellationToken,
     places: Arc<Semaphore>,
 }
 
@@ -75,14 +78,28 @@ impl Stage {
         kept: Result<BatchNumber, SnapshotFailure>,
         verified: Result<Verified, AuditFailure>,
     ) -> Self {
+        Self::start_among(ledger, server, answer, kept, verified, |_| ())
+    }
+
+    /// The same with other neighbours.
+    fn start_among(
+        ledger: Result<LedgerStatus, LedgerUnavailable>,
+        server: ServerFacts,
+        answer: Submitted,
+        kept: Result<BatchNumber, SnapshotFailure>,
+        verified: Result<Verified, AuditFailure>,
+        adjust: impl FnOnce(&mut AdminPeers),
+    ) -> Self {
         let (submit, submitted) = probe(move |_: &Submit| answer.clone());
         let (read_present, asked) = probe(|_: &ReadPresent| {
             let name = "alice".parse().expect("a name");
             let people = vec![OnlineAccount { name, key: None, address: None }];
             PresentPage { people, more: true, online: 7 }
         });
-        let (drain, drained) = probe(|_: &DrainServer| ());
-        let peers = AdminPeers {
+        let token = CancellationToken::new();
+        let drained = token.clone();
+        let (drain, _) = probe(move |_: &DrainServer| token.clone());
+        let mut peers = AdminPeers {
             submit,
             read_ledger: probe(move |_: &ReadLedger| ledger).0,
             keep_snapshot: probe(move |_: &KeepSnapshot| kept.clone()).0,
@@ -95,15 +112,7 @@ impl Stage {
             .0,
             drain,
         };
-        Self::with(peers, submitted, asked, drained)
-    }
-
-    fn with(
-        peers: AdminPeers,
-        submitted: Received<Submit>,
-        asked: Received<ReadPresent>,
-        drained: Received<DrainServer>,
-    ) -> Self {
+        adjust(&mut peers);
         let (stream, other) = duplex(1 << 16);
         let places = Arc::new(Semaphore::new(1));
         let place = Arc::clone(&places).try_acquire_owned().expect("it is free");
@@ -222,40 +231,14 @@ async fn a_backup_goes_where_the_operator_says_and_nowhere_else() {
 #[actix::test]
 async fn a_drain_is_answered_and_the_connection_stays_until_the_end() {
     let mut stage = Stage::open(Ok(Vec::new())).await;
-    assert_eq!(stage.call(&AdminCall::Drain).await, Ok(AdminAnswer::Draining));
-    stage.drained.next().await;
-    stage.drained.nothing();
+    stage.peer.says(&AdminCall::Drain).await;
+    settle().await;
+    assert_eq!(stage.peer.hears::<AdminReply>().await, Ok(AdminAnswer::Draining));
+    stage.drained.cancelled().await;
     stage.peer.says(&AdminCall::Status).await;
     tokio::time::pause();
     let more = tokio::time::timeout(10 * PATIENCE, stage.peer.may_hear::<AdminReply>()).await;
     assert!(more.is_err(), "{more:?}");
-}
-
-/// Neighbours that have ended: the server is about to.
-#[actix::test]
-async fn neighbours_that_are_gone_are_told_as_the_end() {
-    let peers = AdminPeers {
-        submit: gone().await,
-        read_ledger: gone().await,
-        keep_snapshot: gone().await,
-        read_present: gone().await,
-        read_server: gone().await,
-        audit: gone().await,
-        back_up: gone().await,
-        drain: gone().await,
-    };
-    let (submitted, asked, drained) = (
-        probe(|_: &Submit| Ok(Vec::new())).1,
-        probe(|_: &ReadPresent| PresentPage { people: Vec::new(), more: false, online: 0 }).1,
-        probe(|_: &DrainServer| ()).1,
-    );
-    let mut stage = Stage::with(peers, submitted, asked, drained);
-    stage.peer.says(&AdminHello::new(magic::OPERATOR)).await;
-    stage.peer.hears::<AdminHello>().await;
-    let online = AdminCall::Online { after: None, limit: 1 };
-    for call in [AdminCall::Status, online, unfreeze(), AdminCall::Snapshot, AdminCall::Verify] {
-        assert_eq!(stage.call(&call).await, Err(AdminProblem::Stopping), "{call:?}");
-    }
 }
 
 /// Protects the places of other operators.

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Instant;
 
 use actix::fut::WrapFuture as _;
-use actix::{Actor, ActorFutureExt as _, Context, Handler, ResponseActFuture, ResponseFuture};
+use actix::{
+    Actor, ActorFutureExt as _, Context, Handler, MessageResult, ResponseActFuture, ResponseFuture,
+};
 use actors::backup::{BackupReport, Source};
 use actors::ledger::audit::{AuditError, audit};
 use actors::ledger::journal::{OpenError, ReadOnlyDirectory, Storage, WithArchived};
@@ -173,10 +175,10 @@ impl Handler<BackUpLedger> for Host {
 }
 
 impl Handler<DrainServer> for Host {
-    type Result = ();
+    type Result = MessageResult<DrainServer>;
 
-    fn handle(&mut self, DrainServer: DrainServer, _: &mut Self::Context) {
-        self.settings.drain.cancel();
+    fn handle(&mut self, DrainServer: DrainServer, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.settings.drain.clone())
     }
 }
 
