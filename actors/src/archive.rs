@@ -83,9 +83,6 @@ pub const INDEX_FILE: &str = "index.redb";
 /// The name of the file of kept orders, in the data directory.
 pub const OPEN_ORDERS_FILE: &str = "open-orders.redb";
 
-/// Questions that may wait; one more is [`ArchiveUnavailable::Busy`]. The largest takes 20 KiB: 20 MiB.
-const QUERIES_WAITING_MAX: usize = 1024;
-
 /// Questions that need no batch of the journal and are answered between two that do: at some 1 ms for a
 /// long page, they take no longer than the batch.
 const SHORT_QUERIES_AT_ONCE: usize = 16;
@@ -179,23 +176,27 @@ impl Archive {
         ctx: &mut Context<Self>,
     ) -> ResponseFuture<Answer<T>> {
         let (reply, answer) = oneshot::channel();
-        match self.room_for_query() {
+        let query = make(reply);
+        match self.room_for(&query) {
             Ok(()) => {
                 self.goal = self.durable;
-                self.queries.push(Waiting { behind: self.durable, query: make(reply) });
+                self.queries.push(Waiting { behind: self.durable, query });
                 self.schedule_turn(ctx);
             }
-            Err(unavailable) => {
-                let _ = reply.send(Err(unavailable));
-            }
+            Err(unavailable) => query.refuse(unavailable),
         }
         answered(answer)
     }
 
-    fn room_for_query(&self) -> Answer<()> {
+    fn room_for(&self, query: &Query) -> Answer<()> {
+        self.takes_questions()?;
+        if self.queries.has_room(query) { Ok(()) } else { Err(ArchiveUnavailable::Busy) }
+    }
+
+    fn takes_questions(&self) -> Answer<()> {
         let reading = self.reading.as_ref().ok_or(ArchiveUnavailable::Gone)?;
         let behind = self.durable.get().saturating_sub(reading.index.next_entry().get());
-        if self.queries.len() >= QUERIES_WAITING_MAX || behind > ENTRIES_BEHIND_MAX {
+        if behind > ENTRIES_BEHIND_MAX {
             return Err(ArchiveUnavailable::Busy);
         }
         Ok(())

@@ -8,10 +8,16 @@ use super::kept::OPEN_ORDERS_PER_ACCOUNT_MAX;
 use super::queries::Reply;
 use crate::messages::KeepOrder;
 
-/// Orders that may wait to be kept with the next sync; one more is `Busy`. One takes less than 1 KiB.
-pub(super) const KEEPS_WAITING_MAX: usize = 1024;
+/// Orders that may wait to be kept with the next sync; one more is `Busy`. One takes less than 1 KiB: 4
+/// MiB, of which as many go with each sync.
+pub(super) const KEEPS_WAITING_MAX: usize = 1 << 12;
 
-/// The orders that wait, of no account more than are kept of it: nobody fills the places of all others.
+/// How much of what is free may be one account's: a 64th, and so as many as are kept of it when nobody
+/// else asks. Accounts cost little; the fuller it is, the less each of them adds, and whoever asks for
+/// one finds room.
+const FREE_SHARE: usize = KEEPS_WAITING_MAX / OPEN_ORDERS_PER_ACCOUNT_MAX;
+
+/// The orders that wait.
 #[derive(Default)]
 pub(super) struct WaitingKeeps {
     waiting: Vec<(KeepOrder, Reply<()>)>,
@@ -26,7 +32,7 @@ impl WaitingKeeps {
     /// Whether one more of this account may wait.
     pub(super) fn has_room(&self, account: AccountId) -> bool {
         let own = self.of_account.get(&account).copied().unwrap_or_default();
-        self.waiting.len() < KEEPS_WAITING_MAX && own < OPEN_ORDERS_PER_ACCOUNT_MAX
+        own < KEEPS_WAITING_MAX.saturating_sub(self.waiting.len()).div_ceil(FREE_SHARE)
     }
 
     /// Lets this one wait. The caller has looked whether there is room.

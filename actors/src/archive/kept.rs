@@ -22,7 +22,10 @@ use crate::messages::KeepOrder;
 /// is made of more, in 36 KiB.
 pub const OPEN_ORDERS_PER_ACCOUNT_MAX: usize = 64;
 
-/// So many orders of all accounts are kept: 0.8 GiB of disk at some 800 bytes each.
+/// So many orders of all accounts are kept: 0.8 GiB of disk at some 800 bytes each. As much of it as is
+/// free, so much of [`OPEN_ORDERS_PER_ACCOUNT_MAX`] may be one account's. Accounts cost little; the
+/// fuller it is, the less each of them adds: sixteen thousand that keep all they may leave more than a
+/// third, and it takes more than seventy thousand to leave nothing.
 pub const OPEN_ORDERS_MAX: u64 = 1 << 20;
 
 /// An order is kept no longer than this, whatever it says itself, or those of one who lies would stay for
@@ -161,16 +164,16 @@ impl<'t> Tables<'t> {
             // It may be forgotten at once.
             return Ok(true);
         }
-        self.remove(*account, id.as_bytes())?;
-        if self.orders.range(all_of(*account))?.count() >= OPEN_ORDERS_PER_ACCOUNT_MAX
-            && looked_through.insert(*account)
-        {
-            self.remove_decided(*account, is_decided)?;
-        }
-        let full = self.orders.range(all_of(*account))?.count() >= OPEN_ORDERS_PER_ACCOUNT_MAX
-            || self.orders.len()? >= most;
-        if full {
-            return Ok(false);
+        // One that is there already takes no more room, however little is left.
+        if self.orders.get((account.get(), id.as_bytes()))?.is_some() {
+            self.remove(*account, id.as_bytes())?;
+        } else {
+            if !self.has_room(*account, most)? && looked_through.insert(*account) {
+                self.remove_decided(*account, is_decided)?;
+            }
+            if !self.has_room(*account, most)? {
+                return Ok(false);
+            }
         }
         let until = id.not_after().get().min(now.get().saturating_add(KEPT_MS_MAX));
         let mut bytes = Vec::with_capacity(SIGNED_ORDER_BYTES_MAX);
@@ -178,6 +181,12 @@ impl<'t> Tables<'t> {
         self.orders.insert((account.get(), id.as_bytes()), (until, bytes.as_slice()))?;
         self.expiry.insert((until, account.get(), id.as_bytes()), ())?;
         Ok(true)
+    }
+
+    /// Whether one more order of this account may be kept.
+    fn has_room(&self, account: AccountId, most: u64) -> Result<bool, redb::Error> {
+        let own = self.orders.range(all_of(account))?.count();
+        Ok(own < room_of_account(self.orders.len()?, most))
     }
 
     fn remove_expired(&mut self, now: Timestamp, removable: &mut usize) -> Result<(), redb::Error> {
@@ -217,6 +226,13 @@ impl<'t> Tables<'t> {
         }
         Ok(())
     }
+}
+
+/// How many orders one account may have when so many of the most are kept of all.
+fn room_of_account(kept: u64, most: u64) -> usize {
+    let free = u128::from(most.saturating_sub(kept));
+    let share = (free * OPEN_ORDERS_PER_ACCOUNT_MAX as u128).div_ceil(u128::from(most.max(1)));
+    usize::try_from(share).unwrap_or(OPEN_ORDERS_PER_ACCOUNT_MAX)
 }
 
 /// The keys of all orders of an account.

@@ -48,6 +48,24 @@ impl Query {
         }
     }
 
+    /// How many entries it seeks.
+    pub(super) const fn sought(&self) -> usize {
+        match self {
+            Self::Receipts(ReceiptSearch { sought, .. }, _) => sought.len(),
+            Self::History(..) | Self::OpenOrders(..) => 0,
+        }
+    }
+
+    /// Says that it is not taken.
+    pub(super) fn refuse(self, why: ArchiveUnavailable) {
+        // Whoever asked may have gone meanwhile.
+        match self {
+            Self::Receipts(_, reply) => drop(reply.send(Err(why))),
+            Self::History(_, reply) => drop(reply.send(Err(why))),
+            Self::OpenOrders(_, reply) => drop(reply.send(Err(why))),
+        }
+    }
+
     /// Does one piece of it, and gives back the question unless it is answered.
     ///
     /// # Errors

@@ -252,9 +252,9 @@ async fn while_far_behind_it_says_that_it_is_busy() {
     let (dir, book) = (Dir::new(), book());
     let mut archive = dir.open(&book);
     archive.durable = EntryNumber::new(ENTRIES_BEHIND_MAX + 1);
-    assert_eq!(archive.room_for_query(), Err(ArchiveUnavailable::Busy));
+    assert_eq!(archive.takes_questions(), Err(ArchiveUnavailable::Busy));
     archive.durable = EntryNumber::new(ENTRIES_BEHIND_MAX);
-    assert_eq!(archive.room_for_query(), Ok(()));
+    assert_eq!(archive.takes_questions(), Ok(()));
 }
 
 #[actix::test]

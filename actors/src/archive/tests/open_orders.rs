@@ -110,10 +110,17 @@ async fn of_one_account_and_of_all_so_many_wait_and_one_too_many_is_told() {
     assert_eq!(busy(accounts).await, expected);
     assert_eq!(archive.open_orders(ALICE, 0).await.len(), 1);
 
-    let accounts = (0..=KEEPS_WAITING_MAX as u64).map(|number| AccountId::new(number / 64));
-    let mut expected = vec![false; KEEPS_WAITING_MAX + 1];
-    expected[KEEPS_WAITING_MAX] = true;
-    assert_eq!(busy(accounts.collect()).await, expected);
+    // As many accounts as would fill it if each had as much as one alone may.
+    let greedy = (0..KEEPS_WAITING_MAX / own).flat_map(|account| vec![account as u64; own]);
+    let mut accounts: Vec<_> = greedy.map(AccountId::new).collect();
+    accounts.extend([AccountId::new(1000); 2]);
+    let answers = busy(accounts).await;
+    assert!(answers.iter().any(|busy| *busy));
+    assert_eq!(answers[KEEPS_WAITING_MAX..], [false, false], "others find room");
+
+    let many = (0..KEEPS_WAITING_MAX as u64 + 100).map(AccountId::new).collect();
+    let waited = busy(many).await.into_iter().filter(|busy| !busy).count();
+    assert_eq!(waited, KEEPS_WAITING_MAX);
 }
 
 /// The story: each of a thousand orders of an account that had no room cost a look at all that it had.
@@ -157,6 +164,41 @@ fn all_accounts_together_keep_so_many() {
     assert_eq!(kept.of_account(ALICE, at(0)).expect("read"), [], "room was made of what expired");
 }
 
+/// The story: as many accounts as fill the file, if each has kept all that one may alone, kept everybody
+/// else out for two days.
+#[test]
+fn an_account_keeps_its_share_of_what_is_free() {
+    const MOST: u64 = 1024;
+    let dir = Dir::new();
+    let kept = KeptOrders::open(&dir.open_orders(), MOST, &no_log()).expect("it opens");
+    let own = OPEN_ORDERS_PER_ACCOUNT_MAX as u64;
+    let orders: Vec<_> = (0..own)
+        .map(|amount| order(ALICE, BOB, amount + 1, 100).verify().expect("signed"))
+        .collect();
+    let fill = |account| {
+        let of_account = orders.iter().cloned();
+        let keeps = of_account.map(|order| KeepOrder {
+            account: AccountId::new(account),
+            order,
+            now: at(0),
+        });
+        let kept = kept.keep(&keeps.collect::<Vec<_>>(), |_, _| false).expect("kept");
+        kept.into_iter().filter(|kept| *kept).count() as u64
+    };
+    let first = fill(0);
+    assert!(first > own * 9 / 10, "{first}");
+    let greedy = MOST / own;
+    let all = first + (1..greedy).map(&fill).sum::<u64>();
+    assert!(all < MOST * 2 / 3, "{all}");
+    assert!(fill(greedy) > own / 4, "others find room");
+    // What is there is not lost because there is little room now.
+    assert_eq!(fill(0), first);
+    let found = kept.of_account(AccountId::new(0), at(0)).expect("read");
+    assert_eq!(found.len() as u64, first);
+    let everybody = (0..1000).map(&fill).sum::<u64>();
+    assert_eq!(everybody, MOST);
+}
+
 /// The story: the disk garbles the file. Nothing else holds the orders, so it is not thrown away.
 #[actix::test]
 async fn a_damaged_file_is_put_aside() {
@@ -171,8 +213,8 @@ async fn a_damaged_file_is_put_aside() {
     assert_eq!(fs::read(aside).expect("it is there"), garbage);
 }
 
-/// The story: a copy of a database that is being written holds pages of two moments, and nobody notices before
-/// it is needed.
+/// The story: a copy of a database that is being written holds pages of two moments, and nobody notices
+/// before it is needed.
 #[actix::test]
 async fn copies_of_the_file_are_whole_while_it_is_written() {
     const BACKUPS: usize = 20;

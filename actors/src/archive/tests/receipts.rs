@@ -3,6 +3,7 @@
 use wire::receipt::Verdict;
 
 use super::*;
+use crate::archive::turns::QUERIES_WAITING_MAX;
 
 #[actix::test]
 async fn receipts_of_all_parties_verify() {
@@ -130,8 +131,39 @@ async fn a_question_is_bounded() {
     assert_eq!(busy, Err(ArchiveUnavailable::Busy));
 
     let read = ReadHistory { account: ALICE, before: None, limit: 1 };
-    let mut asked: Vec<_> = (0..=QUERIES_WAITING_MAX).map(|_| archive.0.send(read)).collect();
-    let answers = futures_util::future::join_all(asked.drain(..)).await;
+    let asked = (0..=QUERIES_WAITING_MAX / 64).map(|_| archive.0.send(read));
+    let answers = futures_util::future::join_all(asked).await;
     let busy = answers.iter().filter(|answer| matches!(answer, Ok(Err(ArchiveUnavailable::Busy))));
     assert_eq!(busy.count(), 1, "one too many");
+}
+
+/// The story: hundreds of accounts ask without end, each over all the sessions that it may have, and
+/// nobody else was answered. What waits is bounded, all of it is answered, and who asks little finds
+/// room.
+#[actix::test]
+async fn a_flood_of_questions_leaves_room_for_others() {
+    const ACCOUNTS: u32 = 100;
+    const QUESTIONS: usize = 200;
+    let dir = Dir::new();
+    let mut book = Book::new();
+    book.write(&openings());
+    let archive = dir.start(&book);
+    // Past the capacity of the mailbox, as sessions send.
+    let recipient = archive.0.clone().recipient::<ReadHistory>();
+    let ask = |account: u32| {
+        let account = AccountId::new(account.into());
+        recipient.send(ReadHistory { account, before: None, limit: 1 })
+    };
+    let flood = (0..ACCOUNTS).flat_map(|account| (0..QUESTIONS).map(move |_| account)).map(ask);
+    let flood: Vec<_> = flood.collect();
+    let other = ask(ACCOUNTS);
+    let mut answered = 0;
+    for answer in futures_util::future::join_all(flood).await {
+        match answer.expect("the archive is there") {
+            Ok(_) => answered += 1,
+            Err(unavailable) => assert_eq!(unavailable, ArchiveUnavailable::Busy),
+        }
+    }
+    assert!((1000..=QUERIES_WAITING_MAX).contains(&answered), "{answered}");
+    assert!(other.await.expect("the archive is there").is_ok());
 }
