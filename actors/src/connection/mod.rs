@@ -2,6 +2,7 @@
 
 pub(crate) mod connection_log;
 mod log_budget;
+pub(crate) mod telling;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

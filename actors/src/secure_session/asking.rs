@@ -117,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         let Some(own) = self.conversation.own() else { return };
         let answered = round.answer(own, settlements, self.clock.now());
         if !answered.events.is_empty() {
-            self.peers.notify.do_send(NotifyParties(answered.events));
+            self.notify(NotifyParties(answered.events), ctx);
         }
         for report in &answered.reports {
             self.report(report);
@@ -141,6 +141,15 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             .partition::<VecDeque<_>, _>(|(_, follow_up)| follow_up.asks_archive());
         self.follow_up(registry, ctx);
         self.follow_up(archive, ctx);
+    }
+
+    fn notify(&mut self, news: NotifyParties, ctx: &mut Context<Self>) {
+        let Some(told) = self.telling.tell(&self.peers.notify, news) else { return };
+        // Without a registry nobody is told.
+        ctx.spawn(told.into_actor(self).map(|_, session, ctx| {
+            session.telling.heard();
+            session.advance(ctx);
+        }));
     }
 
     /// Asks one after the other.

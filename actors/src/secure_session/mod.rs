@@ -37,6 +37,7 @@ pub use self::conversation::SecureRules;
 use self::conversation::{Arrived, Conversation, Taken, Ticket, Turn};
 use self::io::Input;
 use crate::connection::connection_log::ConnectionLog;
+use crate::connection::telling::Telling;
 use crate::connection::{
     DRAIN_TIME_VIOLATION, Farewell, LOG_IN_TIMEOUT_CROWDED, OUTPUT_BYTES_FLUSH,
 };
@@ -107,6 +108,7 @@ pub struct SecureSession<S> {
     stage: Stage,
     /// Not here while a read is under way.
     input: Option<Input<ReadHalf<S>>>,
+    telling: Telling,
     /// A request that must wait until others are answered.
     held_back: Option<Box<Arrived>>,
     /// Not here while a write is under way.
@@ -171,6 +173,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             conversation: Conversation::new(settings.rules, Arc::clone(&limits), key, peer.ip()),
             stage: Stage::Hello,
             input: Some(Input { stream: input, frames, read_bytes_max: limits.bytes.read() }),
+            telling: Telling::default(),
             held_back: None,
             output: Some(output),
             being_written: 0,
@@ -218,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     fn take_frames(&mut self, ctx: &mut Context<Self>) -> bool {
         let mut taken = false;
         let none_left = loop {
-            if self.out.len() >= OUTPUT_BYTES_FLUSH {
+            if self.out.len() >= OUTPUT_BYTES_FLUSH || self.telling.is_full() {
                 break false;
             }
             match self.stage {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use slog::{Logger, debug, info, o};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::Username;
@@ -74,6 +75,8 @@ pub struct Session<S> {
     input: Option<TextInput<ReadHalf<S>>>,
     /// Not here while a write is under way.
     output: Option<WriteHalf<S>>,
+    /// The registry has not heard what it was told last, until this is closed.
+    unheard: Option<oneshot::Receiver<()>>,
     /// What is to be written next.
     out: Vec<u8>,
     /// How much of it nobody asked for.
@@ -130,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             input: Some(TextInput::new(input, settings.quiet, &limits.bytes)),
             conversation: Conversation::new(settings.rules.clone(), limits, peer.ip()),
             output: Some(output),
+            unheard: None,
             out: Vec::new(),
             notice_bytes: 0,
             phase: Phase::Reading,
@@ -282,13 +286,18 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
 
     fn ask(&mut self, mut round: Round, ctx: &mut Context<Self>) -> Asked {
         if round.commands.is_empty() {
-            self.answer(round, Ok(Vec::new()), None);
+            self.answer(round, Ok(Vec::new()), None, ctx);
             return Asked::Answered;
         }
         self.phase = Phase::Asking;
         let outcomes = self.peers.submit.send(Submit(std::mem::take(&mut round.commands)));
         let list = round.wants_list.then(|| self.peers.list_online.send(ListOnline));
+        let unheard = self.unheard.take();
         let asked = async move {
+            // No round is answered before what came of the last one was heard: one message waits at most.
+            if let Some(unheard) = unheard {
+                let _ = unheard.await;
+            }
             let outcomes = outcomes.await.unwrap_or(Err(LedgerUnavailable::Stopping));
             let list = match list {
                 Some(list) => list.await.ok(),
@@ -300,7 +309,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
             if outcomes == Err(LedgerUnavailable::OutcomeUnknown) {
                 return session.end_unanswered(ctx);
             }
-            session.answer(round, outcomes, list.as_ref());
+            session.answer(round, outcomes, list.as_ref(), ctx);
             session.advance(ctx);
         }));
         Asked::Waiting
@@ -311,13 +320,18 @@ impl<S: AsyncRead + AsyncWrite + 'static> Session<S> {
         round: Round,
         outcomes: Result<Vec<Outcome>, LedgerUnavailable>,
         list: Option<&OnlineList>,
+        ctx: &mut Context<Self>,
     ) {
         if let Err(unavailable) = outcomes {
             self.log.warning(&format!("requests not taken: {unavailable}"));
         }
         let answered = self.conversation.answer(round, outcomes, list, &mut self.out);
         if !answered.notices.is_empty() {
-            self.peers.notify.do_send(NotifyAccounts(answered.notices));
+            let told = self.peers.notify.send(NotifyAccounts(answered.notices));
+            let (heard, unheard) = oneshot::channel::<()>();
+            self.unheard = Some(unheard);
+            // Without a registry nobody is told.
+            ctx.spawn(told.into_actor(self).map(move |_, _, _| drop(heard)));
         }
         for report in answered.reports {
             self.log.limited(|log| report_log::write(&report, log));

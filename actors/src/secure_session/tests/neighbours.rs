@@ -1,11 +1,13 @@
 //! Neighbours that are gone, that forget what they were asked, that are full, or that are late: every call
 //! has an answer, the others go on, and nothing waits for ever.
 
+use wire::OrderId;
 use wire::secure::call::ORDERS_PER_CALL_MAX;
 use wire::secure::{OrderAnswer, OrderRef};
 
 use super::super::load::ITEMS_UNDER_WAY_MAX;
 use super::*;
+use crate::connection::telling::NOTICES_UNHEARD_MAX;
 use crate::limits::CALLS_UNDER_WAY_MAX;
 use crate::probe::{Trouble, keyed_order, settle, slow, troubled};
 
@@ -271,6 +273,43 @@ async fn a_session_that_floods_with_orders_has_no_more_under_way_than_it_may() {
     settle().await;
     let rest = questions.there().iter().map(|(question, _)| question.orders.len()).sum::<usize>();
     assert_eq!(waiting + rest, 10 * ORDERS_PER_CALL_MAX);
+}
+
+/// The story: a registry that is slow has its mailbox filled by one session, whose orders are decided
+/// faster than their parties are told.
+#[actix::test]
+async fn a_session_that_floods_leaves_no_more_unheard_than_it_may() {
+    const ORDERS: u64 = 200;
+    let world = World::new();
+    let (notify, mut questions) = slow();
+    let mut stage = Stage::among(1, &world, |peers, _| peers.notify = notify);
+    stage.be_welcomed().await;
+    let order = |number: u64| {
+        let mut order = keyed_order(1, ("alice", 1), ("bob", 2), 1);
+        let random = [&number.to_be_bytes()[..], &[0; 2]].concat();
+        order.id = OrderId::new(order.not_after, random.try_into().expect("10 bytes"));
+        order.sign(&key(1))
+    };
+    for number in 0..ORDERS {
+        stage.ask(number, Call::SubmitOrders { orders: vec![order(number)] }).await;
+        // A round of its own.
+        settle().await;
+    }
+    let mut heard = 0;
+    while heard < ORDERS {
+        let first = questions.next().await;
+        settle().await;
+        let unheard: Vec<_> = std::iter::once(first).chain(questions.there()).collect();
+        assert!(unheard.len() <= NOTICES_UNHEARD_MAX, "{} are unheard", unheard.len());
+        for (NotifyParties(news), reply) in unheard {
+            heard += news.len() as u64;
+            reply.send(());
+        }
+    }
+    for _ in 0..ORDERS {
+        assert!(stage.response().await.1.is_ok());
+    }
+    assert_eq!(world.balances()[1], 1000 + ORDERS);
 }
 
 /// Nobody else may notice, and nobody may stay online who is gone.

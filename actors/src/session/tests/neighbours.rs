@@ -147,3 +147,28 @@ async fn a_late_registry_is_waited_for_by_its_session_alone() {
     late.send(OnlineList { count: 1, pages: ["bob#127.0.0.1#7002\n".into()].into() });
     stage.expect(&format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n100 OK\n")).await;
 }
+
+/// The story: a registry that is slow has its mailbox filled by sessions whose payments are decided
+/// faster than the payers are told.
+#[actix::test]
+async fn a_session_that_floods_leaves_one_message_unheard() {
+    let (notify, mut told) = slow();
+    let (submit, submitted) =
+        probe(|Submit(commands): &Submit| Ok(commands.iter().map(outcome).collect()));
+    let limits = SessionLimits::default();
+    let mut stage = start_among(limits, Dialect::Ta2021, submit, submitted, |peers| {
+        peers.notify = notify;
+    });
+    stage.send("bob#7002\n").await;
+    stage.expect(&format!("900\n{KEY}\n1\nbob#127.0.0.1#7002\n")).await;
+    let payments = 20_000;
+    stage.send(&"alice#1#bob\n".repeat(payments)).await;
+    let mut heard = 0;
+    while heard < payments {
+        let (NotifyAccounts(lines), reply) = told.next().await;
+        settle().await;
+        assert!(told.there().is_empty(), "two messages unheard");
+        heard += lines.len();
+        reply.send(());
+    }
+}
