@@ -393,7 +393,8 @@ pub enum ArchiveUnavailable {
     /// It has as much to do as it takes, or this account has as much kept as it may.
     #[error("the archive is busy")]
     Busy,
-    /// It is stopping, gone, or its disk fails.
+    /// It is stopping, gone, its disk fails, or what is asked for is in a part of the journal that is
+    /// not there.
     #[error("the archive is not there")]
     Gone,
 }

@@ -12,7 +12,7 @@ use tests::process::{Ended, Program, Server, expect_done, text};
 use tests::purse::history;
 use tests::secure::{SecureClient, key};
 use tests::text::Connection;
-use wire::secure::{Answer, Call};
+use wire::secure::{Answer, Call, Problem};
 use wire::{EntryNumber, Receipt};
 
 const MITE: &str = env!("CARGO_BIN_EXE_mite-under-test");
@@ -118,13 +118,13 @@ fn expect_error(ended: &Ended, code: i32, says: &str) {
     assert!(hint.starts_with("hint: "), "{ended:?}");
 }
 
-/// The oldest receipt of carol's, which is for her account.
+/// The oldest receipt of carol's, which is for her account; `None` if the server cannot read it.
 fn oldest_receipt(server: SocketAddr) -> Option<(EntryNumber, Receipt)> {
     let mut carol = SecureClient::connect(server, &key(CAROL));
     let number = history(&mut carol).last().expect("her account was opened").number;
     match carol.call(Call::ReadReceipts { entries: vec![number] }) {
         Ok(Answer::Receipts(mut receipts)) => Some((number, receipts.remove(0)?)),
-        Err(_) => None,
+        Err(Problem::HistoryUnavailable) => None,
         other => panic!("receipts, not {other:?}"),
     }
 }

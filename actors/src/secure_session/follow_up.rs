@@ -142,7 +142,7 @@ where
 const fn problem(unavailable: ArchiveUnavailable) -> Problem {
     match unavailable {
         ArchiveUnavailable::Busy => BUSY,
-        ArchiveUnavailable::Gone => Problem::Stopping,
+        ArchiveUnavailable::Gone => Problem::HistoryUnavailable,
     }
 }
 

@@ -304,6 +304,6 @@ impl Located {
 pub(super) const fn order_problem(unavailable: ArchiveUnavailable) -> OrderProblem {
     match unavailable {
         ArchiveUnavailable::Busy => OrderProblem::Busy,
-        ArchiveUnavailable::Gone => OrderProblem::Stopping,
+        ArchiveUnavailable::Gone => OrderProblem::HistoryUnavailable,
     }
 }

@@ -131,7 +131,7 @@ impl Signer {
     fn take(&mut self, orders: &[SignedOrder], result: Result<Answer, Problem>, load: &Load) {
         let answers = match result {
             Ok(Answer::Orders(answers)) => answers,
-            Err(Problem::BusyFor { .. } | Problem::Stopping) => {
+            Err(Problem::BusyFor { .. } | Problem::Stopping | Problem::HistoryUnavailable) => {
                 self.turned_away.extend(orders.iter().map(|order| order.order.id));
                 return;
             }
@@ -144,9 +144,9 @@ impl Signer {
                     self.decided(order, *receipt);
                     load.answered();
                 }
-                OrderAnswer::NotTaken(OrderProblem::Busy | OrderProblem::Stopping) => {
-                    self.turned_away.push(order.order.id);
-                }
+                OrderAnswer::NotTaken(
+                    OrderProblem::Busy | OrderProblem::Stopping | OrderProblem::HistoryUnavailable,
+                ) => self.turned_away.push(order.order.id),
                 other => panic!("{order:?}: {other:?}"),
             }
         }

@@ -123,11 +123,11 @@ fn there_is_a_sample_of_every_kind() {
     assert!(tags(samples::answers().iter().map(answer_tag)).eq(0..=14), "answers");
     assert!(tags(samples::events().iter().map(event_tag)).eq(0..=4), "events");
     let problem_tags = samples::problems().into_iter().map(|problem| tag(&problem));
-    assert!(tags(problem_tags).eq(0..=19), "problems");
+    assert!(tags(problem_tags).eq(0..=20), "problems");
     let refusal_tags = samples::refusals().into_iter().map(|refusal| tag(&refusal));
     assert!(tags(refusal_tags).eq(0..=12), "refusals");
     let problem_tags = samples::order_problems().into_iter().map(|problem| tag(&problem));
-    assert!(tags(problem_tags).eq(0..=14), "problems of orders");
+    assert!(tags(problem_tags).eq(0..=15), "problems of orders");
 }
 
 fn tags(tags: impl Iterator<Item = u32>) -> impl Iterator<Item = u32> {
@@ -287,11 +287,12 @@ fn codes_are_unique_and_stable() {
     codes.extend(samples::order_problems().iter().map(|problem| (problem.code(), problem.retry())));
     codes.sort_by_key(|(code, _)| *code);
     let numbers: Vec<u16> = codes.iter().map(|(code, _)| *code).collect();
-    let expected: Vec<u16> = (1..=13).chain(100..=118).chain(200..=214).collect();
+    let expected: Vec<u16> = (1..=13).chain(100..=119).chain(200..=215).collect();
     assert_eq!(numbers, expected);
     let again: Vec<(u16, Retry)> =
         codes.into_iter().filter(|(_, retry)| *retry != Retry::Never).collect();
-    let later = [107, 114, 116, 117, 118, 204, 210, 211, 214].map(|code| (code, Retry::Later));
+    let later =
+        [107, 114, 116, 117, 118, 119, 204, 210, 211, 214, 215].map(|code| (code, Retry::Later));
     let same_id = [108, 115, 212].map(|code| (code, Retry::SameId));
     let mut expected = [later.as_slice(), &same_id].concat();
     expected.sort_by_key(|(code, _)| *code);

@@ -85,6 +85,11 @@ pub enum Problem {
     /// The connection was silent while its place was needed.
     #[error("the server needs the places of connections that are silent")]
     PlaceNeeded,
+    /// The server cannot read what this asks for of its past: its index has failed, or a part of the
+    /// journal has been moved to where it does not look. Nothing is lost, and payments go on; who runs
+    /// it must see to it.
+    #[error("the server cannot read this part of its past: ask who runs it")]
+    HistoryUnavailable,
 }
 
 impl Problem {
@@ -111,6 +116,7 @@ impl Problem {
             Self::BusyFor { .. } => 116,
             Self::TooManySessions => 117,
             Self::PlaceNeeded => 118,
+            Self::HistoryUnavailable => 119,
         }
     }
 
@@ -121,7 +127,8 @@ impl Problem {
             | Self::ReadOnly
             | Self::BusyFor { .. }
             | Self::TooManySessions
-            | Self::PlaceNeeded => Retry::Later,
+            | Self::PlaceNeeded
+            | Self::HistoryUnavailable => Retry::Later,
             Self::Stopping | Self::OutcomeUnknown => Retry::SameId,
             _ => Retry::Never,
         }
@@ -177,6 +184,10 @@ pub enum OrderProblem {
     /// The server's disk takes no changes. It may still be taken later.
     #[error("the server cannot write: try later")]
     ReadOnly,
+    /// The order was not decided lately, and the server cannot read its past: whether it was decided
+    /// before is not known yet.
+    #[error("the server cannot read this part of its past: ask who runs it")]
+    HistoryUnavailable,
 }
 
 impl OrderProblem {
@@ -198,13 +209,18 @@ impl OrderProblem {
             Self::Stopping => 212,
             Self::IdMismatch => 213,
             Self::ReadOnly => 214,
+            Self::HistoryUnavailable => 215,
         }
     }
 
     /// Whether submitting the order again can help.
     pub const fn retry(self) -> Retry {
         match self {
-            Self::Busy | Self::NotAfterTooFar | Self::UnknownPayer | Self::ReadOnly => Retry::Later,
+            Self::Busy
+            | Self::NotAfterTooFar
+            | Self::UnknownPayer
+            | Self::ReadOnly
+            | Self::HistoryUnavailable => Retry::Later,
             Self::Stopping => Retry::SameId,
             _ => Retry::Never,
         }

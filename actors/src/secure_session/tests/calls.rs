@@ -307,9 +307,10 @@ async fn what_arrives_together_is_asked_together() {
 
 #[actix::test]
 async fn without_a_ledger_or_archive_every_call_has_an_answer() {
-    for (unavailable, archive, problem) in [
-        (LedgerUnavailable::Busy, ArchiveUnavailable::Busy, BUSY),
-        (LedgerUnavailable::Stopping, ArchiveUnavailable::Gone, Problem::Stopping),
+    let (no_ledger, no_past) = (Problem::Stopping, Problem::HistoryUnavailable);
+    for (unavailable, problem, archive, archive_problem) in [
+        (LedgerUnavailable::Busy, BUSY, ArchiveUnavailable::Busy, BUSY),
+        (LedgerUnavailable::Stopping, no_ledger, ArchiveUnavailable::Gone, no_past),
     ] {
         let world = World::new();
         let mut stage = Stage::online(1, &world).await;
@@ -322,7 +323,7 @@ async fn without_a_ledger_or_archive_every_call_has_an_answer() {
         ];
         *world.archive_down.borrow_mut() = Some(archive);
         for call in archived.clone() {
-            assert_eq!(stage.call(call).await, Err(problem));
+            assert_eq!(stage.call(call).await, Err(archive_problem));
         }
         *world.ledger_down.borrow_mut() = Some(unavailable);
         let others = [

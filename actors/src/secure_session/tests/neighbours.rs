@@ -80,6 +80,7 @@ async fn who_is_not_answered_says_so_and_goes_on() {
             let cannot_be_full = matches!(call, Call::ListOnline { .. } | Call::FindAccount { .. });
             let expected = match trouble {
                 Trouble::Full if !cannot_be_full => BUSY,
+                _ if who == "archive" => Problem::HistoryUnavailable,
                 _ => Problem::Stopping,
             };
             let (world, with) = (World::new(), all_troubled(trouble).await);

@@ -180,7 +180,7 @@ async fn an_order_that_the_ledger_has_forgotten_gives_its_first_outcome_again() 
     *world.archive_down.borrow_mut() = Some(ArchiveUnavailable::Gone);
     let fresh = paid(5, 10);
     let answers = submit(&mut alice, vec![old, fresh]).await;
-    assert_eq!(answers[0], OrderAnswer::NotTaken(OrderProblem::Stopping));
+    assert_eq!(answers[0], OrderAnswer::NotTaken(OrderProblem::HistoryUnavailable));
     assert!(matches!(answers[1], OrderAnswer::Decided { replayed: false, .. }));
     assert_eq!(world.balances(), [990, 1010, 1000, 1000]);
 }

@@ -265,6 +265,7 @@ pub(super) fn problems() -> Vec<Problem> {
         Problem::BusyFor { wait_ms: 0x0102_0304 },
         Problem::TooManySessions,
         Problem::PlaceNeeded,
+        Problem::HistoryUnavailable,
     ];
     problems.extend(refusals().into_iter().map(Problem::Refused));
     problems
@@ -287,6 +288,7 @@ pub(super) fn order_problems() -> Vec<OrderProblem> {
         OrderProblem::Stopping,
         OrderProblem::IdMismatch,
         OrderProblem::ReadOnly,
+        OrderProblem::HistoryUnavailable,
     ]
 }
 

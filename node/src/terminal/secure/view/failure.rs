@@ -138,6 +138,7 @@ fn problem_hint(problem: Problem, request: Request) -> Option<String> {
         Problem::NotLoggedIn => "log in first: login".into(),
         Problem::ReadOnly => "nothing was changed: what you have can be read meanwhile".into(),
         Problem::OutcomeUnknown => "look again in a moment: 'history' says what was done".into(),
+        Problem::HistoryUnavailable => "payments go on, and nothing is lost".into(),
         Problem::Busy
         | Problem::BusyFor { .. }
         | Problem::TooManySessions

@@ -61,6 +61,7 @@ fn each_failure_says_what_to_do() {
         (problem(Problem::Stopping), Request::Read, "stopping", "in a moment"),
         (problem(Problem::ReadOnly), Request::Register, "cannot write", "can be read"),
         (problem(Problem::OutcomeUnknown), Request::Read, "not known yet", "'history'"),
+        (problem(Problem::HistoryUnavailable), Request::Read, "who runs it", "nothing is lost"),
         (problem(Problem::KeyRetired), Request::Read, "another key", "24 words"),
         (problem(Problem::KeyChangeMismatch), Request::RotateKey, "does not fit", "once more"),
         (problem(Problem::UnknownVersion), Request::Read, "version", "same version"),
