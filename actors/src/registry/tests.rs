@@ -1,3 +1,4 @@
+mod flood;
 mod keyed;
 
 use std::sync::Arc;

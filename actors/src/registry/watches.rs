@@ -11,6 +11,10 @@ use crate::messages::{SessionId, WatchRefusal};
 /// The most names that all sessions together watch: at some 200 bytes each, 50 MiB.
 const WATCHES_MAX: usize = 1 << 18;
 
+/// How much of what is free one session may watch: a 64th, which is less than it may at all once a
+/// sixteenth is left. Those who watch many leave some for those who watch few.
+const FREE_SHARE: usize = 64;
+
 /// Which session watches which names.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
@@ -30,7 +34,8 @@ impl Watches {
         names.sort_unstable();
         names.dedup();
         let before = self.by_session.get(&session).map_or(0, |names| names.len());
-        if names.len() > WATCHED_NAMES_MAX || self.count - before + names.len() > WATCHES_MAX {
+        let free = WATCHES_MAX - (self.count - before);
+        if names.len() > free.div_ceil(FREE_SHARE).min(WATCHED_NAMES_MAX) {
             return Err(WatchRefusal::Full);
         }
         self.remove(session);
@@ -77,14 +82,20 @@ mod tests {
     #[test]
     fn what_all_watch_is_bounded_and_what_ends_is_forgotten() {
         let mut watches = Watches::default();
-        let sessions = (WATCHES_MAX / WATCHED_NAMES_MAX) as u64;
-        for session in 0..sessions {
-            watches.watch(SessionId(session), names(0, WATCHED_NAMES_MAX)).expect("there is room");
-        }
-        let one_more = SessionId(sessions);
-        assert_eq!(watches.watch(one_more, names(0, 1)), Err(WatchRefusal::Full));
-        // Whoever watches already may watch others.
+        let greedy = (0..10_000).take_while(|session| {
+            watches.watch(SessionId(*session), names(0, WATCHED_NAMES_MAX)).is_ok()
+        });
+        let greedy = greedy.count() as u64;
+        assert!(watches.count > WATCHES_MAX * 15 / 16 - WATCHED_NAMES_MAX, "{}", watches.count);
+        // Whoever watches already may watch others, and who watches few finds room.
         watches.watch(SessionId(0), names(1000, WATCHED_NAMES_MAX)).expect("in place of the old");
+        for session in greedy..greedy + 100 {
+            watches.watch(SessionId(session), names(0, 20)).expect("there is room for few");
+        }
+        let single = (greedy + 100..100_000)
+            .take_while(|session| watches.watch(SessionId(*session), names(0, 1)).is_ok());
+        let sessions = greedy + 100 + single.count() as u64;
+        assert_eq!(watches.count, WATCHES_MAX);
         for session in 0..=sessions {
             watches.remove(SessionId(session));
         }
