@@ -16,11 +16,12 @@ use std::collections::VecDeque;
 use actix::prelude::*;
 use slog::{Logger, debug, o};
 use wire::SignedOrder;
-use wire::secure::call::ORDERS_PER_CALL_MAX;
 
 use crate::fail_stop::FailStop;
 use crate::later::{Later, ReplySlot};
-use crate::messages::{CountOrdersWaiting, Verdicts, VerifierBusy, VerifyOrders};
+use crate::messages::{
+    CountOrdersWaiting, QUESTION_ORDERS_MAX, Verdicts, VerifierBusy, VerifyOrders,
+};
 
 /// The most signatures of one batch: what waits behind it waits 40 ms, and 70 ms if no two are of one
 /// payer. The more there are, the more payers have signed several, whose keys are worked out once: of a
@@ -31,12 +32,13 @@ const BATCH_ORDERS_MAX: usize = 4096;
 /// till in a few milliseconds.
 const FEW_ORDERS_MAX: usize = 16;
 
-/// The most signatures of a batch with large messages while small ones come: one call's, 8 ms at the worst.
-const SHARED_BATCH_ORDERS_MAX: usize = ORDERS_PER_CALL_MAX;
+/// The most signatures of a batch with large messages while small ones come: 2 ms at the worst, which is what
+/// a payment takes without them.
+const SHARED_BATCH_ORDERS_MAX: usize = QUESTION_ORDERS_MAX;
 
 /// So many batches are small after the last small message: half a second at the worst, which is how long
 /// somebody who pays one after the other may think about the next.
-const SHARED_BATCHES: u32 = 64;
+const SHARED_BATCHES: u32 = 256;
 
 /// The most orders that wait: at 15 µs each, a second. At 700 bytes each, 46 MiB.
 const ORDERS_WAITING_MAX: usize = 1 << 16;

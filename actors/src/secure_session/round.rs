@@ -1,6 +1,5 @@
 //! Rounds: calls that go to the ledger in one message, and what comes of them.
 
-use wire::secure::call::ORDERS_PER_CALL_MAX;
 use wire::secure::{AccountInfo, Answer, Event, Problem};
 use wire::text::TextPayment;
 use wire::{
@@ -11,7 +10,7 @@ use super::conversation::{Own, Ticket};
 use super::follow_up::FollowUp;
 use super::orders::{Statuses, Submitted};
 use crate::ledger::state::{Command, Outcome};
-use crate::messages::{KeepOrder, Settlement, Verdicts, VerifyOrders};
+use crate::messages::{KeepOrder, QUESTION_ORDERS_MAX, Settlement, Verdicts, VerifyOrders};
 
 /// Calls for the ledger. The first command of each round asks whose the session's key is, so that a
 /// session whose key was changed meanwhile gets no answer of the round.
@@ -221,7 +220,7 @@ impl SignedRound {
     /// same size, since it takes a small one for somebody who has few orders.
     pub(super) fn questions(&mut self, apart: bool) -> Vec<VerifyOrders> {
         let mut orders = std::mem::take(&mut self.orders).into_iter();
-        let messages = orders.len().div_ceil(ORDERS_PER_CALL_MAX);
+        let messages = orders.len().div_ceil(QUESTION_ORDERS_MAX);
         let question = |left| {
             let count = orders.len().div_ceil(left);
             VerifyOrders { orders: orders.by_ref().take(count).collect(), apart }

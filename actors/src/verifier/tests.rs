@@ -92,27 +92,28 @@ fn a_batch_is_no_larger_than_it_may_be() {
     }
 }
 
-/// Somebody with 64,000 orders in the queue keeps somebody with one waiting for no more than a call's.
+/// Somebody with 64,000 orders in the queue keeps somebody with one waiting for no more than a message's.
 #[test]
 fn who_has_few_orders_is_not_behind_who_has_many() {
-    let mut verifier = waiting(&[500; 20]);
-    assert_eq!(next_batch(&mut verifier), [500; 8]);
+    const MANY: usize = QUESTION_ORDERS_MAX;
+    let mut verifier = waiting(&[MANY; 70]);
+    assert_eq!(next_batch(&mut verifier), [MANY; 32]);
     for few in [1, FEW_ORDERS_MAX] {
         let (_, reply) = Later::new();
         verifier.add(question(&vec![good(1); few], false), reply);
-        assert_eq!(next_batch(&mut verifier), [few, 500], "one of the many comes with it");
-        assert_eq!(next_batch(&mut verifier), [500], "the next may come at any moment");
+        assert_eq!(next_batch(&mut verifier), [few, MANY], "one of the many comes with it");
+        assert_eq!(next_batch(&mut verifier), [MANY], "the next may come at any moment");
     }
     verifier.shared_batches = 1;
-    assert_eq!(next_batch(&mut verifier), [500; 8], "nobody came");
+    assert_eq!(next_batch(&mut verifier), [MANY; 32], "nobody came");
 }
 
 #[test]
 fn who_has_many_orders_is_not_kept_waiting_by_any_number_with_few() {
-    let mut verifier = waiting(&[[16; 600].as_slice(), &[512; 2]].concat());
+    let mut verifier = waiting(&[[16; 600].as_slice(), &[128; 2]].concat());
     for _ in 0..2 {
         let batch = next_batch(&mut verifier);
-        assert_eq!((batch.len(), batch.last()), (257, Some(&512)));
+        assert_eq!((batch.len(), batch.last()), (257, Some(&128)));
     }
     assert_eq!(next_batch(&mut verifier), [16; 88]);
 }

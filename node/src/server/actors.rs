@@ -20,7 +20,8 @@ use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSett
 use actors::session::{SessionSettings, TextRules};
 use actors::verifier::Verifier;
 use actors::wiring;
-use slog::Logger;
+use rustix::process::setpriority_process;
+use slog::{Logger, debug};
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +55,7 @@ impl Actors {
     /// Starts them. A ledger that fails ends the process.
     pub(super) fn start(opened: Opened, config: &ServerConfig, log: &Logger) -> Self {
         let Opened { signer, journal, state, archive, .. } = opened;
-        let arbiters = [Arbiter::new(), Arbiter::new()];
+        let arbiters = [patient_thread(log), patient_thread(log)];
         let session_arbiters = (0..config.session_threads).map(|_| Arbiter::new()).collect();
         let archive = Archive::start_in_arbiter(&arbiters[0].handle(), |_| archive);
         let verifier_log = log.clone();
@@ -204,6 +205,23 @@ impl MiteSessions for SecureSessions {
         settings.rules.text = self.gate.serves_text(peer);
         SecureSession::new(id, stream, peer, key, &self.peers, &settings, &self.log).start();
     }
+}
+
+/// How much the threads of the Verifier and the Archive stand back for those of the ledger, the journal and
+/// the sessions where there are more threads than cores: who has orders checked waits for a batch in any case,
+/// everybody else for a turn of less than a millisecond.
+const PATIENCE: i32 = 10;
+
+/// A thread that others go before.
+fn patient_thread(log: &Logger) -> Arbiter {
+    let (arbiter, log) = (Arbiter::new(), log.clone());
+    arbiter.spawn_fn(move || {
+        // On Linux that is this thread alone.
+        if let Err(error) = setpriority_process(None, PATIENCE) {
+            debug!(log, "a thread has the priority of all others"; "why" => %error);
+        }
+    });
+    arbiter
 }
 
 /// Ends the process when the actor of this name panics.
