@@ -34,6 +34,8 @@ pub(super) struct Reconnecting {
     attempts: u64,
     /// One is under way; these wait for it.
     under_way: bool,
+    /// Of those under way, the connections that have ended already, before they were taken.
+    ended: Vec<u64>,
     waiting: Vec<oneshot::Sender<Result<Recipient<AskServer>, PayError>>>,
     /// Attempts in a row that failed.
     failures: u32,
@@ -71,6 +73,9 @@ impl ServerClock {
         Timestamp::new(self.said.get().saturating_add(elapsed))
     }
 }
+
+/// With how many keys it is tried at once: the account's, and the one that takes its place.
+const KEYS_MAX: usize = 2;
 
 /// A key to connect with.
 struct Attempt {
@@ -134,7 +139,8 @@ impl SecureWallet {
             ctx.cancel_future(timer);
         }
         self.reconnecting.under_way = true;
-        let keys = [Some(self.signer.clone()), self.next.clone()];
+        self.reconnecting.ended.clear();
+        let keys: [_; KEYS_MAX] = [Some(self.signer.clone()), self.next.clone()];
         let attempts = keys.into_iter().flatten().map(|signer| {
             self.reconnecting.attempts += 1;
             let number = self.reconnecting.attempts;
@@ -155,6 +161,9 @@ impl SecureWallet {
         ctx: &mut Context<Self>,
     ) -> Result<Recipient<AskServer>, PayError> {
         let Made { attempt, signer, connection, logged_in } = made;
+        if self.reconnecting.ended.contains(&attempt) {
+            return Err(ConnectError::Unreachable("it closed the connection".to_owned()).into());
+        }
         let SecureConnection { link, server, welcome } = connection;
         match self.server {
             Some(expected) if expected != server => {
@@ -366,8 +375,15 @@ impl Handler<Relayed> for SecureWallet {
     type Result = ();
 
     fn handle(&mut self, Relayed { attempt, news }: Relayed, ctx: &mut Self::Context) {
+        let Reconnecting { attempts, under_way, ended, .. } = &mut self.reconnecting;
         if self.connection.as_ref().is_some_and(|connection| connection.attempt == attempt) {
             self.hear(news, ctx);
+        } else if *under_way
+            && matches!(news, ServerNews::Lost(_))
+            && attempt + KEYS_MAX as u64 > *attempts
+        {
+            // Taken all the same, it would be a connection for ever over which nothing is answered.
+            ended.push(attempt);
         }
     }
 }

@@ -94,6 +94,24 @@ async fn what_was_long_ago_is_not_the_time() {
     }
 }
 
+/// The story: the server dies while the wallet logs in. The connection's end is heard before the wallet has taken it, and
+/// is no news of any that it has; so it keeps one over which nothing is ever answered, until the program ends.
+#[actix::test]
+async fn a_connection_that_ends_before_it_is_taken_is_made_anew() {
+    tokio::time::pause();
+    let world = World::new();
+    let mut client = alice_online(&world).await;
+    world.lock().stillborn = 2;
+    world.tell(ServerNews::Lost("the server has died".to_owned()));
+    assert!(matches!(client.news.next().await, WalletNews::ServerLost(_)));
+    // Nobody asks: whoever is online comes back by themselves.
+    assert!(matches!(client.news.next().await, WalletNews::ServerBack));
+    assert_eq!(world.lock().connects, 4);
+    let quote = client.quote("bob", 10).await.expect("the server answers");
+    let paid = client.wallet.send(PayQuote(quote)).await.expect("the wallet answers");
+    assert_eq!(paid.expect("paid").state, PaymentState::Paid);
+}
+
 /// Alice pays bob, who submits the order and does not say so; and what she will be told.
 async fn pay_bob_who_hangs(world: &World) -> (Client, impl Future<Output = Payment>) {
     let client = alice_online(world).await;

@@ -184,8 +184,14 @@ impl World {
             return Err(ConnectError::Refused(Problem::KeyRetired));
         }
         let world = self.clone();
-        let (link, _) = probe(move |AskServer(call): &AskServer| world.ask(key, call));
+        let (mut link, _) = probe(move |AskServer(call): &AskServer| world.ask(key, call));
         let mut server = self.lock();
+        if server.stillborn > 0 {
+            server.stillborn -= 1;
+            let ended = || "it has ended".to_owned();
+            request.news.do_send(ServerNews::Lost(ended()));
+            link = probe(move |_: &AskServer| Err(CallError::Lost(ended()))).0;
+        }
         server.connects += 1;
         server.news = Some(request.news.clone());
         let welcome = Welcome {

@@ -30,6 +30,8 @@ pub(in crate::secure_wallet) struct Server {
     /// For calls of this kind, by their first word, one after another.
     pub(in crate::secure_wallet) faults: Vec<(&'static str, Fault)>,
     pub(in crate::secure_wallet) unreachable: bool,
+    /// So many of the next connections end before the wallet has taken them.
+    pub(in crate::secure_wallet) stillborn: u32,
     /// The wallet's own disk takes nothing.
     pub(in crate::secure_wallet) disk_full: bool,
     /// Steps until the wallet crashes.
@@ -60,6 +62,7 @@ impl Server {
             bob: Bob::Honest,
             faults: Vec::new(),
             unreachable: false,
+            stillborn: 0,
             disk_full: false,
             fuse: None,
             generation: 0,
@@ -103,7 +106,7 @@ impl Server {
 
     fn apply(&mut self, command: Command) -> (Ruling, Option<Receipt>) {
         let now = Timestamp::new(self.now);
-        let terms = Terms { now, server: public_key(&server_key()) };
+        let terms = Terms { now, shown: now, server: public_key(&server_key()) };
         let number = self.ledger.next_entry();
         let (ruling, entry) = self.ledger.apply(command, &terms);
         let receipt = entry.map(|entry| seal(&server_key(), number, self.now, entry));
