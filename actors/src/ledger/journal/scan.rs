@@ -9,6 +9,10 @@
 //! is zero or beyond the end of the file and nothing follows it, and **damaged** if all its sectors
 //! are there: a flipped bit never passes for a crash.
 //!
+//! A write by way of the page cache may end anywhere: it was cut short, or the power failed while it was copied there.
+//! Then the end of the batch is missing from some byte on. Its last byte is zero, which no flip of a single bit
+//! makes of it, or the last byte that is not zero lies in its header.
+//!
 //! "Nothing follows" cannot be seen in the bytes of a batch without its header, which may be as long as any.
 //! What follows it is a batch if the server has sealed it: the entries of the torn batch may hold bytes that look
 //! like a header, since who signs an order chooses some of them.
@@ -65,7 +69,8 @@ fn with_header(bytes: &[u8], at: usize, header: BatchHeader) -> Result<Found<'_>
         }
     }
     let nothing_behind = is_zero(bytes.get(end..).unwrap_or_default());
-    if nothing_behind && is_part_missing(bytes, at, end) {
+    let end_is_missing = bytes.get(end - 1).is_none_or(|last| *last == 0);
+    if nothing_behind && (end_is_missing || is_part_missing(bytes, at, end)) {
         return Ok(Found::Torn { header: Some(header), end });
     }
     Err(Fault::Damaged(Damage::BatchEntries))
@@ -84,7 +89,8 @@ fn without_header(
     // The length of the batch is not known, so the sectors are looked at to their ends. That is no
     // less strict: a sector that holds the end of the batch holds the marker, which is not zero.
     let header_end = (at + BATCH_HEADER_BYTES).next_multiple_of(SECTOR_BYTES);
-    let torn = is_part_missing(bytes, at, header_end)
+    let end_is_missing = used < BATCH_HEADER_BYTES;
+    let torn = (end_is_missing || is_part_missing(bytes, at, header_end))
         && used <= BATCH_HEADER_BYTES + BATCH_BYTES_MAX + END_MARKER.len()
         && !has_batch(&rest[1..], is_genuine);
     if torn {

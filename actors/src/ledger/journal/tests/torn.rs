@@ -163,6 +163,27 @@ fn any_of_the_sectors_of_the_last_batch_may_be_missing() {
     }
 }
 
+/// The story: by way of the page cache, a write is cut short inside a sector, or the power fails while it is copied
+/// there. All its sectors hold something, the batch is called damaged, and the server does not start.
+#[test]
+fn the_last_batch_may_end_at_any_byte() {
+    for shift in [0, 100, 332, 333, 511] {
+        let write = last_write(shift);
+        let begin = *batch_ends(&write.before).last().expect("a batch");
+        let end = *batch_ends(&write.after).last().expect("a batch");
+        for cut in begin..end {
+            let mut image = write.before.clone();
+            image[begin..cut].copy_from_slice(&write.after[begin..cut]);
+            let storage = MemoryStorage::new();
+            storage.write(FIRST_SEGMENT, image);
+            let (_, state) = open(&storage, 8192)
+                .unwrap_or_else(|error| panic!("shift {shift}, {} bytes: {error}", cut - begin));
+            assert_eq!(state, write.state_before, "shift {shift}, {} bytes", cut - begin);
+            assert!(storage.read(FIRST_SEGMENT).as_ref() == Some(&write.before), "it is cut off");
+        }
+    }
+}
+
 /// A file that ends early ends the journal with the last batch that is whole. That is a crash as far
 /// as the file can tell; only a snapshot knows better.
 #[test]
