@@ -18,8 +18,9 @@ use wire::{
 /// What one read of a busy connection brings.
 const COMMANDS: u32 = 1000;
 
-const TERMS: Terms =
-    Terms { now: Timestamp::new(1_790_000_000_000), server: PublicKey::new([9; 32]) };
+const NOW: Timestamp = Timestamp::new(1_790_000_000_000);
+
+const TERMS: Terms = Terms { now: NOW, shown: NOW, server: PublicKey::new([9; 32]) };
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

@@ -239,9 +239,9 @@ impl<M: Unpin + 'static, F: Unpin + 'static> Handler<End> for Probe<M, F> {
 
 /// What the rules go by in tests where the clock does not matter. The server's key is that of
 /// [`server_key`].
-pub(crate) const TERMS: Terms =
-    Terms { now: Timestamp::new(1_700_000_000_000), server: PublicKey::new(SERVER) };
+pub(crate) const TERMS: Terms = Terms { now: NOW, shown: NOW, server: PublicKey::new(SERVER) };
 
+const NOW: Timestamp = Timestamp::new(1_700_000_000_000);
 const SERVER: [u8; 32] = [
     0x81, 0x46, 0x64, 0x0F, 0x02, 0x49, 0x3A, 0xF4, 0xFB, 0xC5, 0x4F, 0xE3, 0x33, 0x88, 0xE7, 0x5D,
     0xC2, 0xC9, 0x37, 0xAE, 0x0B, 0x77, 0x27, 0xCC, 0x2B, 0x2A, 0xFB, 0x1B, 0x75, 0x19, 0x9A, 0x3E,

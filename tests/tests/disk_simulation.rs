@@ -16,6 +16,7 @@ fn what_was_answered_survives_whatever_the_disk_does() {
     // A simulation in which nothing happens finds nothing.
     let happened = [
         all.told,
+        all.expired,
         all.batches,
         all.power_cuts,
         all.kills,
@@ -25,6 +26,7 @@ fn what_was_answered_survives_whatever_the_disk_does() {
         all.failures.directory_syncs,
         all.failures.reads,
         all.failures.changes,
+        all.torn,
         all.full,
         all.no_file,
         all.no_segment,

@@ -199,6 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn golden_bytes_of_passed_time() {
+        assert_eq!(encoded(&Entry::TimePassed), [8, 0, 0, 0]);
+        let decoded = decode_exact::<ENTRY_BYTES_MAX, Entry>(&[8, 0, 0, 0]);
+        assert_eq!(decoded.expect("a whole entry"), Entry::TimePassed);
+    }
+
+    #[test]
     fn trailing_missing_and_invalid_bytes_are_refused() {
         let mut bytes = encoded(&opened());
         let decode = |bytes: &[u8]| decode_exact::<ENTRY_BYTES_MAX, Entry>(bytes);

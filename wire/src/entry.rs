@@ -86,6 +86,9 @@ pub enum Entry {
         /// Whose, always frozen.
         account: AccountId,
     },
+    /// Somebody was told of an order that it has expired, and no batch before was as late as that. The batch that
+    /// this is in is, so that the order stays expired, whatever the server's clock says later.
+    TimePassed,
 }
 
 /// What it takes to log in to an account and to debit it.

@@ -191,7 +191,8 @@ impl Receipt {
             | Entry::Deposited { .. }
             | Entry::Withdrawn { .. }
             | Entry::Frozen { .. }
-            | Entry::Unfrozen { .. } => None,
+            | Entry::Unfrozen { .. }
+            | Entry::TimePassed => None,
         }
     }
 }

@@ -211,6 +211,7 @@ fn concerns(
         | Entry::Withdrawn { account: holder, .. }
         | Entry::Frozen { account: holder, .. }
         | Entry::Unfrozen { account: holder } => Ok(*holder == account),
+        Entry::TimePassed => Ok(false),
         Entry::Transferred { payer, payee, .. } => Ok(*payer == account || *payee == account),
         Entry::OrderRefused { payer, .. } if *payer == account => Ok(true),
         // Whoever took the payee's name later is not the payee.

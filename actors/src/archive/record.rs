@@ -78,6 +78,7 @@ impl Record {
                 Self::by_operator(*account, HistoryEvent::Frozen { reason: reason.clone() })
             }
             Entry::Unfrozen { account } => Self::by_operator(*account, HistoryEvent::Unfrozen),
+            Entry::TimePassed => return Ok(None),
         };
         Ok(Some(record))
     }
@@ -100,5 +101,6 @@ pub(super) fn is_recorded(entry: &Entry, keyed: &KeyedAccounts) -> bool {
         | Entry::Withdrawn { account, .. }
         | Entry::Frozen { account, .. }
         | Entry::Unfrozen { account } => keyed.contains(account),
+        Entry::TimePassed => false,
     }
 }

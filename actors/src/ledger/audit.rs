@@ -212,14 +212,15 @@ impl<'r> Auditor<'r> {
             | Entry::Deposited { .. }
             | Entry::Withdrawn { .. }
             | Entry::Frozen { .. }
-            | Entry::Unfrozen { .. } => Ok(()),
+            | Entry::Unfrozen { .. }
+            | Entry::TimePassed => Ok(()),
         }
     }
 
     /// Everything about the next entry but its signatures.
     fn check_entry(&mut self, entry: &Entry, time: Timestamp) -> Result<(), Fault> {
         match entry {
-            Entry::AccountOpened { .. } | Entry::Unfrozen { .. } => {}
+            Entry::AccountOpened { .. } | Entry::Unfrozen { .. } | Entry::TimePassed => {}
             Entry::Transferred { authority: Authority::Text, .. } => self.text_payments += 1,
             Entry::Transferred { authority: Authority::Order(signed), .. }
             | Entry::OrderRefused { order: signed, .. } => {

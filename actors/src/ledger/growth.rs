@@ -44,6 +44,7 @@ pub(super) fn is_news(entry: &Entry, state: &State) -> bool {
         Entry::Transferred { payee, authority: Authority::Text, .. } => {
             state.account(*payee).is_none_or(|payee| payee.access != Access::Open)
         }
+        Entry::TimePassed => false,
         _ => true,
     }
 }

@@ -27,7 +27,7 @@ use slog::{Logger, crit, debug, info, o};
 use tokio::sync::watch;
 use wire::batch::BATCH_ENTRIES_MAX;
 use wire::entry::ENTRY_BYTES_MAX;
-use wire::{EntryNumber, PublicKey, Timestamp};
+use wire::{Entry, EntryNumber, PublicKey, Timestamp};
 
 use self::background::Background;
 pub use self::clock::LedgerClock;
@@ -154,6 +154,8 @@ struct Committing {
     waiting: Vec<Waiting>,
     news: bool,
     snapshot: Option<Captured>,
+    /// The ledger's time when it was handed over. Its batch shows it, or a later one.
+    time: Timestamp,
     /// When it was handed over.
     since: Instant,
 }
@@ -244,7 +246,8 @@ impl Ledger {
     }
 
     fn apply(&mut self, Request { commands, reply, load }: Request) {
-        let terms = Terms { now: self.clock.now(), server: self.server };
+        let now = self.clock.now();
+        let terms = Terms { now, shown: self.shown(now), server: self.server };
         let Gathering { batch, news, waiting } = &mut self.gathering;
         let mut outcomes = Vec::with_capacity(commands.len());
         let mut made = Vec::new();
@@ -255,7 +258,7 @@ impl Ledger {
             if let Some(entry) = entry {
                 batch.push(&entry);
                 *news |= is_news(&entry, state);
-                if reply.wants_receipts() {
+                if reply.wants_receipts() && entry != Entry::TimePassed {
                     made.push(Made { command: outcomes.len(), number, entry });
                 }
                 number = EntryNumber::new(number.get() + 1);
@@ -263,6 +266,15 @@ impl Ledger {
             outcomes.push(outcome);
         });
         waiting.push(Waiting { outcomes, made, reply, load });
+    }
+
+    /// The time of a batch that is durable when outcomes of `now` are told: that of the batch that gathers, if
+    /// there is anything in it, or of the one that they wait for.
+    fn shown(&self, now: Timestamp) -> Timestamp {
+        if !self.gathering.batch.is_empty() {
+            return now;
+        }
+        self.committing.back().map_or(self.last.time, |last| last.time)
     }
 
     /// Flushes as soon as the mailbox is empty: a batch is whatever is there.
@@ -315,9 +327,9 @@ impl Ledger {
             batch.close();
         }
         let news = std::mem::take(&mut self.gathering.news);
-        self.committing.push_back(Committing { waiting, news, snapshot, since: Instant::now() });
-        let now = self.clock.now();
-        let commit = self.writer.as_ref().map(|writer| writer.commit(batch, now));
+        let (time, since) = (self.clock.now(), Instant::now());
+        self.committing.push_back(Committing { waiting, news, snapshot, time, since });
+        let commit = self.writer.as_ref().map(|writer| writer.commit(batch, time));
         // If the thread has ended, it has reported why.
         if let Some(Err(error)) = commit {
             debug!(self.log, "the journal takes nothing more"; "why" => %error);

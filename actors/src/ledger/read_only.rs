@@ -49,7 +49,7 @@ impl Ledger {
         if matches!(self.mode, Mode::Rebuilding { .. }) {
             return reply.refuse(LedgerUnavailable::Busy);
         }
-        let terms = Terms { now: self.last.time, server: self.server };
+        let terms = Terms { now: self.last.time, shown: self.last.time, server: self.server };
         let answer = |command| self.state.answer_read_only(command, &terms);
         let outcomes = commands.into_iter().map(answer).collect();
         Waiting { outcomes, made: Vec::new(), reply, load }.release(None);

@@ -16,6 +16,7 @@ mod text_transfer;
 
 use std::collections::BTreeMap;
 
+use wire::secure::OrderProblem;
 use wire::{
     Access, AccountId, Amount, Authority, Entry, EntryNumber, NameLook, OrderHash, PublicKey,
     Refusal, Timestamp, Username,
@@ -103,10 +104,15 @@ impl State {
         mut each: impl FnMut(&Self, Outcome, Option<Entry>),
     ) {
         let mut commands = commands.into_iter();
+        let mut terms = *terms;
         while let Some(next) = commands.as_slice().chunks(FOUND_AT_ONCE).next() {
             let payers = self.by_name.find_each(next.iter().map(text_payer), &self.accounts);
             for (payer, command) in payers.into_iter().zip(&mut commands) {
-                let (outcome, entry) = self.apply_found(command, payer, terms);
+                let (outcome, entry) = self.apply_found(command, payer, &terms);
+                if entry.is_some() {
+                    // Its batch is durable before anybody hears of this outcome, or of those behind it.
+                    terms.shown = terms.now;
+                }
                 each(self, outcome, entry);
             }
         }
@@ -153,6 +159,7 @@ impl State {
             | Entry::Withdrawn { account, .. }
             | Entry::Frozen { account, .. }
             | Entry::Unfrozen { account } => self.operated(*account, number, false),
+            Entry::TimePassed => Outcome::NotTaken(OrderProblem::Expired),
         };
         (outcome, Some(entry))
     }
@@ -221,6 +228,7 @@ impl State {
             Entry::Withdrawn { account, amount, id } => self.withdraw(*account, *amount, id)?,
             Entry::Frozen { account, .. } => self.freeze(*account)?,
             Entry::Unfrozen { account } => self.unfreeze(*account)?,
+            Entry::TimePassed => {}
         }
         self.next_entry = EntryNumber::new(self.next_entry.get() + 1);
         Ok(())
@@ -356,7 +364,7 @@ impl State {
                 let payer = self.find(payer.as_str());
                 let recent = payer.and_then(|payer| self.orders.find_valid(payer, *id, terms.now));
                 let decided = recent.map(|recent| recent.decided);
-                Outcome::FoundOrder { payer, decided, now: terms.now }
+                Outcome::FoundOrder { payer, decided, now: terms.shown.min(terms.now) }
             }
             Command::OpenAccount { .. }
             | Command::TextTransfer { .. }

@@ -15,6 +15,7 @@ use super::waiting::PLAIN_COMMAND_BYTES;
 use super::*;
 use crate::probe::{no_log, server_key};
 
+mod expiry;
 mod flood;
 mod read_only;
 mod receipts;

@@ -116,6 +116,7 @@ impl World {
             | Entry::Withdrawn { account: holder, .. }
             | Entry::Frozen { account: holder, .. }
             | Entry::Unfrozen { account: holder } => holder == account,
+            Entry::TimePassed => false,
         };
         Ok(sought.iter().map(|sought| find(sought).filter(concerns).cloned()).collect())
     }

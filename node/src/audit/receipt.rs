@@ -68,6 +68,7 @@ fn entry(entry: &Entry) -> Vec<(&'static str, String)> {
             lines
         }
         Entry::Unfrozen { account } => operated("unfrozen by the operator", *account, None),
+        Entry::TimePassed => vec![("outcome", "time has passed".to_owned())],
     }
 }
 

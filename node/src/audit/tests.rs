@@ -101,6 +101,7 @@ fn every_outcome_has_its_words() {
             "reason   why\\u{202e}",
         ),
         (Entry::Unfrozen { account }, "unfrozen by the operator"),
+        (Entry::TimePassed, "time has passed"),
     ] {
         let told = told(&entry);
         assert!(told.contains(words), "{words:?} is missing in {told}");

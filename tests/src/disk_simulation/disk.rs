@@ -16,10 +16,10 @@ const SECTOR_BYTES: usize = 512;
 pub(super) enum Fault {
     /// The power goes in front of an operation, or behind it.
     PowerCut {
-        /// Behind it.
+        /// Behind it; or in the middle, if it is a write.
         behind: bool,
     },
-    /// A write is done in part, up to some sector, and fails.
+    /// A write is done in part, up to some sector or byte, and fails.
     Write,
     /// A sync writes some sectors, forgets the others, and fails. The next one succeeds.
     Sync {
@@ -77,6 +77,8 @@ struct Disk {
     room: Option<u64>,
     /// How often [`Fault::NoFile`] came when a segment was to be made.
     no_segment: u64,
+    /// How many writes ended inside a sector.
+    torn: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -103,6 +105,7 @@ impl SimulatedDisk {
             fired: Vec::new(),
             room: None,
             no_segment: 0,
+            torn: 0,
         };
         Self { disk: Arc::new(Mutex::new(disk)), process: 0 }
     }
@@ -133,6 +136,11 @@ impl SimulatedDisk {
     /// How often there was no room for a segment, as a file.
     pub(super) fn no_segment(&self) -> u64 {
         self.lock().no_segment
+    }
+
+    /// How many writes ended inside a sector.
+    pub(super) fn torn(&self) -> u64 {
+        self.lock().torn
     }
 
     /// Whether the power is cut.
@@ -238,6 +246,16 @@ impl Disk {
             return Err(io::Error::other("the power is off"));
         }
         Ok(done)
+    }
+
+    /// How much of a write of so many bytes is done if it ends early: up to a sector, or to any byte.
+    fn part_of(&mut self, len: usize, offset: usize) -> usize {
+        let any = usize::try_from(self.random.below(len.max(1) as u64)).expect("fewer");
+        if self.random.below(2) == 0 {
+            return ((offset + any) / SECTOR_BYTES * SECTOR_BYTES).saturating_sub(offset);
+        }
+        self.torn += u64::from(!(offset + any).is_multiple_of(SECTOR_BYTES));
+        any
     }
 
     fn rename(&mut self, change: BTreeMap<String, Option<usize>>) {
@@ -391,11 +409,15 @@ impl StorageFile for SimulatedFile {
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
         let end = offset + bytes.len();
         if fault == Some(Fault::Write) {
-            let sectors = end.div_ceil(SECTOR_BYTES) - offset / SECTOR_BYTES;
-            let whole = usize::try_from(disk.random.below(sectors as u64)).expect("fewer");
-            let part = ((offset / SECTOR_BYTES + whole) * SECTOR_BYTES).saturating_sub(offset);
+            let part = disk.part_of(bytes.len(), offset);
             disk.files[self.index].write(&bytes[..part], offset);
             return Err(io::Error::other("simulated EIO on write"));
+        }
+        if fault == (Some(Fault::PowerCut { behind: true })) && disk.random.below(2) == 0 {
+            // While it was copied to the page cache, from where some of it may have got to the disk.
+            let part = disk.part_of(bytes.len(), offset);
+            disk.files[self.index].write(&bytes[..part], offset);
+            return disk.end(fault, ());
         }
         let growth = end.saturating_sub(disk.files[self.index].seen.len()) as u64;
         match disk.room {

@@ -58,6 +58,8 @@ pub(super) struct History {
     balances: Vec<(AccountId, Amount)>,
     /// How many outcomes were told.
     pub(super) told: u64,
+    /// How many orders somebody was told to be over for good.
+    pub(super) expired: u64,
 }
 
 /// What a journal holds.
@@ -143,8 +145,7 @@ impl History {
             (Asked::Change(change), outcome) => {
                 self.not_done(asked);
                 // For a wallet, this is the end of the order.
-                let fate = self.fate(change);
-                fate.dead |= !fate.done && outcome == Outcome::NotTaken(OrderProblem::Expired);
+                self.over(change, outcome == Outcome::NotTaken(OrderProblem::Expired));
             }
             (Asked::Balance(account), Outcome::Balance(balance)) => {
                 self.balances.push((*account, balance));
@@ -153,9 +154,7 @@ impl History {
                 self.found(change, number)?;
             }
             (Asked::Status { change, not_after }, Outcome::FoundOrder { now, .. }) => {
-                // The ledger forgets an order whose time is over; the archive knows it.
-                let fate = self.fate(change);
-                fate.dead |= *not_after < now && !fate.done;
+                self.over(change, *not_after < now);
             }
             (asked, outcome) => return Err(format!("{outcome:?} is no answer to {asked:?}")),
         }
@@ -171,6 +170,16 @@ impl History {
         Ok(())
     }
 
+    /// Somebody hears of an order that it is not decided, and perhaps that it never will be.
+    fn over(&mut self, change: &Change, for_good: bool) {
+        let fate = self.fate(change);
+        // The ledger forgets an order whose time is over; the archive knows it.
+        if for_good && !fate.done && !fate.dead {
+            fate.dead = true;
+            self.expired += 1;
+        }
+    }
+
     fn found(&mut self, change: &Change, number: EntryNumber) -> Result<(), String> {
         let fate = self.fate(change);
         if fate.entry.is_some_and(|entry| entry != number) {
@@ -178,13 +187,6 @@ impl History {
         }
         (fate.done, fate.entry) = (true, Some(number));
         Ok(())
-    }
-
-    /// The clock was set back: what was over by it may not be.
-    pub(super) fn forget_what_is_over(&mut self) {
-        for fate in self.changes.values_mut() {
-            fate.dead = false;
-        }
     }
 
     /// All receipts.
@@ -226,7 +228,8 @@ impl History {
         let mut there = BTreeMap::new();
         for (number, entry) in entries.iter().enumerate() {
             let number = EntryNumber::new(number as u64);
-            if there.insert(change_of(entry), number).is_some() {
+            let Some(change) = change_of(entry) else { continue };
+            if there.insert(change, number).is_some() {
                 return Err(format!("entry {number} is there twice: {entry:?}"));
             }
         }
@@ -334,8 +337,9 @@ fn read(
     }
 }
 
-fn change_of(entry: &Entry) -> Change {
-    match entry {
+/// What an entry has changed, if it is anything.
+fn change_of(entry: &Entry) -> Option<Change> {
+    Some(match entry {
         Entry::AccountOpened { name, .. } => Change::Opening(name.clone()),
         Entry::Transferred { amount, authority: Authority::Text, .. } => {
             Change::Text(amount.credits())
@@ -350,5 +354,6 @@ fn change_of(entry: &Entry) -> Change {
             Change::Operation(id.to_string())
         }
         Entry::Frozen { .. } | Entry::Unfrozen { .. } => Change::Unasked,
-    }
+        Entry::TimePassed => return None,
+    })
 }

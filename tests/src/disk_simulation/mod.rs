@@ -42,6 +42,8 @@ pub struct Tally {
     pub seeds: u64,
     /// Outcomes that somebody was told.
     pub told: u64,
+    /// Orders that somebody was told to be over for good.
+    pub expired: u64,
     /// Batches in the journals at their ends.
     pub batches: u64,
     /// Power cuts.
@@ -52,6 +54,8 @@ pub struct Tally {
     pub stops: u64,
     /// Operations of the disk that failed, each kind for itself.
     pub failures: Failures,
+    /// Writes that ended inside a sector, by a failure or by a power cut.
+    pub torn: u64,
     /// Disks that were full.
     pub full: u64,
     /// Files that found no room on a full disk.
@@ -90,6 +94,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
         self.told += other.told;
+        self.expired += other.expired;
         self.batches += other.batches;
         self.power_cuts += other.power_cuts;
         self.kills += other.kills;
@@ -99,6 +104,7 @@ impl Tally {
         self.failures.directory_syncs += other.failures.directory_syncs;
         self.failures.reads += other.failures.reads;
         self.failures.changes += other.failures.changes;
+        self.torn += other.torn;
         self.full += other.full;
         self.no_file += other.no_file;
         self.no_segment += other.no_segment;
@@ -114,11 +120,12 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} seeds: {} outcomes told, {} batches; {} power cuts, {} kills, {} stops; failures of {} \
-             writes, {} syncs, {} syncs of the directory, {} readings, {} changes of names; {} times full, {} \
+            "{} seeds: {} outcomes told, {} orders expired, {} batches; {} power cuts, {} kills, {} stops; failures of {} \
+             writes, {} syncs, {} syncs of the directory, {} readings, {} changes of names; {} writes ended inside a sector; {} times full, {} \
              times without room for a file, {} of these for a segment; {} times read-only, {} times writing again; {} files damaged, {} refused, {} cut off",
             self.seeds,
             self.told,
+            self.expired,
             self.batches,
             self.power_cuts,
             self.kills,
@@ -128,6 +135,7 @@ impl fmt::Display for Tally {
             self.failures.directory_syncs,
             self.failures.reads,
             self.failures.changes,
+            self.torn,
             self.full,
             self.no_file,
             self.no_segment,

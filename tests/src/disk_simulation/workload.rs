@@ -102,8 +102,14 @@ impl Workload {
     }
 
     fn order(&mut self, now: Timestamp, random: &mut Random) -> Option<(Command, Asked)> {
-        let (_, payer) = self.pick(random)?;
-        let (submitter, payee) = self.pick(random)?;
+        let (payer_id, payer) = self.pick(random)?;
+        let (payee_id, payee) = self.pick(random)?;
+        // Some try with orders that are none of theirs.
+        let submitter = match random.below(8) {
+            0 => self.pick(random)?.0,
+            1..5 => payer_id,
+            _ => payee_id,
+        };
         let Access::Keyed(payer_key) = payer.access else { return None };
         let payee_key = match payee.access {
             Access::Open => None,
@@ -132,6 +138,10 @@ impl Workload {
         };
         let order = order.sign_as_payer(&self.keys.get(&payer_key)?.sealing);
         self.orders.push((submitter, order.clone()));
+        if random.below(6) == 0 {
+            // It is signed and kept for later, when it may be too late.
+            return self.status(random);
+        }
         Some(submit(submitter, order))
     }
 
@@ -139,6 +149,12 @@ impl Workload {
     fn again(&self, random: &mut Random) -> Option<(Command, Asked)> {
         let (submitter, order) = self.orders.get(below(random, self.orders.len())?)?;
         Some(submit(*submitter, order.clone()))
+    }
+
+    /// The latest orders, at most so many: whoever has one tries again.
+    pub(super) fn latest_again(&self, most: usize) -> Vec<(Command, Asked)> {
+        let latest = self.orders.iter().rev().take(most);
+        latest.map(|(submitter, order)| submit(*submitter, order.clone())).collect()
     }
 
     fn status(&self, random: &mut Random) -> Option<(Command, Asked)> {

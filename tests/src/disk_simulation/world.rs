@@ -36,6 +36,10 @@ const OPERATIONS_MAX: u64 = 16;
 /// messages under way.
 const TURNS_MAX: usize = 400;
 
+/// How many orders are tried again at once, at most: when time has passed, and behind a start, by which the clock may
+/// have been set back.
+const TRIED_AGAIN_MAX: usize = 8;
+
 /// When the first batch is written.
 const BEGIN: u64 = 1_700_000_000_000;
 
@@ -110,7 +114,6 @@ impl World {
         if self.random.below(3) == 0 {
             // Between two starts, somebody may set the clock back.
             NOW.set(NOW.get() - self.random.below(3_600_000));
-            self.history.forget_what_is_over();
         }
         if self.random.below(3) == 0 {
             self.prepare_fault();
@@ -169,6 +172,10 @@ impl World {
     pub(super) async fn work(&mut self) -> Result<(), String> {
         if self.random.below(4) > 0 {
             self.prepare_fault();
+        }
+        if self.random.below(3) == 0 {
+            let again = self.workload.latest_again(TRIED_AGAIN_MAX);
+            self.submit(again);
         }
         let steps = STEPS_MIN + self.random.below(STEPS_MIN);
         for _ in 0..steps {
@@ -301,11 +308,28 @@ impl World {
                 self.stop().await?;
             } else if self.random.below(3) == 0 {
                 self.finish().await?;
+            } else if self.random.below(2) == 0 {
+                self.pass_time().await?;
             }
         }
         self.crash_or_kill();
         self.calm();
         Ok(())
+    }
+
+    /// Much time passes, in which nobody pays, and then it is tried what is left.
+    async fn pass_time(&mut self) -> Result<(), String> {
+        NOW.set(NOW.get() + self.random.below(30_000));
+        let late = self.workload.latest_again(TRIED_AGAIN_MAX);
+        self.submit(late);
+        for _ in 0..self.random.below(4) {
+            settle().await;
+            if let Some(running) = &mut self.running {
+                running.background.turn_journal();
+            }
+        }
+        settle().await;
+        self.collect()
     }
 
     /// Nothing more goes wrong, and everybody who waits gets an answer.
@@ -467,7 +491,8 @@ impl World {
 
     pub(super) fn tally(&self) -> Tally {
         let no_segment = self.disk.no_segment();
-        Tally { told: self.history.told, no_segment, ..self.tally }
+        let History { told, expired, .. } = self.history;
+        Tally { told, expired, no_segment, torn: self.disk.torn(), ..self.tally }
     }
 }
 

@@ -90,7 +90,8 @@ pub(super) fn check(storage: &MemoryStorage, allowed: Option<&[State]>) {
 
 /// Appends one batch more, and finds it again.
 fn go_on(journal: &mut Journal, storage: &MemoryStorage, mut state: State) {
-    let terms = Terms { now: journal.last().time, server: Past::server() };
+    let now = journal.last().time;
+    let terms = Terms { now, shown: now, server: Past::server() };
     let name: Username = "newcomer".parse().expect("a name");
     let name = NewUsername::try_from(name).expect("one that may be given");
     let command = Command::OpenAccount { name, access: Access::Open, grant: Amount::ZERO };

@@ -94,6 +94,7 @@ impl Model {
             | Entry::Unfrozen { .. } => {
                 return Err(format!("entry {number} is an operator's, and there is none"));
             }
+            Entry::TimePassed => {}
         }
         Ok(())
     }

@@ -59,8 +59,8 @@ pub enum Answer {
     Statuses {
         /// One for each.
         statuses: Vec<OrderStatus>,
-        /// The server's clock when it looked, which never goes back: an order that was unknown then and
-        /// whose not-after lies before then will never be settled.
+        /// The time of the last durable batch when the server looked: an order that was unknown then and whose
+        /// not-after lies before then will never be settled, even if the server's clock is set back.
         now: Timestamp,
     },
     /// The payment by the text protocol's rules is settled.

@@ -12,6 +12,9 @@ use wire::{
 pub struct Terms {
     /// The server's clock, which never goes back from one command to the next.
     pub now: Timestamp,
+    /// Up to when an order that has expired has done so for good, even if the server crashes and its clock is
+    /// set back: the time of a batch that is durable before anybody hears of the outcome. Never later than `now`.
+    pub shown: Timestamp,
     /// The server's key, which every order names.
     pub server: PublicKey,
 }
@@ -137,7 +140,7 @@ pub enum Outcome {
         payer: Option<AccountId>,
         /// The entry that decided it; `None` also if its time is over.
         decided: Option<EntryNumber>,
-        /// The clock at that moment.
+        /// [`Terms::shown`] at that moment: if it is not decided and its time was over by then, it never is.
         now: Timestamp,
     },
     /// The key is changed, by the entry with this number.

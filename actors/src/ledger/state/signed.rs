@@ -26,7 +26,14 @@ impl State {
         let payer = self.payer_of(submitter, &verified, terms)?;
         // Not below what is forgotten, which may have been decided.
         let now = terms.now.max(self.orders.since());
-        check_validity(order, now).map_err(Outcome::NotTaken)?;
+        match check_validity(order, now) {
+            // Nobody is told before it is on the disk how late it is: by an earlier clock, behind a crash, the
+            // order could be settled.
+            Err(OrderProblem::Expired) if order.not_after >= terms.shown => {
+                return Ok(Entry::TimePassed);
+            }
+            checked => checked.map_err(Outcome::NotTaken)?,
+        }
         if !self.orders.has_room(payer) {
             return Err(Outcome::NotTaken(OrderProblem::Busy));
         }

@@ -91,7 +91,7 @@ fn commit(
     commands: Vec<Command>,
 ) -> (SealedBatch, Vec<Entry>) {
     let now = Timestamp::new(BEGAN + journal.last().batch.get());
-    let terms = Terms { now, server: Past::server() };
+    let terms = Terms { now, shown: now, server: Past::server() };
     let decided = commands.into_iter().filter_map(|command| state.apply(command, &terms).1);
     let entries: Vec<Entry> = decided.collect();
     let mut batch = Batch::new(Vec::new());

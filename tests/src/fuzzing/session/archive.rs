@@ -53,6 +53,7 @@ fn answers((number, entry, names): Fact<'_>, asker: AccountId, sought: &Sought) 
         | Entry::Withdrawn { account, .. }
         | Entry::Frozen { account, .. }
         | Entry::Unfrozen { account } => (*account, None, [Some(*account), None]),
+        Entry::TimePassed => return false,
     };
     let is_sought = match sought {
         Sought::Entry(wanted) => *wanted == number,

@@ -40,7 +40,7 @@ fn ten() -> Order {
 }
 
 fn at(now: u64) -> Terms {
-    Terms { now: Timestamp::new(now), ..TERMS }
+    Terms { now: Timestamp::new(now), shown: Timestamp::new(now), ..TERMS }
 }
 
 fn valid_up_to(order: Order, not_after: u64) -> Order {
@@ -260,6 +260,48 @@ fn an_order_has_expired_whether_it_is_forgotten_or_not() {
     let outcome = submit(&mut forgetful, BOB, first.clone(), &TERMS);
     assert_eq!(outcome, Outcome::NotTaken(OrderProblem::Expired));
     assert_eq!(submit(&mut state, BOB, first, &TERMS), Outcome::DecidedBefore(number(4)));
+}
+
+/// By an earlier clock, behind a crash, it could be settled: that it is over must be on the disk first, once.
+#[test]
+fn that_time_has_passed_is_an_entry_where_nothing_shows_it() {
+    let not_after = ten().not_after.get();
+    let late = |nonce| Command::Order {
+        submitter: AccountId::new(BOB),
+        order: Box::new(verified(
+            Order { id: OrderId::new(ten().not_after, [nonce; 10]), ..ten() },
+            1,
+        )),
+    };
+    let expired = Outcome::NotTaken(OrderProblem::Expired);
+    for (shown, entry) in [
+        (not_after - 1, Some(Entry::TimePassed)),
+        (not_after, Some(Entry::TimePassed)),
+        (not_after + 1, None),
+    ] {
+        let mut state = signers();
+        let terms = Terms { shown: Timestamp::new(shown), ..at(not_after + 1) };
+        let mut outcomes = Vec::new();
+        state.apply_all(vec![late(1), late(2)], &terms, |_, outcome, entry| {
+            outcomes.push((outcome, entry));
+        });
+        assert_eq!(
+            outcomes,
+            [(expired.clone(), entry.clone()), (expired.clone(), None)],
+            "{shown}"
+        );
+        let mut replayed = signers();
+        replayed.replay(&Entry::TimePassed).expect("it changes nothing");
+        assert_eq!(state == replayed, entry.is_some(), "{shown}");
+        // Nothing is asked for what could not be settled anyway.
+        let status = Command::FindOrder { payer: name("alice"), id: ten().id };
+        let found = Outcome::FoundOrder {
+            payer: Some(AccountId::new(ALICE)),
+            decided: None,
+            now: Timestamp::new(shown),
+        };
+        assert_eq!(state.apply(status, &terms), (found, None));
+    }
 }
 
 #[test]

@@ -141,6 +141,8 @@ pub(in crate::terminal::secure) fn proven(
         Entry::Unfrozen { account } => {
             rows.push(("unfrozen", format!("account {account}, by the operator")));
         }
+        // Nobody is given a receipt for this: the time says it all.
+        Entry::TimePassed => {}
     }
     match receipt.verdict() {
         Some(Verdict::Settled) => rows.push(("outcome", "settled".into())),
