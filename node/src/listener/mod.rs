@@ -185,12 +185,12 @@ impl<M: MiteSessions> Reception<M> {
         });
     }
 
-    async fn receive(self: Arc<Self>, visit: Visit, stream: TcpStream) {
+    async fn receive(self: Arc<Self>, visit: Visit, mut stream: TcpStream) {
         let Visit { guest, place, half_open } = visit;
         let serves_text = self.gate.serves_text(guest.peer);
         let first = tokio::select! {
             biased;
-            first = first_byte(&stream) => first,
+            first = first_byte(&mut stream) => first,
             () = self.services.settings.stop.cancelled() => {
                 // A text session answers what was sent before the server stopped.
                 if serves_text {

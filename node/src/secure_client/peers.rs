@@ -104,7 +104,7 @@ impl PeerListener {
 
     async fn receive(
         self: Rc<Self>,
-        stream: TcpStream,
+        mut stream: TcpStream,
         peer: SocketAddr,
         place: OwnedSemaphorePermit,
     ) {
@@ -115,7 +115,7 @@ impl PeerListener {
                 return;
             }
         };
-        match first_byte(&stream).await {
+        match first_byte(&mut stream).await {
             Ok(FirstByte::Tls) => {
                 // Made for each: the key may have changed, and it costs little beside the handshake.
                 let tls = Acceptor::new(self.identity.get().key());

@@ -37,11 +37,26 @@ pub enum NoFirstByte {
     Io(#[source] io::Error),
 }
 
+/// A connection whose first bytes can be looked at.
+pub trait Peek {
+    /// Reads what has come into `bytes`, once anything has, and leaves it in the stream. Says how much it is.
+    ///
+    /// # Errors
+    /// What the network says.
+    fn peek(&mut self, bytes: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
+}
+
+impl Peek for TcpStream {
+    fn peek(&mut self, bytes: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        Self::peek(self, bytes)
+    }
+}
+
 /// Looks at the first byte and leaves it in the stream for whoever reads next.
 ///
 /// # Errors
 /// [`NoFirstByte`] if there is none. After [`NoFirstByte::Silent`] the connection is as it was.
-pub async fn first_byte(stream: &TcpStream) -> Result<FirstByte, NoFirstByte> {
+pub async fn first_byte(stream: &mut impl Peek) -> Result<FirstByte, NoFirstByte> {
     let mut byte = [0];
     match timeout(FIRST_BYTE_TIME_MAX, stream.peek(&mut byte)).await {
         Err(_) => Err(NoFirstByte::Silent),
@@ -80,7 +95,7 @@ mod tests {
         ] {
             let (mut peer, mut stream) = pair().await;
             peer.write_all(bytes).await.expect("sent");
-            assert_eq!(first_byte(&stream).await.expect("a byte"), expected, "{bytes:?}");
+            assert_eq!(first_byte(&mut stream).await.expect("a byte"), expected, "{bytes:?}");
             drop(peer);
             let mut read = Vec::new();
             stream.read_to_end(&mut read).await.expect("all of it");
@@ -90,20 +105,20 @@ mod tests {
 
     #[tokio::test]
     async fn who_hangs_up_without_a_word_has_closed() {
-        let (peer, stream) = pair().await;
+        let (peer, mut stream) = pair().await;
         drop(peer);
-        assert!(matches!(first_byte(&stream).await, Err(NoFirstByte::Closed)));
+        assert!(matches!(first_byte(&mut stream).await, Err(NoFirstByte::Closed)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_ends_after_its_time_and_not_before() {
-        let (mut peer, stream) = pair().await;
+        let (mut peer, mut stream) = pair().await;
         let start = tokio::time::Instant::now();
-        assert!(matches!(first_byte(&stream).await, Err(NoFirstByte::Silent)));
+        assert!(matches!(first_byte(&mut stream).await, Err(NoFirstByte::Silent)));
         assert_eq!(start.elapsed().as_secs(), FIRST_BYTE_TIME_MAX.as_secs());
         // It can still be read from.
         peer.write_all(b"L").await.expect("sent");
         tokio::time::resume();
-        assert_eq!(first_byte(&stream).await.expect("a byte"), FirstByte::Text);
+        assert_eq!(first_byte(&mut stream).await.expect("a byte"), FirstByte::Text);
     }
 }

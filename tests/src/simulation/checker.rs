@@ -11,7 +11,7 @@ use actors::secure_wallet::store::ClosedRecord;
 use wire::Verdict;
 
 use super::model::Model;
-use super::world::{GRANT, PEOPLE, World, host};
+use super::world::{PEOPLE, World, host};
 
 /// How much has happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct Counts {
     pub refused: usize,
     /// Orders that were never taken and never will be.
     pub dead: usize,
+    /// Payments that were made by text.
+    pub texts: usize,
+    /// Orders that the server has said will never be settled, and did not settle.
+    pub over: usize,
     /// Receipts that somebody was given, all of which are in the journal.
     pub receipts: usize,
     /// What went wrong.
@@ -33,6 +37,8 @@ impl AddAssign for Counts {
         self.settled += other.settled;
         self.refused += other.refused;
         self.dead += other.dead;
+        self.texts += other.texts;
+        self.over += other.over;
         self.receipts += other.receipts;
         self.faults += other.faults;
     }
@@ -40,10 +46,10 @@ impl AddAssign for Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { settled, refused, dead, receipts, faults } = self;
+        let Self { settled, refused, dead, texts, over, receipts, faults } = self;
         write!(
             f,
-            "{settled} orders settled, {refused} refused, {dead} dead, {receipts} receipts, {faults} faults"
+            "{settled} orders settled, {refused} refused, {dead} dead, {over} said to be over, {texts} payments by text, {receipts} receipts, {faults} faults"
         )
     }
 }
@@ -59,12 +65,22 @@ pub(super) fn check(world: &World) -> Result<Counts, String> {
     let audited = audit(Arc::clone(&storage), world.server_key(), &receipts, |_| ());
     let audited = audited.map_err(|error| format!("the audit says: {error}"))?;
     let model = Model::read(storage, audited.last.next_entry)?;
-    let granted = GRANT.credits() * model.account_count() as u64;
+    let granted = model.granted();
     if model.supply() != granted {
         return Err(format!("all have {} together, and were granted {granted}", model.supply()));
     }
-    let mut counts =
-        Counts { receipts: receipts.len(), faults: world.fault_count(), ..Counts::default() };
+    for name in model.orders.keys() {
+        if let Some(said) = world.words.of(name) {
+            return Err(format!("order {} was said to be over ({said}) and is decided", name.1));
+        }
+    }
+    let mut counts = Counts {
+        texts: world.texts.check(&model)?,
+        over: world.words.count(),
+        receipts: receipts.len(),
+        faults: world.fault_count(),
+        ..Counts::default()
+    };
     for who in 0..PEOPLE {
         check_ending(world, &model, who)?;
         check_payments(world, &model, who, &mut counts)?;

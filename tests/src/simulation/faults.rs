@@ -5,6 +5,7 @@ use std::time::Duration;
 use turmoil::Sim;
 
 use super::clock;
+use super::texts::TEXT_PEOPLE;
 use super::world::{PEOPLE, SERVER, World, host};
 use crate::random::Random;
 
@@ -16,6 +17,9 @@ const LASTS_MS_MAX: u64 = 25_000;
 
 /// By how much the server's clock is set wrong at most: half a day.
 const WRONG_MS_MAX: u64 = 12 * 3600 * 1000;
+
+/// By how much the server's clock is ahead at most before the power goes: orders are valid for ten minutes.
+const LAPSE_MS_MAX: u64 = 20 * 60 * 1000;
 
 /// How long a message may take on a link that is slow.
 const SLOW_MS_MAX: u64 = 4000;
@@ -50,6 +54,8 @@ enum Fault {
     Stop,
     /// The server's clock is set.
     Clock(i64),
+    /// The server's clock is ahead; then the power goes, and it comes back with a clock that is right.
+    Lapse(i64),
 }
 
 impl Faults {
@@ -97,7 +103,7 @@ impl Faults {
 
 impl Fault {
     fn choose(random: &mut Random) -> Self {
-        match random.below(16) {
+        match random.below(18) {
             0 | 1 => Self::Partition(link(random)),
             2 | 3 => Self::OneWay(link(random)),
             4 | 5 => Self::Hold(link(random)),
@@ -109,6 +115,10 @@ impl Fault {
             10 | 11 => Self::Crash(SERVER.to_owned()),
             12 => Self::Stop,
             13 | 14 => Self::Crash(client(random)),
+            15 | 16 => {
+                let by = 1 + random.below(LAPSE_MS_MAX);
+                Self::Lapse(i64::try_from(by).expect("some minutes"))
+            }
             _ => {
                 let by = i64::try_from(random.below(WRONG_MS_MAX)).expect("half a day");
                 Self::Clock(if random.below(2) == 0 { by } else { -by })
@@ -118,15 +128,14 @@ impl Fault {
 
     /// Whether the other one cannot strike while this one lasts.
     fn excludes(&self, other: &Self) -> bool {
-        match (self.link(), other.link()) {
-            (Some((one, two)), Some((other_one, other_two))) => {
-                (one, two) == (other_one, other_two) || (one, two) == (other_two, other_one)
-            }
-            _ => match (self.host(), other.host()) {
-                (Some(one), Some(other)) => one == other,
-                _ => matches!((self, other), (Self::Clock(_), Self::Clock(_))),
-            },
+        if let (Some((one, two)), Some((other_one, other_two))) = (self.link(), other.link()) {
+            return (one, two) == (other_one, other_two) || (one, two) == (other_two, other_one);
         }
+        if let (Some(one), Some(other)) = (self.host(), other.host()) {
+            return one == other;
+        }
+        let sets_clock = |fault: &Self| matches!(fault, Self::Clock(_) | Self::Lapse(_));
+        sets_clock(self) && sets_clock(other)
     }
 
     const fn link(&self) -> Option<&Link> {
@@ -136,14 +145,14 @@ impl Fault {
             | Self::Hold(link)
             | Self::Slow(link, _)
             | Self::Reset(link) => Some(link),
-            Self::Crash(_) | Self::Stop | Self::Clock(_) => None,
+            Self::Crash(_) | Self::Stop | Self::Clock(_) | Self::Lapse(_) => None,
         }
     }
 
     fn host(&self) -> Option<&str> {
         match self {
             Self::Crash(host) => Some(host),
-            Self::Stop => Some(SERVER),
+            Self::Stop | Self::Lapse(_) => Some(SERVER),
             _ => None,
         }
     }
@@ -166,7 +175,7 @@ impl Fault {
                 }
             }
             Self::Stop => world.stop_server(),
-            Self::Clock(by) => clock::set(*by),
+            Self::Clock(by) | Self::Lapse(by) => clock::set(*by),
         }
     }
 
@@ -185,6 +194,12 @@ impl Fault {
                 sim.crash(SERVER);
                 sim.bounce(SERVER);
             }
+            Self::Lapse(_) => {
+                clock::set(0);
+                sim.crash(SERVER);
+                world.journal.crash(|_, _| false);
+                sim.bounce(SERVER);
+            }
             // Whoever has noticed sets it right, or nobody does.
             Self::Clock(by) => clock::set(if by % 2 == 0 { 0 } else { *by }),
         }
@@ -201,5 +216,5 @@ fn link(random: &mut Random) -> Link {
 }
 
 fn client(random: &mut Random) -> String {
-    host(usize::try_from(random.below(PEOPLE as u64)).expect("there are few"))
+    host(usize::try_from(random.below((PEOPLE + TEXT_PEOPLE) as u64)).expect("there are few"))
 }

@@ -11,12 +11,15 @@
 //! | `client` | a client's host: the real actors over a wallet in memory |
 //! | `person` | what the person in front of a client does |
 //! | `witness` | who hears all that a client asks the server, and all answers |
+//! | `word` | the orders that the server has said will never be settled |
+//! | `text_client` | a host of the text protocol: the real actors, and what the person in front of them does |
+//! | `texts` | the payments by text, and who was told what of them |
 //! | `faults` | what goes wrong, and when |
 //! | `model` | what the journal comes to, by rules of this crate's own |
 //! | `checker` | whether all that was said and heard agrees with it |
 //!
 //! Real are all actors, the frames, TLS, the signatures, and the ledger's bytes. Simulated are TCP (turmoil), time, and
-//! disks. Not here is what the node adds around the actors: the listener's limits and its look at the first byte.
+//! disks. Not here is what the node adds around the actors: the listener's limits. Its look at the first byte is.
 //! Random bytes inside TLS are the system's: they change what is on the wire, but neither how much nor when.
 
 mod background;
@@ -28,7 +31,10 @@ mod model;
 mod network;
 mod person;
 mod server;
+mod text_client;
+mod texts;
 mod witness;
+mod word;
 mod world;
 
 use std::cell::Cell;
@@ -42,6 +48,7 @@ use turmoil::{Builder, Sim};
 
 pub use self::checker::Counts;
 use self::faults::Faults;
+use self::texts::TEXT_PEOPLE;
 use self::world::{PEOPLE, World};
 use crate::random::Random;
 
@@ -131,6 +138,10 @@ fn play(world: &Rc<World>, seed: u64) -> Result<(), String> {
     for who in 0..PEOPLE {
         let world = Rc::clone(world);
         sim.host(world::host(who), move || client::live(Rc::clone(&world), who));
+    }
+    for who in PEOPLE..PEOPLE + TEXT_PEOPLE {
+        let world = Rc::clone(world);
+        sim.host(world::host(who), move || text_client::live(Rc::clone(&world), who));
     }
     let mut faults = Faults::plan(&mut random, TROUBLE);
     while sim.elapsed() < TROUBLE {

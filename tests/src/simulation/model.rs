@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use actors::ledger::journal::{BatchCursor, JournalPlace, Storage};
 use wire::{
-    AccountId, Amount, Authority, Entry, EntryNumber, OrderId, SignedOrder, Username, Verdict,
+    Access, AccountId, Amount, Authority, Entry, EntryNumber, SignedOrder, Username, Verdict,
 };
+
+use super::texts::TEXT_GRANT;
+use super::word::OrderName;
+use super::world::GRANT;
 
 /// What became of an order.
 #[derive(Clone, Debug)]
@@ -19,8 +23,11 @@ pub(super) struct Decided {
 #[derive(Default)]
 pub(super) struct Model {
     accounts: BTreeMap<AccountId, Account>,
+    granted: u64,
     /// By payer and id.
-    pub(super) orders: BTreeMap<(Username, OrderId), Decided>,
+    pub(super) orders: BTreeMap<OrderName, Decided>,
+    /// Who has paid whom by text, by the amount.
+    pub(super) texts: BTreeMap<Amount, (Username, Username)>,
 }
 
 struct Account {
@@ -51,9 +58,9 @@ impl Model {
         self.accounts.values().map(|account| account.balance).sum()
     }
 
-    /// How many accounts there are.
-    pub(super) fn account_count(&self) -> usize {
-        self.accounts.len()
+    /// What all accounts were granted together.
+    pub(super) const fn granted(&self) -> u64 {
+        self.granted
     }
 
     /// What somebody has, and the entries of their history, newest first.
@@ -64,7 +71,12 @@ impl Model {
 
     fn take(&mut self, number: EntryNumber, entry: &Entry) -> Result<(), String> {
         match entry {
-            Entry::AccountOpened { account, name, grant, .. } => {
+            Entry::AccountOpened { account, name, grant, access } => {
+                let expected = if *access == Access::Open { TEXT_GRANT } else { GRANT };
+                if *grant != expected {
+                    return Err(format!("{name} is granted {grant}"));
+                }
+                self.granted += grant.credits();
                 let opened =
                     Account { name: name.clone(), balance: grant.credits(), entries: vec![number] };
                 if self.accounts.insert(*account, opened).is_some() {
@@ -72,10 +84,10 @@ impl Model {
                 }
             }
             Entry::Transferred { payer, payee, amount, authority } => {
-                let Authority::Order(signed) = authority else {
-                    return Err(format!("entry {number} moves credits without an order"));
-                };
-                self.decide(signed, Verdict::Settled)?;
+                match authority {
+                    Authority::Order(signed) => self.decide(signed, Verdict::Settled)?,
+                    Authority::Text => self.pay_by_text(*payer, *payee, *amount)?,
+                }
                 let from = self.account_mut(*payer, number)?;
                 let left = from.balance.checked_sub(amount.credits());
                 from.balance = left.ok_or_else(|| format!("entry {number} overdraws {payer}"))?;
@@ -97,6 +109,22 @@ impl Model {
             Entry::TimePassed => {}
         }
         Ok(())
+    }
+
+    fn pay_by_text(
+        &mut self,
+        payer: AccountId,
+        payee: AccountId,
+        amount: Amount,
+    ) -> Result<(), String> {
+        let name = |account| self.accounts.get(&account).map(|account| account.name.clone());
+        let (Some(payer), Some(payee)) = (name(payer), name(payee)) else {
+            return Err(format!("nobody pays or is paid {amount} by text"));
+        };
+        match self.texts.insert(amount, (payer, payee)) {
+            None => Ok(()),
+            Some(_) => Err(format!("{amount} is paid by text twice")),
+        }
     }
 
     /// Whom an entry is about, who finds it in their history.

@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix::{Actor, Handler, ResponseFuture};
-use actors::messages::{ConnectError, ConnectSecure, DeliverError, SecureConnection};
+use actix::{Actor, Handler, Recipient, ResponseFuture};
+use actors::messages::{AskServer, ConnectError, ConnectSecure, DeliverError, SecureConnection};
 use actors::secure_peer_link::ConnectPeer;
 use actors::secure_server_link::{SecureServerLink, SecureServerPatience};
 use node::tls::client::{self as tls, ExpectedKey};
 use node::tls::keys::TlsKey;
+use node::tls::sniff::Peek;
 use slog::Logger;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
@@ -21,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use turmoil::net::TcpStream;
 use wire::PublicKey;
+use wire::secure::Call;
 
 use super::client::Identity;
 use super::witness::Witness;
@@ -72,6 +74,15 @@ impl Wire {
     }
 }
 
+/// The look at the first byte is the program's own.
+pub(super) struct Peeking<'s>(pub(super) &'s mut TcpStream);
+
+impl Peek for Peeking<'_> {
+    fn peek(&mut self, bytes: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        self.0.peek(bytes)
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
         self.reset.cancel();
@@ -110,7 +121,8 @@ impl AsyncWrite for Wire {
     }
 }
 
-async fn connect(world: &World, to: SocketAddr) -> io::Result<Wire> {
+/// Connects to a host.
+pub(super) async fn connect(world: &World, to: SocketAddr) -> io::Result<Wire> {
     let connected = timeout(CONNECT_TIME_MAX, TcpStream::connect(to)).await;
     world.wires.wire(connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?)
 }
@@ -143,8 +155,18 @@ impl Handler<ConnectSecure> for Connector {
             let (link, welcome) =
                 SecureServerLink::connect(stream, asked.news, patience, &log).await?;
             let link = Witness::start_before(link, who, Rc::clone(&world));
+            actix::spawn(try_again(link.clone(), who, world));
             Ok(SecureConnection { link, server, welcome })
         })
+    }
+}
+
+/// What the server has once said to be over is tried again at each new connection: nothing may come of it.
+async fn try_again(link: Recipient<AskServer>, who: usize, world: Rc<World>) {
+    let orders = world.words.orders_of(&world.name(who));
+    if !orders.is_empty() {
+        // The witness hears the answer.
+        let _ = link.send(AskServer(Call::SubmitOrders { orders })).await;
     }
 }
 

@@ -13,20 +13,28 @@ use actors::ledger::{Ledger, LedgerSettings};
 use actors::messages::{SessionId, StopLedger};
 use actors::registry::Registry;
 use actors::secure_session::{SecurePeers, SecureRules, SecureSession, SecureSettings};
+use actors::session::{Session, SessionPeers, SessionSettings, TextRules};
 use actors::verifier::Verifier;
 use actors::wiring;
 use node::tls::server::{Accepted, Acceptor};
+use node::tls::sniff::{FirstByte, NoFirstByte, first_byte};
 use slog::Logger;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use turmoil::net::{TcpListener, TcpStream};
+use wire::text::Dialect;
 
 use super::background::Tasks;
 use super::clock;
+use super::network::Peeking;
+use super::texts::TEXT_GRANT;
 use super::world::{GRANT, PORT, World};
 
 /// Small, so that the journal has several.
 const SEGMENT_BYTES: u64 = 16 << 10;
+
+/// How long nothing must have come for an unterminated request to be whole, as by default.
+const TEXT_QUIET: std::time::Duration = std::time::Duration::from_millis(2);
 
 /// How long the sessions have to answer what is under way when the server stops.
 const SESSIONS_STOP: std::time::Duration = std::time::Duration::from_millis(500);
@@ -60,6 +68,8 @@ struct Server {
     ledger: Addr<Ledger>,
     peers: Arc<SecurePeers>,
     settings: SecureSettings,
+    text_peers: Arc<SessionPeers>,
+    text_settings: SessionSettings,
     tls: Acceptor,
     next_id: Cell<u64>,
     log: Logger,
@@ -93,21 +103,55 @@ impl Server {
             stop: CancellationToken::new(),
             limits: Arc::default(),
         };
-        let (peers, tls, log) = (Arc::new(peers), Acceptor::new(signer.key()), log.clone());
-        Ok(Rc::new(Self { ledger, peers, settings, tls, next_id: Cell::new(1), log }))
+        let text_settings = SessionSettings {
+            rules: TextRules {
+                dialect: Dialect::default(),
+                opening_balance: TEXT_GRANT,
+                server_key,
+            },
+            quiet: TEXT_QUIET,
+            stop: settings.stop.clone(),
+            limits: Arc::clone(&settings.limits),
+        };
+        Ok(Rc::new(Self {
+            text_peers: Arc::new(wiring::text_peers(&ledger, &registry)),
+            text_settings,
+            ledger,
+            peers: Arc::new(peers),
+            settings,
+            tls: Acceptor::new(signer.key()),
+            next_id: Cell::new(1),
+            log: log.clone(),
+        }))
     }
 
     async fn receive(
         self: Rc<Self>,
         world: Rc<World>,
-        stream: TcpStream,
+        mut stream: TcpStream,
         peer: SocketAddr,
     ) -> io::Result<()> {
+        let id = SessionId(self.next_id.replace(self.next_id.get() + 1));
+        let mut peeking = Peeking(&mut stream);
+        let first = tokio::select! {
+            biased;
+            first = first_byte(&mut peeking) => first,
+            () = self.settings.stop.cancelled() => Err(NoFirstByte::Silent),
+        };
         let wire = world.wires.wire(stream)?;
-        if let Ok(Accepted::Mite { stream, peer: key }) = self.tls.accept(wire).await {
-            let id = SessionId(self.next_id.replace(self.next_id.get() + 1));
-            SecureSession::new(id, stream, peer, key, &self.peers, &self.settings, &self.log)
-                .start();
+        match first {
+            Ok(FirstByte::Tls) => {
+                let Ok(Accepted::Mite { stream, peer: key }) = self.tls.accept(wire).await else {
+                    return Ok(());
+                };
+                let Self { peers, settings, log, .. } = &*self;
+                SecureSession::new(id, stream, peer, key, peers, settings, log).start();
+            }
+            Ok(FirstByte::Text) | Err(NoFirstByte::Silent) => {
+                let Self { text_peers, text_settings, log, .. } = &*self;
+                Session::new(id, wire, peer, text_peers, text_settings, log).start();
+            }
+            Err(NoFirstByte::Closed | NoFirstByte::Io(_)) => {}
         }
         Ok(())
     }

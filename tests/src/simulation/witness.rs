@@ -1,16 +1,25 @@
 //! Who hears all that a client asks the server, and all answers.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Recipient, ResponseFuture};
+use actix::{
+    Actor, ActorContext as _, AsyncContext as _, Context, Handler, Message, Recipient,
+    ResponseFuture,
+};
 use actors::messages::{AskServer, CallError};
 use wire::secure::{Answer, OrderAnswer, OrderStatus};
 
 use super::world::World;
 
-/// Stands between a wallet and its link to the server, and passes everything on.
+/// How often it is looked whether a link, or whoever asks over it, is gone.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Stands between a wallet and its link to the server, as long as both are there, and passes everything on.
 pub(super) struct Witness {
     link: Recipient<AskServer>,
+    /// One of them was gone when it was looked last.
+    is_over: bool,
     who: usize,
     world: Rc<World>,
 }
@@ -21,12 +30,30 @@ impl Witness {
         who: usize,
         world: Rc<World>,
     ) -> Recipient<AskServer> {
-        Self { link, who, world }.start().recipient()
+        Self { link, is_over: false, who, world }.start().recipient()
     }
 }
 
 impl Actor for Witness {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Whoever asks whether the link is there asks the witness.
+        ctx.run_interval(LOOK_EVERY, |witness, ctx| {
+            if std::mem::replace(&mut witness.is_over, is_over(&witness.link, ctx)) {
+                ctx.stop();
+            }
+        });
+    }
+}
+
+/// Whether a link, or whoever asks over it by way of a witness, is gone.
+pub(super) fn is_over<W, M>(link: &Recipient<M>, witness: &Context<W>) -> bool
+where
+    W: Actor<Context = Context<W>>,
+    M: Message<Result: Send> + Send,
+{
+    !link.connected() || !witness.connected()
 }
 
 impl Handler<AskServer> for Witness {
@@ -34,12 +61,15 @@ impl Handler<AskServer> for Witness {
 
     fn handle(&mut self, asked: AskServer, _: &mut Self::Context) -> Self::Result {
         let (world, who) = (Rc::clone(&self.world), self.who);
-        let call = named(&asked.0);
+        let call = asked.0.clone();
         let answer = self.link.send(asked);
         Box::pin(async move {
             let gone = |_| Err(CallError::Lost("the link is gone".to_owned()));
             let answer = answer.await.unwrap_or_else(gone);
-            world.note(who, &format!("server answers {call}: {}", summary(&answer)));
+            world.note(who, &format!("server answers {}: {}", named(&call), summary(&answer)));
+            if let Ok(answer) = &answer {
+                world.words.hear(&call, answer);
+            }
             for receipt in answer.iter().flat_map(receipts) {
                 world.hear_receipt(receipt.clone());
             }

@@ -13,9 +13,13 @@ use slog::{Discard, Drain as _, Logger, o};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use wire::secure::HistoryItem;
-use wire::{Amount, EntryNumber, OrderId, P2pPort, PublicKey, Receipt, Username, Verdict};
+use wire::{
+    Amount, EntryNumber, OrderId, P2pPort, PublicKey, Receipt, SignedOrder, Username, Verdict,
+};
 
 use super::network::Wires;
+use super::texts::Texts;
+use super::word::LastWords;
 
 /// How many people there are: enough for payments to cross, for some to be away and some not.
 pub(super) const PEOPLE: usize = 4;
@@ -39,6 +43,10 @@ pub(super) struct World {
     /// The archive's files. They lose nothing in a crash.
     pub(super) archive: TempDir,
     pub(super) wires: Wires,
+    /// Those who speak text.
+    pub(super) texts: Texts,
+    /// What the server has said will never be settled.
+    pub(super) words: LastWords,
     pub(super) log: Logger,
     people: Vec<RefCell<Profile>>,
     history: RefCell<Vec<String>>,
@@ -122,6 +130,8 @@ impl World {
             journal: MemoryStorage::new(),
             archive: memory_directory(),
             wires: Wires::default(),
+            texts: Texts::new(),
+            words: LastWords::default(),
             log: Logger::root(Discard.fuse(), o!()),
             people: (0..PEOPLE).map(profile).collect(),
             history: RefCell::default(),
@@ -131,6 +141,10 @@ impl World {
             calm: Cell::new(false),
             stop: RefCell::default(),
         }
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(super) fn server_key(&self) -> PublicKey {
@@ -216,7 +230,7 @@ impl World {
     }
 
     pub(super) fn all_quiet(&self) -> bool {
-        self.people.iter().all(|profile| profile.borrow().quiet)
+        self.texts.all_quiet() && self.people.iter().all(|profile| profile.borrow().quiet)
     }
 
     pub(super) fn end(&self, who: usize, ending: Ending) {
@@ -225,7 +239,8 @@ impl World {
     }
 
     pub(super) fn all_done(&self) -> bool {
-        self.people.iter().all(|profile| profile.borrow().ending.is_some())
+        let all = self.people.iter().all(|profile| profile.borrow().ending.is_some());
+        all && self.texts.all_done()
     }
 
     pub(super) fn ending(&self, who: usize) -> Option<Ending> {
@@ -241,7 +256,7 @@ impl World {
             let open = outbox.map_or(0, |outbox| outbox.len());
             format!("{} has {open} payments open, quiet: {}", profile.name, profile.quiet)
         });
-        each.collect::<Vec<_>>().join("; ")
+        each.chain(self.texts.whats_open()).collect::<Vec<_>>().join("; ")
     }
 
     /// All payments of a person's that are closed, as they stand on the disk.
@@ -367,6 +382,12 @@ impl World {
                 return self.violate(format!("the server gives a receipt that is none: {error}"));
             }
         };
+        if let Some(SignedOrder { order, .. }) = receipt.order()
+            && let Some(said) = self.words.of(&(order.payer.clone(), order.id))
+        {
+            let id = order.id;
+            self.violate(format!("order {id} was said to be over ({said}) and is decided"));
+        }
         if self.receipts.borrow_mut().insert(number, receipt).is_some() {
             self.violate(format!("the server has given two different receipts of entry {number}"));
         }
