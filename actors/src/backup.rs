@@ -30,13 +30,20 @@ use wire::{BatchNumber, PublicKey};
 pub use self::archiving::{ArchivingOptions, ArchivingReport, archive_segments, open_archive};
 use self::copying::Copying;
 pub use self::error::BackupError;
-use self::manifest::Kind;
+use self::manifest::{Kind, Manifest};
 use self::vault::Vault;
 use crate::ledger::journal::{Committed, DiskStorage, ReadOnlyDirectory, Storage, WithArchived};
 
 /// How much of the copies of earlier calls is read back at each call, besides those that may change: some
 /// seconds' reading, so that all of them come up in turn.
 pub const RECHECK_BYTES: u64 = 4 << 30;
+
+/// The text of the manifest in these bytes, of a backup or an archive; `None` if they are none. For tests that
+/// feed it anything: what copies reads it by itself.
+pub fn manifest_written_again(bytes: &[u8]) -> Option<String> {
+    let read = |kind| Manifest::parse(kind, bytes).ok();
+    read(Kind::Backup).or_else(|| read(Kind::Archive)).map(|manifest| manifest.to_text())
+}
 
 /// What to copy.
 #[derive(Clone, Copy, Debug)]

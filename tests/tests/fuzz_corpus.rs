@@ -73,6 +73,7 @@ fn every_target_has_a_program_and_a_test() {
         "receipt",
         "files",
         "words",
+        "operator",
         "session",
     ];
     assert_eq!(TARGETS.map(|(name, _)| name), names);
@@ -127,6 +128,11 @@ fn files() {
 #[test]
 fn words() {
     replay("words");
+}
+
+#[test]
+fn operator() {
+    replay("operator");
 }
 
 #[test]

@@ -105,21 +105,20 @@ impl Manifest {
         text + &format!("# end {end}\n")
     }
 
+    /// Only what [`Manifest::to_text`] writes is a manifest.
     pub(super) fn parse(kind: Kind, bytes: &[u8]) -> Result<Self, ManifestFault> {
         let text = std::str::from_utf8(bytes).map_err(|_| ManifestFault::Damaged)?;
         let (first, _) = text.split_once('\n').ok_or(ManifestFault::Damaged)?;
         if first != kind.first_line() && first.starts_with("# mite ") {
             return Err(ManifestFault::Unknown);
         }
-        Self::parse_lines(kind, text).ok_or(ManifestFault::Damaged)
+        // With the hash at the end.
+        let read = Self::parse_lines(kind, text).filter(|manifest| manifest.to_text() == text);
+        read.ok_or(ManifestFault::Damaged)
     }
 
     fn parse_lines(kind: Kind, text: &str) -> Option<Self> {
-        let end = text.rfind("# end ")?;
-        let (content, end) = text.split_at(end);
-        if end != format!("# end {}\n", hex(&Sha256::digest(content).into())) {
-            return None;
-        }
+        let (content, _) = text.rsplit_once("# end ")?;
         let mut lines = content.lines();
         (lines.next()? == kind.first_line()).then_some(())?;
         let server = lines.next()?.strip_prefix("# server ")?.parse().ok()?;
@@ -144,7 +143,7 @@ fn parse_last(text: &str) -> Option<Committed> {
     words.next().is_none().then_some(Committed { batch, head, next_entry, time })
 }
 
-fn hex(hash: &Hash) -> String {
+pub(super) fn hex(hash: &Hash) -> String {
     hash.iter().fold(String::with_capacity(2 * hash.len()), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes everything");
         text

@@ -12,12 +12,14 @@
 //! | `receipt` | a receipt, in binary and as text | one encoding; what verifies is what the ledger says |
 //! | `files` | key files, the list of known keys, a configuration, a recovery phrase | what is taken is written again as it was |
 //! | `words` | a line at the terminal, a command line | whatever is said of it steers no screen; answers to the questions complete it |
+//! | `operator` | an operator's program and the server to each other, a manifest of copies | the same as `secure`; what is taken is written again as it was |
 //! | `session` | several sessions with a server, and what they ask | the server does what a simple model of the money does |
 
 mod cuts;
 mod files;
 mod first_bytes;
 mod journal;
+mod operator;
 mod receipt;
 mod secure;
 mod session;
@@ -33,7 +35,7 @@ pub const INPUT_BYTES_MAX: usize = 16 << 10;
 type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("text", text::run),
     ("secure", secure::run),
     ("first_bytes", first_bytes::run),
@@ -42,6 +44,7 @@ pub const TARGETS: [Target; 9] = [
     ("receipt", receipt::run),
     ("files", files::run),
     ("words", words::run),
+    ("operator", operator::run),
     ("session", session::run),
 ];
 

@@ -24,17 +24,33 @@ pub(super) fn run(input: &[u8]) {
         4 => check::<PayerFrame>,
         _ => check::<PayeeFrame>,
     };
-    if kind / 6 % 2 == 0 {
-        check(bytes, *seed);
+    // One that is exceeded by some inputs, those of each side, and that of all frames.
+    let limit = [HELLO_BYTES_MAX, REQUEST_BYTES_MAX, FRAME_BYTES_MAX][usize::from(*seed) % 3];
+    check_frames(check, kind / 6 % 2 == 0, bytes, *seed, limit);
+}
+
+/// Checks bytes that are a stream of frames, or what one frame holds.
+pub(super) fn check_frames(
+    check: fn(&[u8], u8, usize),
+    is_stream: bool,
+    bytes: &[u8],
+    seed: u8,
+    limit: usize,
+) {
+    if is_stream {
+        check(bytes, seed, limit);
     } else {
         let length = u32::try_from(bytes.len()).expect("inputs are short");
-        check(&[&length.to_le_bytes(), bytes].concat(), *seed);
+        check(&[&length.to_le_bytes(), bytes].concat(), seed, limit);
     }
 }
 
-fn check<T: Serialize + DeserializeOwned + Debug + PartialEq>(stream: &[u8], seed: u8) {
-    // One that is exceeded by some inputs, those of each side, and that of all frames.
-    let limit = [HELLO_BYTES_MAX, REQUEST_BYTES_MAX, FRAME_BYTES_MAX][usize::from(seed) % 3];
+/// Checks a stream of frames of which each holds no more than `limit`, cut as the seed says.
+pub(super) fn check<T: Serialize + DeserializeOwned + Debug + PartialEq>(
+    stream: &[u8],
+    seed: u8,
+    limit: usize,
+) {
     let (values, end) = read::<T>(&[stream], limit);
     let (cut_values, cut_end) = read::<T>(&segments(stream, seed), limit);
     assert_eq!(cut_values, values);

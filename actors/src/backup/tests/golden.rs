@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use wire::EntryNumber;
 
 use super::*;
-use crate::backup::manifest::{FileEntry, Manifest, ManifestFault};
+use crate::backup::manifest::{FileEntry, Manifest, ManifestFault, hex};
 
 const GOLDEN: &str = "\
 # mite backup 1
@@ -44,10 +44,21 @@ fn a_manifest_is_what_it_was() {
         (Kind::Archive, GOLDEN.to_owned(), ManifestFault::Unknown),
         (Kind::Backup, GOLDEN.replace("backup 1", "backup 2"), ManifestFault::Unknown),
         (Kind::Backup, GOLDEN.replace("# bytes 3", "# bytes 4"), ManifestFault::Damaged),
+        (
+            Kind::Backup,
+            resealed(&GOLDEN.replace("# bytes 3", "# bytes 03")),
+            ManifestFault::Damaged,
+        ),
         (Kind::Backup, GOLDEN[..GOLDEN.len() - 1].to_owned(), ManifestFault::Damaged),
         (Kind::Backup, format!("{GOLDEN}\n"), ManifestFault::Damaged),
         (Kind::Backup, String::new(), ManifestFault::Damaged),
     ] {
         assert_eq!(Manifest::parse(kind, text.as_bytes()), Err(expected), "{text}");
     }
+}
+
+/// The same with the hash at the end that belongs to it.
+fn resealed(text: &str) -> String {
+    let (content, _) = text.rsplit_once("# end ").expect("a manifest");
+    format!("{content}# end {}\n", hex(&Sha256::digest(content).into()))
 }
