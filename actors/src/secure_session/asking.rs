@@ -24,7 +24,7 @@ use crate::messages::{
 impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     /// Asks what can be asked together.
     pub(super) fn ask(&mut self, turn: Turn, ctx: &mut Context<Self>) {
-        let Turn { refused, plain, signed } = turn;
+        let Turn { refused, plain, signed, .. } = turn;
         for (ticket, problem) in refused {
             self.respond(&ticket, Err(problem));
         }

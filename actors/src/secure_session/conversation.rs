@@ -93,6 +93,8 @@ pub(super) struct Arrived {
 pub(super) struct Turn {
     /// Those that need nobody to be answered.
     pub(super) refused: Vec<(Ticket, Problem)>,
+    /// How many bytes those took.
+    pub(super) refused_bytes: usize,
     /// For the ledger.
     pub(super) plain: Round,
     /// For the verifier first.
@@ -240,7 +242,10 @@ impl Conversation {
                 self.alone = true;
                 return Taken::Alone(ticket, alone);
             }
-            Err(problem) => turn.refused.push((ticket, problem)),
+            Err(problem) => {
+                turn.refused.push((ticket, problem));
+                turn.refused_bytes += bytes;
+            }
         }
         Taken::Turn
     }

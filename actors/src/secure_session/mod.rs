@@ -36,6 +36,7 @@ use wire::secure::{
 pub use self::conversation::SecureRules;
 use self::conversation::{Arrived, Conversation, Taken, Ticket, Turn};
 use self::io::Input;
+use self::pace::{REFUSED_BYTES_MAX, REFUSED_PAUSE};
 use crate::connection::connection_log::ConnectionLog;
 use crate::connection::telling::Telling;
 use crate::connection::{
@@ -111,6 +112,9 @@ pub struct SecureSession<S> {
     telling: Telling,
     /// A request that must wait until others are answered.
     held_back: Option<Box<Arrived>>,
+    /// How many bytes of calls were refused since nothing was read for a while, and whether nothing is.
+    refused_bytes: usize,
+    pausing: bool,
     /// Not here while a write is under way.
     output: Option<WriteHalf<S>>,
     /// How much that write is.
@@ -175,6 +179,8 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
             input: Some(Input { stream: input, frames, read_bytes_max: limits.bytes.read() }),
             telling: Telling::default(),
             held_back: None,
+            refused_bytes: 0,
+            pausing: false,
             output: Some(output),
             being_written: 0,
             out: Vec::new(),
@@ -221,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     fn take_frames(&mut self, ctx: &mut Context<Self>) -> bool {
         let mut taken = false;
         let none_left = loop {
-            if self.out.len() >= OUTPUT_BYTES_FLUSH || self.telling.is_full() {
+            if self.pausing || self.out.len() >= OUTPUT_BYTES_FLUSH || self.telling.is_full() {
                 break false;
             }
             match self.stage {
@@ -284,8 +290,22 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         if turn.is_empty() {
             return end;
         }
+        self.refused_bytes += turn.refused_bytes;
+        if self.refused_bytes >= REFUSED_BYTES_MAX {
+            self.pause(ctx);
+        }
         self.ask(turn, ctx);
         TurnEnd::Asked
+    }
+
+    /// Takes nothing for a while.
+    fn pause(&mut self, ctx: &mut Context<Self>) {
+        self.refused_bytes = 0;
+        self.pausing = true;
+        ctx.run_later(REFUSED_PAUSE, |session, ctx| {
+            session.pausing = false;
+            session.advance(ctx);
+        });
     }
 
     fn next_request(&mut self) -> Result<Option<Arrived>, FrameError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wire::secure::{Call, Problem};
 
+use crate::connection::READ_BYTES_MAX;
 use crate::limits::{Pace, SessionLimits};
 
 /// How long a client is told to wait when the server has as much to do as it takes: the longest queues hold about a
@@ -14,6 +15,13 @@ const BUSY_WAIT_MS: u32 = 1000;
 
 /// The server has as much to do as it takes.
 pub(super) const BUSY: Problem = Problem::BusyFor { wait_ms: BUSY_WAIT_MS };
+
+/// Calls that are refused without asking anybody cost their client nothing: behind so many bytes of them, one read's,
+/// nothing is read for a while. Who makes a mistake now and then, or comes too early, does not notice.
+pub(super) const REFUSED_BYTES_MAX: usize = READ_BYTES_MAX;
+
+/// How long: so no session has more than some hundred KiB of them decoded in a second.
+pub(super) const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is asked for only so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

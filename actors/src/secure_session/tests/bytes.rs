@@ -3,6 +3,7 @@
 use wire::secure::call::{ORDERS_PER_CALL_MAX, ORDERS_PER_CALL_MIN};
 use wire::secure::{OrderRef, REQUEST_BYTES_MAX, REQUEST_BYTES_MIN};
 
+use super::super::pace::{REFUSED_BYTES_MAX, REFUSED_PAUSE};
 use super::*;
 use crate::limits::{ByteLimits, OUTPUT_BYTES_MIN};
 use crate::probe::{keyed_order, settle, slow};
@@ -85,6 +86,43 @@ async fn no_more_is_under_way_than_bytes_may_be_read_and_not_answered() {
 
 fn verify_order(order: &wire::SignedOrder) -> Result<VerifiedOrder, wire::InvalidSignature> {
     order.clone().verify()
+}
+
+/// The story: two hundred sessions ask for receipts that they may not have yet. Each is told to wait, at once and
+/// without end, and whoever pays waits for seconds.
+#[actix::test]
+async fn who_is_refused_without_end_is_read_from_later() {
+    const CALLS: u64 = 40;
+    tokio::time::pause();
+    let world = World::new();
+    let mut stage = Stage::open(1, &world).await;
+    let refused = statuses(ORDERS_PER_CALL_MAX + 1);
+    let mut bytes = Vec::new();
+    let request = Request { correlation: Correlation(1), call: refused.clone() };
+    frame::encode(&request, &mut bytes);
+    let begin = Instant::now();
+    for correlation in 0..CALLS {
+        stage.ask(correlation, refused.clone()).await;
+    }
+    for _ in 0..CALLS {
+        assert_eq!(stage.response().await.1, Err(Problem::TooMany));
+    }
+    // What it takes to see that it is too much is one read, and the call that began in it.
+    let sent = bytes.len() * 40;
+    let pauses = u32::try_from(sent / (2 * REFUSED_BYTES_MAX + bytes.len())).expect("a few");
+    assert!(pauses >= 3);
+    let took = begin.elapsed();
+    assert!(took >= REFUSED_PAUSE * pauses && took <= REFUSED_PAUSE * 4 * pauses, "{took:?}");
+    // Whoever is refused now and then, or asks for what it may have, does not notice.
+    tokio::time::sleep(REFUSED_PAUSE).await;
+    let begin = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(stage.call(refused.clone()).await, Err(Problem::TooMany));
+    }
+    for _ in 0..100 {
+        assert!(stage.call(statuses(ORDERS_PER_CALL_MAX)).await.is_ok());
+    }
+    assert_eq!(begin.elapsed(), Duration::ZERO);
 }
 
 /// A peer that asks and reads nothing has so much waiting for it; then nothing more is done for it.
