@@ -9,6 +9,7 @@
 //! | [`forge`] | signatures that are crafted, and receipts of one's own |
 //! | [`fuzzing`] | what must hold for any bytes, by who reads them |
 //! | [`golden`] | what releases have left behind, and what is known of it |
+//! | [`http`] | what a program that watches over a server asks |
 //! | [`listener`] | a listener that plays a server or a payee |
 //! | [`lying_server`] | a server that lies when it is told to |
 //! | [`operator`] | an operator, as a program and frame by frame |
@@ -21,6 +22,7 @@
 //! | [`relay`] | a way to a server that can be closed at any point, or that changes what passes |
 //! | [`secure`] | the secure protocol, frame by frame, with any key |
 //! | [`simulation`] | the whole system in one process, on a simulated network, out of a seed |
+//! | [`small_disk`] | a disk of its own that is really full |
 //! | [`terminal`] | a terminal with a person in front of it |
 //! | [`text`] | a connection that sends and expects exact bytes |
 
@@ -31,6 +33,7 @@ pub mod flood;
 pub mod forge;
 pub mod fuzzing;
 pub mod golden;
+pub mod http;
 pub mod listener;
 pub mod lying_server;
 pub mod operator;
@@ -43,5 +46,6 @@ pub mod random;
 pub mod relay;
 pub mod secure;
 pub mod simulation;
+pub mod small_disk;
 pub mod terminal;
 pub mod text;

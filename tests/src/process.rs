@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 /// How long anything may take that is expected to happen: far longer than it does, even on a machine
 /// that is busy with something else.
@@ -108,6 +108,21 @@ impl Program {
         }
     }
 
+    /// Up to so many next lines of its standard output, fewer if it ends.
+    ///
+    /// # Panics
+    /// If it does neither within [`PATIENCE`].
+    pub fn lines_until_end(&self, most: usize) -> Vec<String> {
+        let next = || match self.stdout.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("neither a line nor the end within {PATIENCE:?}")
+            }
+        };
+        std::iter::from_fn(next).take(most).collect()
+    }
+
     /// The lines of its standard output that are there and not read yet.
     pub fn lines_there(&self) -> impl Iterator<Item = String> {
         self.stdout.try_iter()
@@ -153,6 +168,16 @@ impl Program {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("the program runs");
+    }
+
+    /// Lets it write no further into files than this, from now on.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    pub fn limit_file_bytes(&self, most: u64) {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        let pid = Pid::from_child(&self.child);
+        prlimit(Some(pid), Resource::Fsize, limit).expect("the program runs");
     }
 
     /// Ends it without warning, as a power cut would.

@@ -1,9 +1,9 @@
 //! Health and metrics of a running server, over HTTP.
 
-use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use tests::http::{exchange, get, number};
 use tests::operator::admin;
 use tests::process::{PATIENCE, Server};
 use tests::secure::{SecureClient, key};
@@ -17,32 +17,6 @@ fn start(data: &std::path::Path) -> (Server, SocketAddr) {
     let line = server.program.line_with("metrics on ");
     let address = line.strip_prefix("metrics on ").expect("the whole line").parse();
     (server, address.expect("an address"))
-}
-
-/// What is answered to these bytes.
-fn exchange(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("somebody listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a live socket");
-    stream.write_all(request.as_bytes()).expect("somebody reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer, and the end");
-    answer
-}
-
-/// The status and the text of a page.
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let answer = exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: mite\r\n\r\n"));
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    (status.expect("a status"), body.to_owned())
-}
-
-/// The number behind this name on the page.
-#[track_caller]
-fn number(page: &str, name: &str) -> u64 {
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let line = line.unwrap_or_else(|| panic!("{name} is missing in\n{page}"));
-    line.parse().expect("a whole number")
 }
 
 #[test]

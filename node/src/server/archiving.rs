@@ -45,6 +45,10 @@ impl Archive {
 
     /// Starts archiving for the server with this key.
     pub(super) fn start(self, server: PublicKey, log: &Logger) -> Archiving {
+        self.look_every(LOOK_EVERY, server, log)
+    }
+
+    fn look_every(self, pause: Duration, server: PublicKey, log: &Logger) -> Archiving {
         let (stop, stopped) = mpsc::channel();
         let its_log = log.clone();
         let archive = move || {
@@ -57,7 +61,7 @@ impl Archive {
                         "segments cannot be archived: that has panicked, and is tried again"
                     );
                 }
-                match stopped.recv_timeout(LOOK_EVERY) {
+                match stopped.recv_timeout(pause) {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
                 }
@@ -96,5 +100,87 @@ impl Archiving {
         // It may have ended, which was reported when it happened.
         let _ = self.stop.send(());
         let _ = self.thread.map(JoinHandle::join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::{Sender, channel};
+
+    use actors::ledger::journal::{MemoryStorage, StorageFile};
+    use slog::o;
+
+    use super::*;
+
+    /// A data directory that panics at the first look, and says of each of the others.
+    struct Panicking {
+        panicked: AtomicBool,
+        looks: Sender<()>,
+    }
+
+    impl Storage for Panicking {
+        fn list(&self) -> io::Result<Vec<String>> {
+            let panicked = self.panicked.swap(true, Ordering::Relaxed);
+            assert!(panicked, "the disk panics, on purpose");
+            self.looks.send(()).map_err(io::Error::other)?;
+            Ok(Vec::new())
+        }
+
+        fn open(&self, _: &str) -> io::Result<Box<dyn StorageFile>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn create(&self, _: &str) -> io::Result<Box<dyn StorageFile>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn remove(&self, _: &str) -> io::Result<()> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Passes on what is logged.
+    struct Said(Mutex<Sender<String>>);
+
+    impl slog::Drain for Said {
+        type Ok = ();
+        type Err = slog::Never;
+
+        fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+            // A test that has heard enough listens no more.
+            let _ = self.0.lock().expect("not poisoned").send(record.msg().to_string());
+            Ok(())
+        }
+    }
+
+    /// The story: archiving panicked, and nobody noticed before the disk was full.
+    #[test]
+    fn a_panic_is_said_and_the_next_look_comes() {
+        let (looks, looked) = channel();
+        let (said, heard) = channel();
+        let archive = Archive {
+            live: Arc::new(Panicking { panicked: AtomicBool::new(false), looks }),
+            old: Arc::new(MemoryStorage::new()),
+            keep_segments: 1,
+        };
+        let log = Logger::root(Said(Mutex::new(said)), o!());
+        let server = PublicKey::new([1; 32]);
+        let archiving = archive.look_every(Duration::from_millis(1), server, &log);
+        let patience = Duration::from_secs(30);
+        let line = heard.recv_timeout(patience).expect("it is said");
+        assert!(line.contains("panicked, and is tried again"), "{line}");
+        looked.recv_timeout(patience).expect("the next look comes");
+        archiving.stop();
     }
 }
