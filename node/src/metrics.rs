@@ -221,3 +221,6 @@ fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }
+
+#[cfg(test)]
+mod tests;
