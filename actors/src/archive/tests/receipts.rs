@@ -148,11 +148,14 @@ async fn a_flood_of_questions_leaves_room_for_others() {
     let mut book = Book::new();
     book.write(&openings());
     let archive = dir.start(&book);
-    // Past the capacity of the mailbox, as sessions send.
-    let recipient = archive.0.clone().recipient::<ReadHistory>();
     let ask = |account: u32| {
         let account = AccountId::new(account.into());
-        recipient.send(ReadHistory { account, before: None, limit: 1 })
+        // Each by an address of its own, past the capacity of the mailbox, as sessions send.
+        archive.0.clone().recipient::<ReadHistory>().send(ReadHistory {
+            account,
+            before: None,
+            limit: 1,
+        })
     };
     let flood = (0..ACCOUNTS).flat_map(|account| (0..QUESTIONS).map(move |_| account)).map(ask);
     let flood: Vec<_> = flood.collect();

@@ -15,8 +15,6 @@ async fn a_flood_of_messages_is_answered_and_what_is_kept_is_bounded() {
     let (ledger, _asked) = ledger();
     let registry = Registry::new(ledger, &no_log()).start();
     let (one, _notices) = session();
-    let watched: Vec<_> =
-        (0..WATCHED_NAMES_MAX).map(|number| name(&format!("watched-{number}"))).collect();
     let (log_ins, watching): (Vec<_>, Vec<_>) = (0..SESSIONS)
         .map(|id| {
             let log_in = LogInKeyed {
@@ -28,7 +26,8 @@ async fn a_flood_of_messages_is_answered_and_what_is_kept_is_bounded() {
                 notices: one.downgrade(),
             };
             let log_in = registry.clone().recipient().send(log_in);
-            let names = watched.clone();
+            let watched = |number| name(&format!("watched-{id}-{number}"));
+            let names = (0..WATCHED_NAMES_MAX).map(watched).collect();
             let watch = WatchNames { session: SessionId(id), names };
             (log_in, registry.clone().recipient().send(watch))
         })
