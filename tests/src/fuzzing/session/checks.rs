@@ -28,7 +28,7 @@ pub(super) fn check_answer(
             assert_eq!(found.map(|found| found.key), expected);
         }
         (Question::Status { payer, nonce }, Ok(Answer::Statuses { statuses, now })) => {
-            assert_eq!(now.get(), model.now);
+            assert_eq!(now.get(), model.shown);
             let expected = model.status(own, payer.text(), nonce.id());
             let found = match statuses.as_slice() {
                 [OrderStatus::Decided(receipt)] => Some(check_receipt(receipt, None)),

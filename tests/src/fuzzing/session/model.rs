@@ -37,6 +37,8 @@ pub(super) struct Model {
     decided: BTreeMap<(String, OrderId), (Order, Result<(), Refusal>)>,
     operator_ids: BTreeSet<u8>,
     pub(super) next_entry: u64,
+    /// The time of the last entry, which statuses tell.
+    pub(super) shown: u64,
     /// What sessions may be told that nobody has told them yet.
     pub(super) events: Vec<(String, Event)>,
 }
@@ -45,6 +47,12 @@ impl Model {
     /// Nobody has an account.
     pub(super) fn new(now: u64) -> Self {
         Self { now, ..Self::default() }
+    }
+
+    /// An entry is written, now.
+    fn write(&mut self) {
+        self.next_entry += 1;
+        self.shown = self.now;
     }
 
     /// Whose key it is, and whether it still is.
@@ -67,7 +75,7 @@ impl Model {
         let account = Account { number, key, balance: OPENING_BALANCE, frozen: false };
         self.accounts.insert(name.to_owned(), account);
         self.keys_ever.extend(key.map(|key| (key, name.to_owned())));
-        self.next_entry += 1;
+        self.write();
         Ok(())
     }
 
@@ -103,7 +111,7 @@ impl Model {
     fn pay(&mut self, payer: &str, amount: u64, payee: &str) {
         self.accounts.get_mut(payer).expect("it was looked at").balance -= amount;
         self.accounts.get_mut(payee).expect("it was looked at").balance += amount;
-        self.next_entry += 1;
+        self.write();
     }
 
     /// Somebody who is `submitter` hands in an order, which the key of this number has signed.
@@ -122,6 +130,12 @@ impl Model {
             return Fate::NotTaken(OrderProblem::UnknownPayer);
         };
         let by_id = (payer.to_owned(), order.id);
+        let not_after = order.not_after.get();
+        if account.key == Some(signer) && (self.shown..self.now).contains(&not_after) {
+            // That its time is over is written down before anybody is told.
+            self.write();
+        }
+        let account = &self.accounts[payer];
         if let Some((decided, outcome)) = self.decided.get(&by_id) {
             return if decided == order {
                 Fate::Decided { replayed: true, outcome: *outcome }
@@ -161,7 +175,7 @@ impl Model {
             self.pay(payer, amount, payee);
             return Ok(());
         };
-        self.next_entry += 1;
+        self.write();
         Err(refusal)
     }
 
@@ -204,7 +218,7 @@ impl Model {
         }
         account.key = Some(new);
         self.keys_ever.insert(new, name.to_owned());
-        self.next_entry += 1;
+        self.write();
         Ok(())
     }
 
@@ -221,7 +235,7 @@ impl Model {
         } else {
             account.balance += amount;
         }
-        self.next_entry += 1;
+        self.write();
         true
     }
 
@@ -230,7 +244,9 @@ impl Model {
         let Some(account) = self.accounts.get_mut(name) else { return false };
         let changes = account.frozen != frozen;
         account.frozen = frozen;
-        self.next_entry += u64::from(changes);
+        if changes {
+            self.write();
+        }
         changes
     }
 }
