@@ -4,7 +4,7 @@ use wire::secure::{OrderAnswer, OrderProblem, OrderRef, OrderStatus};
 use wire::{InvalidSignature, Refusal, SignedOrder, Verdict};
 
 use super::*;
-use crate::messages::VerifierBusy;
+use crate::messages::{QUESTION_ORDERS_MAX, VerifierBusy};
 use crate::probe::keyed_order;
 
 async fn submit(stage: &mut Stage, orders: Vec<SignedOrder>) -> Vec<OrderAnswer> {
@@ -237,8 +237,9 @@ async fn many_orders_are_checked_in_messages_of_a_size_that_is_taken() {
     for _ in 0..60 {
         assert!(alice.response().await.1.is_ok());
     }
-    let first = alice.verified.next().await;
-    assert!(first.orders.len() >= 150, "{} together", first.orders.len());
+    // Two messages of about the same size, or what came in a read of its own besides.
+    let first = alice.verified.next().await.orders.len();
+    assert!((64..=QUESTION_ORDERS_MAX).contains(&first), "{first} together");
     assert_eq!(world.balances()[0], 990);
 }
 
