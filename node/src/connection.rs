@@ -20,6 +20,11 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 
+/// What the system keeps for a peer in either direction (it doubles this for its own books): four reads and
+/// writes, and enough for 2.5 MB a second at 100 ms. Left to itself it makes that megabytes, which is what
+/// somebody who never reads would have the server work out at once.
+const SOCKET_BYTES: usize = 256 << 10;
+
 /// File descriptors that are not admitted connections: journal, snapshots, log, event queues, and
 /// those that are being turned away.
 const OTHER_FILES: u64 = 64;
@@ -84,8 +89,8 @@ impl From<OwnedSemaphorePermit> for ConnectionPlace {
 }
 
 impl Connection {
-    /// A connection that was taken in. Small answers leave at once, and a peer that is gone without
-    /// a word is noticed.
+    /// A connection that was taken in. Small answers leave at once, a peer that is gone without
+    /// a word is noticed, and what the system keeps for one that does not read is bounded.
     pub(crate) fn new(stream: TcpStream, place: impl Into<ConnectionPlace>) -> Self {
         // A socket that takes no options is on its way out: the first read will say so.
         let _ = tune(&stream);
@@ -99,7 +104,10 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_send_buffer_size(SOCKET_BYTES)?;
+    socket.set_recv_buffer_size(SOCKET_BYTES)
 }
 
 impl AsyncRead for Connection {
@@ -149,5 +157,27 @@ mod tests {
         ] {
             assert_eq!(places(connections, files), expected, "{connections} {files:?}");
         }
+    }
+
+    /// By itself the system lets a peer that never reads have megabytes in either direction.
+    #[tokio::test]
+    async fn what_the_system_keeps_for_a_peer_is_bounded() {
+        let (listener, address) = listen(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+        let _peer = TcpStream::connect(address).await.expect("it listens");
+        let (stream, _) = listener.accept().await.expect("somebody came");
+        tune(&stream).expect("a live socket");
+        // A peer that reads nothing takes what its own side keeps besides.
+        let mut taken = 0;
+        while let Ok(count) = stream.try_write(&[0; 16 << 10]) {
+            taken += count;
+            assert!(taken < 32 * SOCKET_BYTES, "{taken} bytes and no end");
+        }
+        let socket = SockRef::from(&stream);
+        let kept = [socket.send_buffer_size(), socket.recv_buffer_size()];
+        assert!(
+            kept.map(|bytes| bytes.expect("an option"))
+                .iter()
+                .all(|bytes| *bytes <= 2 * SOCKET_BYTES)
+        );
     }
 }
