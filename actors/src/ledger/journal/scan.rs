@@ -11,7 +11,8 @@
 //!
 //! A write by way of the page cache may end anywhere: it was cut short, or the power failed while it was copied there.
 //! Then the end of the batch is missing from some byte on. Its last byte is zero, which no flip of a single bit
-//! makes of it, or the last byte that is not zero lies in its header.
+//! makes of it, or the last byte that is not zero lies in its header. And when a torn batch was being overwritten with
+//! zeros, its beginning is missing up to some byte: no batch begins with zero, nor with what one bit makes zero.
 //!
 //! "Nothing follows" cannot be seen in the bytes of a batch without its header, which may be as long as any.
 //! What follows it is a batch if the server has sealed it: the entries of the torn batch may hold bytes that look
@@ -90,7 +91,8 @@ fn without_header(
     // less strict: a sector that holds the end of the batch holds the marker, which is not zero.
     let header_end = (at + BATCH_HEADER_BYTES).next_multiple_of(SECTOR_BYTES);
     let end_is_missing = used < BATCH_HEADER_BYTES;
-    let torn = (end_is_missing || is_part_missing(bytes, at, header_end))
+    let begin_is_missing = rest[0] == 0;
+    let torn = (begin_is_missing || end_is_missing || is_part_missing(bytes, at, header_end))
         && used <= BATCH_HEADER_BYTES + BATCH_BYTES_MAX + END_MARKER.len()
         && !has_batch(&rest[1..], is_genuine);
     if torn {

@@ -180,6 +180,14 @@ fn the_last_batch_may_end_at_any_byte() {
                 .unwrap_or_else(|error| panic!("shift {shift}, {} bytes: {error}", cut - begin));
             assert_eq!(state, write.state_before, "shift {shift}, {} bytes", cut - begin);
             assert!(storage.read(FIRST_SEGMENT).as_ref() == Some(&write.before), "it is cut off");
+            // The power fails while it is: zeros up to any byte, and the rest behind them.
+            let mut half_cut = write.after.clone();
+            half_cut[begin..=cut].fill(0);
+            half_cut[end - 1] = 0;
+            storage.write(FIRST_SEGMENT, half_cut);
+            let (_, state) = open(&storage, 8192)
+                .unwrap_or_else(|error| panic!("shift {shift}, {} zeros: {error}", cut - begin));
+            assert_eq!(state, write.state_before, "shift {shift}, {} zeros", cut - begin);
         }
     }
 }
