@@ -271,15 +271,13 @@ pub struct RetireKey {
     pub key: PublicKey,
 }
 
-/// How many orders a session asks about in one [`VerifyOrders`]. A message is checked whole, and somebody else's
-/// may wait behind it: for 2 ms, at 15 µs each.
-pub const QUESTION_ORDERS_MAX: usize = 128;
-
 /// `SecureSession` → Verifier: have the payers signed these?
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Verdicts, VerifierBusy>")]
 pub struct VerifyOrders {
-    /// At most [`QUESTION_ORDERS_MAX`].
+    /// Whose session asks: who asks for much has no more turns than the others.
+    pub sender: PublicKey,
+    /// No more than a session may have under way.
     pub orders: Vec<SignedOrder>,
     /// Whether to check them apart from those of others: the session has submitted one before that its
     /// payer had not signed.

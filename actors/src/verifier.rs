@@ -8,60 +8,33 @@
 //! wants that again must connect again.
 //!
 //! Large batches are cheap by the order and long to wait for. Who pays a person has one order and waits for
-//! it, who pays thousands has a queue in any case: messages of few orders are checked before those of many,
-//! and as long as some come, those of many are checked in smaller batches.
+//! it, who pays thousands has a queue in any case: as long as somebody asks for few, everybody has his turn, and a
+//! batch is what all of them have in one turn ([`turns`]).
 
-use std::collections::VecDeque;
+mod turns;
+
+use std::thread;
 
 use actix::prelude::*;
 use slog::{Logger, debug, o};
 use wire::SignedOrder;
 
+use self::turns::Turns;
 use crate::fail_stop::FailStop;
 use crate::later::{Later, ReplySlot};
-use crate::messages::{
-    CountOrdersWaiting, QUESTION_ORDERS_MAX, Verdicts, VerifierBusy, VerifyOrders,
-};
-
-/// The most signatures of one batch: what waits behind it waits 40 ms, and 70 ms if no two are of one
-/// payer. The more there are, the more payers have signed several, whose keys are worked out once: of a
-/// thousand payers, one costs two thirds of what it does among 1,024.
-const BATCH_ORDERS_MAX: usize = 4096;
-
-/// The most orders of a message that is checked before those with more: what somebody pays by hand, and a
-/// till in a few milliseconds.
-const FEW_ORDERS_MAX: usize = 16;
-
-/// The most signatures of a batch with large messages while small ones come: 2 ms at the worst, which is what
-/// a payment takes without them.
-const SHARED_BATCH_ORDERS_MAX: usize = QUESTION_ORDERS_MAX;
-
-/// So many batches are small after the last small message: half a second at the worst, which is how long
-/// somebody who pays one after the other may think about the next.
-const SHARED_BATCHES: u32 = 256;
-
-/// The most orders that wait: at 15 µs each, a second. At 700 bytes each, 46 MiB.
-const ORDERS_WAITING_MAX: usize = 1 << 16;
+use crate::messages::{CountOrdersWaiting, Verdicts, VerifierBusy, VerifyOrders};
 
 /// So many messages gather in the mailbox at no cost. It is no bound: who awaits an answer gets past it by a
 /// clone of the address. What bounds the mailbox is what sessions may have under way, and the orders in it
-/// [`ORDERS_WAITING_MAX`]: they move there at once.
+/// what may wait: they move there at once.
 const MAILBOX_MESSAGES: usize = 4096;
 
 type Reply = ReplySlot<Result<Verdicts, VerifierBusy>>;
 
 /// The actor that checks signatures. It only computes, so it is best started on an arbiter of its
 /// own.
-#[derive(Debug)]
 pub struct Verifier {
-    /// Messages of at most [`FEW_ORDERS_MAX`] orders, in the order in which they came.
-    small: VecDeque<(VerifyOrders, Reply)>,
-    /// The others.
-    large: VecDeque<(VerifyOrders, Reply)>,
-    /// In both.
-    orders_waiting: usize,
-    /// How many batches are yet to be small.
-    shared_batches: u32,
+    turns: Turns,
     turn_scheduled: bool,
     /// Held until it is dropped.
     _fail_stop: Option<FailStop>,
@@ -72,10 +45,7 @@ impl Verifier {
     /// A verifier with nothing to do.
     pub fn new(log: &Logger) -> Self {
         Self {
-            small: VecDeque::new(),
-            large: VecDeque::new(),
-            orders_waiting: 0,
-            shared_batches: 0,
+            turns: Turns::default(),
             turn_scheduled: false,
             _fail_stop: None,
             log: log.new(o!("actor" => "verifier")),
@@ -96,65 +66,35 @@ impl Verifier {
             ctx.spawn(async {}.into_actor(self).map(|(), verifier, ctx| {
                 verifier.turn_scheduled = false;
                 verifier.check_batch();
-                if !verifier.small.is_empty() || !verifier.large.is_empty() {
+                if !verifier.turns.is_empty() {
                     verifier.schedule_turn(ctx);
                 }
             }));
         }
     }
 
-    fn add(&mut self, message: VerifyOrders, reply: Reply) {
-        let count = message.orders.len();
-        self.orders_waiting += count;
-        let queue = if count <= FEW_ORDERS_MAX { &mut self.small } else { &mut self.large };
-        queue.push_back((message, reply));
-    }
-
     fn check_batch(&mut self) {
-        let (mut groups, mut replies) = (Vec::new(), Vec::new());
-        let batch = self.take_batch();
-        let count: usize = batch.iter().map(|(message, _)| message.orders.len()).sum();
-        for (VerifyOrders { orders, apart }, reply) in batch {
-            if apart {
-                reply.send(Ok(SignedOrder::verify_all(orders, rand::rng())));
+        let (mut groups, mut questions) = (Vec::new(), Vec::new());
+        let mut count = 0;
+        for (question, orders) in self.turns.take_batch() {
+            count += orders.len();
+            if question.apart {
+                self.turns.answer(question, SignedOrder::verify_all(orders, rand::rng()));
             } else {
                 groups.push(orders);
-                replies.push(reply);
+                questions.push(question);
             }
         }
-        self.orders_waiting -= count;
         debug!(self.log, "signatures checked"; "count" => count, "senders" => groups.len());
         let verdicts = SignedOrder::verify_groups(groups, rand::rng());
-        for (verdicts, reply) in verdicts.into_iter().zip(replies) {
-            reply.send(Ok(verdicts));
+        for (question, verdicts) in questions.into_iter().zip(verdicts) {
+            self.turns.answer(question, verdicts);
         }
-    }
-
-    /// The small messages, and of the large ones what still fits; the first of each in any case, so that
-    /// neither waits for the other for ever.
-    fn take_batch(&mut self) -> Vec<(VerifyOrders, Reply)> {
-        self.shared_batches = if self.small.is_empty() {
-            self.shared_batches.saturating_sub(1)
-        } else {
-            SHARED_BATCHES
-        };
-        let large_max =
-            if self.shared_batches == 0 { BATCH_ORDERS_MAX } else { SHARED_BATCH_ORDERS_MAX };
-        let (mut batch, mut count) = (Vec::new(), 0);
-        let mut take = |queue: &mut VecDeque<(VerifyOrders, Reply)>, orders_max| {
-            let mut is_first = true;
-            while let Some((message, _)) = queue.front()
-                && (is_first || count + message.orders.len() <= orders_max)
-                && let Some(question) = queue.pop_front()
-            {
-                is_first = false;
-                count += question.0.orders.len();
-                batch.push(question);
-            }
-        };
-        take(&mut self.small, BATCH_ORDERS_MAX);
-        take(&mut self.large, large_max);
-        batch
+        if self.turns.is_shared() {
+            // Where threads are more than cores, whoever has just got its verdict would wait for the end of this
+            // one's time slice.
+            thread::yield_now();
+        }
     }
 }
 
@@ -171,12 +111,13 @@ impl Handler<VerifyOrders> for Verifier {
 
     fn handle(&mut self, message: VerifyOrders, ctx: &mut Self::Context) -> Self::Result {
         let (later, reply) = Later::new();
-        let count = message.orders.len();
-        if self.orders_waiting + count > ORDERS_WAITING_MAX {
-            reply.send(Err(VerifierBusy));
-        } else {
-            self.add(message, reply);
+        if message.orders.is_empty() {
+            reply.send(Ok(Verdicts::new()));
+        } else if self.turns.has_room(&message.sender, message.orders.len()) {
+            self.turns.push(message, reply);
             self.schedule_turn(ctx);
+        } else {
+            reply.send(Err(VerifierBusy));
         }
         later
     }
@@ -186,7 +127,7 @@ impl Handler<CountOrdersWaiting> for Verifier {
     type Result = u64;
 
     fn handle(&mut self, CountOrdersWaiting: CountOrdersWaiting, _: &mut Self::Context) -> u64 {
-        self.orders_waiting as u64
+        self.turns.orders() as u64
     }
 }
 

@@ -37,19 +37,14 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
     }
 
     fn ask_verifier(&mut self, mut signed: SignedRound, ctx: &mut Context<Self>) {
-        let questions = signed.questions(self.conversation.is_suspect());
-        let asked: Vec<_> =
-            questions.into_iter().map(|question| self.peers.verify.send(question)).collect();
+        let conversation = &self.conversation;
+        let question = signed.question(conversation.key(), conversation.is_suspect());
+        let asked = self.peers.verify.send(question);
         let verified = async move {
-            let mut verdicts = Verdicts::new();
-            for answer in asked {
-                match answer.await {
-                    Ok(Ok(checked)) => verdicts.extend(checked),
-                    Ok(Err(VerifierBusy)) => return Err(BUSY),
-                    Err(_) => return Err(Problem::Stopping),
-                }
+            match asked.await {
+                Ok(checked) => checked.map_err(|VerifierBusy| BUSY),
+                Err(_) => Err(Problem::Stopping),
             }
-            Ok(verdicts)
         };
         ctx.spawn(verified.into_actor(self).map(|verdicts, session, ctx| {
             session.take_verdicts(signed, verdicts, ctx);

@@ -71,11 +71,12 @@ impl Load {
         Self { calls: 1, items: 0, call_bytes, answer_bytes: RECEIPT_SHARE }
     }
 
-    /// Whether a session may have so much under way while so many bytes wait to be taken by its peer.
+    /// Whether a session may have so much under way while so many bytes wait to be taken by its peer. One call alone
+    /// always may: it would wait for ever.
     pub(super) fn is_within(&self, limits: &SessionLimits, bytes_waiting: usize) -> bool {
         self.calls <= limits.calls_max
             && self.items <= ITEMS_UNDER_WAY_MAX
-            && self.call_bytes <= limits.bytes.input
+            && (self.calls == 1 || self.call_bytes <= limits.bytes.input)
             && self.answer_bytes + bytes_waiting <= limits.bytes.output
     }
 

@@ -10,7 +10,7 @@ use super::conversation::{Own, Ticket};
 use super::follow_up::FollowUp;
 use super::orders::{Statuses, Submitted};
 use crate::ledger::state::{Command, Outcome};
-use crate::messages::{KeepOrder, QUESTION_ORDERS_MAX, Settlement, Verdicts, VerifyOrders};
+use crate::messages::{KeepOrder, Settlement, Verdicts, VerifyOrders};
 
 /// Calls for the ledger. The first command of each round asks whose the session's key is, so that a
 /// session whose key was changed meanwhile gets no answer of the round.
@@ -216,16 +216,9 @@ impl SignedRound {
         self.orders.extend(orders);
     }
 
-    /// What the verifier is asked: all orders, in messages of the size that it takes. They are of about the
-    /// same size, since it takes a small one for somebody who has few orders.
-    pub(super) fn questions(&mut self, apart: bool) -> Vec<VerifyOrders> {
-        let mut orders = std::mem::take(&mut self.orders).into_iter();
-        let messages = orders.len().div_ceil(QUESTION_ORDERS_MAX);
-        let question = |left| {
-            let count = orders.len().div_ceil(left);
-            VerifyOrders { orders: orders.by_ref().take(count).collect(), apart }
-        };
-        (1..=messages).rev().map(question).collect()
+    /// What the verifier is asked.
+    pub(super) fn question(&mut self, sender: PublicKey, apart: bool) -> VerifyOrders {
+        VerifyOrders { sender, orders: std::mem::take(&mut self.orders), apart }
     }
 
     /// The round for the ledger, now that the orders are checked; and how many are not signed by

@@ -2,6 +2,7 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc::unbounded_channel;
 use wire::{InvalidSignature, SignedOrder};
 
+use super::turns::{BATCH_ORDERS_MAX, ORDERS_WAITING_MAX};
 use super::*;
 use crate::probe::{key, keyed_order, no_log};
 
@@ -14,7 +15,7 @@ fn forged(number: u8) -> SignedOrder {
 }
 
 fn question(orders: &[SignedOrder], apart: bool) -> VerifyOrders {
-    VerifyOrders { orders: orders.to_vec(), apart }
+    VerifyOrders { sender: wire::PublicKey::new([9; 32]), orders: orders.to_vec(), apart }
 }
 
 fn validity(verdicts: Result<Verdicts, VerifierBusy>) -> Vec<bool> {
@@ -65,63 +66,11 @@ async fn large_crowds_are_checked_in_batches() {
     }
 }
 
-/// A verifier for which messages of so many orders wait.
-fn waiting(messages: &[usize]) -> Verifier {
-    let mut verifier = Verifier::new(&no_log());
-    for count in messages {
-        let (later, reply) = Later::new();
-        drop(later);
-        verifier.add(question(&vec![good(1); *count], false), reply);
-    }
-    verifier
-}
-
-/// How many orders the messages of the next batch have.
-fn next_batch(verifier: &mut Verifier) -> Vec<usize> {
-    verifier.take_batch().into_iter().map(|(message, _)| message.orders.len()).collect()
-}
-
-#[test]
-fn a_batch_is_no_larger_than_it_may_be() {
-    let half = BATCH_ORDERS_MAX / 2;
-    let mut verifier = waiting(&[half; 5]);
-    for left in [3, 1, 0] {
-        verifier.check_batch();
-        assert_eq!(verifier.large.len(), left);
-        assert_eq!(verifier.orders_waiting, left * half);
-    }
-}
-
-/// Somebody with 64,000 orders in the queue keeps somebody with one waiting for no more than a message's.
-#[test]
-fn who_has_few_orders_is_not_behind_who_has_many() {
-    const MANY: usize = QUESTION_ORDERS_MAX;
-    let mut verifier = waiting(&[MANY; 70]);
-    assert_eq!(next_batch(&mut verifier), [MANY; 32]);
-    for few in [1, FEW_ORDERS_MAX] {
-        let (_, reply) = Later::new();
-        verifier.add(question(&vec![good(1); few], false), reply);
-        assert_eq!(next_batch(&mut verifier), [few, MANY], "one of the many comes with it");
-        assert_eq!(next_batch(&mut verifier), [MANY], "the next may come at any moment");
-    }
-    verifier.shared_batches = 1;
-    assert_eq!(next_batch(&mut verifier), [MANY; 32], "nobody came");
-}
-
-#[test]
-fn who_has_many_orders_is_not_kept_waiting_by_any_number_with_few() {
-    let mut verifier = waiting(&[[16; 600].as_slice(), &[128; 2]].concat());
-    for _ in 0..2 {
-        let batch = next_batch(&mut verifier);
-        assert_eq!((batch.len(), batch.last()), (257, Some(&128)));
-    }
-    assert_eq!(next_batch(&mut verifier), [16; 88]);
-}
-
 #[actix::test]
 async fn who_comes_when_too_many_wait_is_told_so() {
     let mut full = Verifier::new(&no_log());
-    full.orders_waiting = ORDERS_WAITING_MAX - 1;
+    // A fourth of that is one sender's.
+    full.turns.pretend_orders(ORDERS_WAITING_MAX - 4);
     let verifier = full.start();
     let two = verifier.send(question(&[good(1), good(2)], false)).await.expect("answers");
     assert_eq!(two, Err(VerifierBusy));
@@ -137,7 +86,8 @@ async fn a_panic_stops_the_process() {
     let mut verifier = Verifier::new(&no_log()).with_fail_stop(fail_stop);
     // One that nobody has counted: the books do not balance, and it notices.
     let (_later, reply) = Later::new();
-    verifier.small.push_back((question(&[good(1)], false), reply));
+    verifier.turns.push(question(&[good(1)], false), reply);
+    verifier.turns.pretend_orders(0);
     verifier.start().do_send(question(&[good(2)], false));
     assert_eq!(panics.recv().await, Some(()));
 }
@@ -149,7 +99,7 @@ async fn a_flood_of_messages_is_answered_and_no_more_orders_wait_than_may() {
     const ROOM: usize = 1000;
     const MESSAGES: usize = 3 * MAILBOX_MESSAGES;
     let mut nearly_full = Verifier::new(&no_log());
-    nearly_full.orders_waiting = ORDERS_WAITING_MAX - ROOM;
+    nearly_full.turns.pretend_orders(ORDERS_WAITING_MAX - 5 * ROOM);
     let verifier = nearly_full.start().recipient();
     tokio::task::yield_now().await;
     let one = question(&[good(1)], false);

@@ -48,6 +48,32 @@ async fn a_server_that_takes_shorter_frames_says_so_and_says_why_a_longer_one_en
     other.expect_closing(Problem::Malformed).await;
 }
 
+/// The four bytes of its length were counted as well, and nobody has so much room: the session was never read
+/// again.
+#[actix::test]
+async fn the_longest_request_is_taken_where_no_more_may_be_under_way() {
+    let (frame, input) = (REQUEST_BYTES_MIN, REQUEST_BYTES_MIN);
+    let world = within(ByteLimits { frame, input, ..ByteLimits::default() });
+    let mut stage = Stage::open(1, &world).await;
+    let encoded = |names: Vec<usize>| {
+        let names = names.into_iter().map(|length| name(&"a".repeat(length))).collect();
+        let mut bytes = Vec::new();
+        let request = Request { correlation: Correlation(1), call: Call::Watch { names } };
+        frame::encode(&request, &mut bytes);
+        bytes
+    };
+    let [none, one] = [vec![], vec![16]].map(|names| encoded(names).len() - frame::LENGTH_BYTES);
+    let (names, rest) = ((frame - none) / (one - none), (frame - none) % (one - none));
+    let mut lengths = vec![16; names];
+    lengths[0] += rest / 2;
+    lengths[1] += rest.div_ceil(2);
+    let longest = encoded(lengths);
+    assert_eq!(longest.len(), frame::LENGTH_BYTES + frame);
+    stage.send_bytes(&longest).await;
+    assert_eq!(stage.response().await, (1, Err(Problem::TooMany)));
+    assert!(stage.call(statuses(1)).await.is_ok());
+}
+
 #[actix::test]
 async fn no_more_is_under_way_than_bytes_may_be_read_and_not_answered() {
     const TOGETHER: usize = 3;
