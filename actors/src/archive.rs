@@ -298,7 +298,8 @@ impl Archive {
             }
             (Fault::Index(error), Some(reading)) if is_damage(&error) => {
                 match reading.rebuild(&error, &self.log) {
-                    Ok(true) => self.queries.clear(),
+                    // It is there again in a moment.
+                    Ok(true) => self.queries.refuse_all(ArchiveUnavailable::Busy),
                     Ok(false) => self.give_up(&error),
                     Err(error) => self.give_up(&error),
                 }

@@ -6,6 +6,7 @@ use std::collections::hash_map::{Entry, HashMap};
 use wire::{AccountId, EntryNumber};
 
 use super::queries::Query;
+use crate::messages::ArchiveUnavailable;
 
 /// Searches that are worked at in turn, each for another account, so that one that reads many batches does
 /// not hold up the others. Each may hold as many receipts as there are in a call: 1 MiB, 8 MiB in all.
@@ -97,6 +98,14 @@ impl Turns {
     pub(super) fn put_back(&mut self, search: Waiting) {
         self.count_in(&search.query);
         self.begun.push_back(search);
+    }
+
+    /// Answers none of them, and says why.
+    pub(super) fn refuse_all(&mut self, why: ArchiveUnavailable) {
+        let Self { short, begun, searches, .. } = std::mem::take(self);
+        for Waiting { query, .. } in short.into_iter().chain(begun).chain(searches) {
+            query.refuse(why);
+        }
     }
 
     /// Forgets them all: nobody answers them.

@@ -9,8 +9,9 @@ use wire::secure::{Call, Problem};
 use crate::connection::READ_BYTES_MAX;
 use crate::limits::{Pace, SessionLimits};
 
-/// How long a client is told to wait when the server has as much to do as it takes: the longest queues hold about a
-/// second's work (65,536 orders at the verifier, as many commands at the ledger, 1,024 questions at the archive).
+/// How long a client is told to wait when the server has as much to do as it takes: the queues hold about a
+/// second's work (65,536 orders at the verifier, as many commands at the ledger; what waits for the archive may take
+/// four).
 const BUSY_WAIT_MS: u32 = 1000;
 
 /// The server has as much to do as it takes.
@@ -20,8 +21,8 @@ pub(super) const BUSY: Problem = Problem::BusyFor { wait_ms: BUSY_WAIT_MS };
 /// nothing is read for a while. Who makes a mistake now and then, or comes too early, does not notice.
 pub(super) const REFUSED_BYTES_MAX: usize = READ_BYTES_MAX;
 
-/// How long: so no session has more than some hundred KiB of them decoded in a second.
-pub(super) const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// How long: so no session has more than a hundred KiB of them decoded in a second.
+pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is asked for only so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

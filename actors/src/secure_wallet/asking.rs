@@ -85,9 +85,10 @@ impl Handler<ComeOnline> for SecureWallet {
             Answer::LoggedIn(own) => Some(own),
             _ => None,
         });
-        Box::pin(logged_in.map(move |own, wallet, _| {
+        Box::pin(logged_in.map(move |own, wallet, ctx| {
             let own = own?;
             info!(wallet.log, "logged in"; "name" => %own.name);
+            wallet.forget_log_in(ctx);
             wallet.account = Some(own.clone());
             wallet.online = Some(Listening(port));
             Ok(own)

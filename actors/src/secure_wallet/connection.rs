@@ -47,6 +47,8 @@ pub(super) struct Reconnecting {
     lost: bool,
     /// An attempt is due, so that peers find this client again.
     timer: Option<SpawnHandle>,
+    /// The same for a log-in that was refused.
+    log_in: Option<SpawnHandle>,
 }
 
 /// The server's clock, as far as it is known: what it said, and how long that is ago. The own clock may be
@@ -288,7 +290,9 @@ impl SecureWallet {
             Err(error) => error.to_string(),
         };
         info!(self.log, "not logged in again"; "why" => why);
-        ctx.run_later(retry_after(refused_before), move |wallet, ctx| {
+        self.forget_log_in(ctx);
+        let log_in = ctx.run_later(retry_after(refused_before), move |wallet, ctx| {
+            wallet.reconnecting.log_in = None;
             let is_present =
                 wallet.connection.as_ref().is_some_and(|present| present.attempt == attempt);
             if is_present
@@ -300,6 +304,15 @@ impl SecureWallet {
                 }));
             }
         });
+        self.reconnecting.log_in = Some(log_in);
+    }
+
+    /// Somebody has logged in meanwhile: this program by its person, or another one, which must not be replaced
+    /// without being asked.
+    pub(super) fn forget_log_in(&mut self, ctx: &mut Context<Self>) {
+        if let Some(log_in) = self.reconnecting.log_in.take() {
+            ctx.cancel_future(log_in);
+        }
     }
 }
 

@@ -303,6 +303,7 @@ impl SecureWallet {
             ServerNews::Event(Event::Replaced) => {
                 info!(self.log, "another program has logged in to this account");
                 self.online = None;
+                self.forget_log_in(ctx);
                 self.tell(WalletNews::Replaced);
             }
             ServerNews::Event(Event::Missed) => {
