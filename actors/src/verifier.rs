@@ -9,7 +9,7 @@
 //!
 //! Large batches are cheap by the order and long to wait for. Who pays a person has one order and waits for
 //! it, who pays thousands has a queue in any case: as long as somebody asks for few, everybody has his turn, and a
-//! batch is what all of them have in one turn ([`turns`]).
+//! batch is what all of them have in one turn (`turns`).
 
 mod turns;
 
