@@ -387,9 +387,16 @@ fn unknown_hosts_belong_to_what_they_were_for() {
 /// wins over the variable, that over the file, that over the default.
 #[test]
 fn flag_then_environment_then_file_then_default() {
+    const OTHER_PROCESS: &str = "MITE_TEST_PRINTS_ITS_CONFIGURATION";
+    if std::env::var_os(OTHER_PROCESS).is_some() {
+        println!("{:?}", settings(&["--opening-balance", "1"]).expect("valid"));
+        return;
+    }
+    let this_test = "config::tests::flag_then_environment_then_file_then_default";
     let file = file("opening-balance = 3\nmax-connections = 3\nlog-level = \"error\"\n");
     let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "config::tests::print_configuration", "--ignored", "--nocapture"])
+        .args(["--exact", this_test, "--nocapture"])
+        .env(OTHER_PROCESS, "1")
         .env("MITE_CONFIG", file.path())
         .env("MITE_ROLE", "server")
         .env("MITE_OPENING_BALANCE", "2")
@@ -408,11 +415,4 @@ fn flag_then_environment_then_file_then_default() {
     ] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
-}
-
-/// The other process of the test above.
-#[test]
-#[ignore = "it is run by another test, with an environment of its own"]
-fn print_configuration() {
-    println!("{:?}", settings(&["--opening-balance", "1"]).expect("valid"));
 }

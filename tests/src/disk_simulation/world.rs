@@ -1,5 +1,7 @@
 //! One ledger on a simulated disk, from a start to its end.
 
+mod faults;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -19,9 +21,8 @@ use tokio::task::yield_now;
 use wire::{PublicKey, Timestamp};
 
 use super::Tally;
-use super::damage::{self, Damaged};
 use super::disk::{Fault, SimulatedDisk};
-use super::history::{self, Asked, History, Told};
+use super::history::{Asked, History, Told};
 use super::turns::SimulatedBackground;
 use super::workload::Workload;
 use crate::random::Random;
@@ -185,20 +186,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    fn prepare_fault(&mut self) {
-        let fault = match self.random.below(10) {
-            0..3 => Fault::PowerCut { behind: self.random.below(2) == 0 },
-            3 => Fault::Write,
-            4 => Fault::Sync { evicted: self.random.below(2) == 0 },
-            5 => Fault::SyncDirectory,
-            6 => Fault::Read,
-            7 => Fault::Change,
-            8 => Fault::NoFile,
-            _ => Fault::Full,
-        };
-        self.disk.fail(fault, self.random.below(OPERATIONS_MAX));
     }
 
     async fn step(&mut self) -> Result<(), String> {
@@ -394,54 +381,6 @@ impl World {
         Ok(())
     }
 
-    fn crash_or_kill(&mut self) {
-        if self.disk.is_off() || self.random.below(2) == 0 {
-            self.tally.power_cuts += 1;
-            self.end_process(SimulatedDisk::crash);
-        } else {
-            self.kill();
-        }
-    }
-
-    pub(super) fn kill(&mut self) {
-        self.tally.kills += 1;
-        self.end_process(SimulatedDisk::kill);
-    }
-
-    /// Whoever waits for an answer never gets one.
-    fn end_process(&mut self, end: impl FnOnce(&SimulatedDisk) -> SimulatedDisk) {
-        let was_off = self.disk.is_off();
-        // First, so that nothing that is dropped changes anything.
-        self.disk = end(&self.disk);
-        if let Some(running) = self.running.take() {
-            let is_writing = *running.health.borrow() == LedgerHealth::Writing;
-            self.tally.read_only += u64::from(!was_off && !is_writing);
-            running.background.end();
-        }
-    }
-
-    fn calm(&mut self) {
-        self.count_faults();
-        self.disk.calm();
-    }
-
-    fn count_faults(&mut self) {
-        let failures = &mut self.tally.failures;
-        for fault in self.disk.fired() {
-            let count = match fault {
-                Fault::PowerCut { .. } => continue,
-                Fault::Write => &mut failures.writes,
-                Fault::Sync { .. } => &mut failures.syncs,
-                Fault::SyncDirectory => &mut failures.directory_syncs,
-                Fault::Read => &mut failures.reads,
-                Fault::Change => &mut failures.changes,
-                Fault::Full => &mut self.tally.full,
-                Fault::NoFile => &mut self.tally.no_file,
-            };
-            *count += 1;
-        }
-    }
-
     /// The whole journal, every signature in it, and every receipt that was given.
     pub(super) fn audit(&mut self) -> Result<(), String> {
         let disk: Arc<dyn Storage> = Arc::new(self.disk.clone());
@@ -450,59 +389,10 @@ impl World {
         audited.map(drop).map_err(|error| format!("the audit: {error}"))
     }
 
-    /// Something happens to a file, and the server is started: it refuses to, or nothing is lost but what stood at
-    /// the end of the journal.
-    pub(super) fn damage(&mut self) -> Result<(), String> {
-        let disk: Arc<dyn Storage> = Arc::new(self.disk.clone());
-        let before = self.open().map_err(|error| format!("in front of damage: {error}"))?.1;
-        let told = self.history.check(Arc::clone(&disk), &before)?;
-        let Some(damaged) = damage::damage(&self.disk, &mut self.random) else { return Ok(()) };
-        self.tally.damaged += 1;
-        match self.open() {
-            Err(OpenError::Io(error)) => Err(format!("{damaged:?}: {error}")),
-            Err(_) if damaged == Damaged::Snapshot => Err("a snapshot kept it from opening".into()),
-            Err(error) if names_a_place(&error) => {
-                self.tally.refused += 1;
-                Ok(())
-            }
-            Err(error) => Err(format!("{damaged:?}: {error}")),
-            // That is, unless a power cut may look the same.
-            Ok((_, state)) if damaged == Damaged::End && state != before => {
-                self.tally.cut += 1;
-                history::expect_begin(disk, &state, &told.entries)
-            }
-            Ok((_, state)) if state == before => match damaged {
-                // It may be in what lies before the newest snapshot, and is not looked at.
-                Damaged::Bit | Damaged::Middle => Ok(()),
-                _ => self.history.check(disk, &state).map(drop),
-            },
-            // The newest snapshot alone knows which orders were forgotten beyond the last batch. Without it more
-            // are remembered, which settles none of them twice.
-            Ok((_, state))
-                if damaged == Damaged::Snapshot
-                    && state.accounts() == before.accounts()
-                    && state.next_entry() == before.next_entry() =>
-            {
-                self.history.check(disk, &state).map(drop)
-            }
-            Ok(_) => Err(format!("{damaged:?}: another state")),
-        }
-    }
-
     pub(super) fn tally(&self) -> Tally {
         let no_segment = self.disk.no_segment();
         let History { told, expired, .. } = self.history;
         Tally { told, expired, no_segment, torn: self.disk.torn(), ..self.tally }
-    }
-}
-
-fn names_a_place(error: &OpenError) -> bool {
-    match error {
-        OpenError::Damaged { file, .. }
-        | OpenError::OtherServer { file, .. }
-        | OpenError::Newer { file, .. }
-        | OpenError::BatchesMissing { file, .. } => file.strip_suffix(".mite").is_some(),
-        OpenError::Io(_) => false,
     }
 }
 

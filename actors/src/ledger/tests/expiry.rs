@@ -1,6 +1,6 @@
 //! What it takes to tell somebody that an order has expired.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 use wire::Entry;
 use wire::secure::OrderProblem;
@@ -15,6 +15,32 @@ const EXPIRED: Outcome = Outcome::NotTaken(OrderProblem::Expired);
 
 /// For how long the orders of these tests are valid, and then a little longer.
 const OVER_MS: u64 = 3_600_001;
+
+const DAWN: u64 = TERMS.now.get();
+
+thread_local! {
+    /// How much later than [`DAWN`] it is, in milliseconds: a ledger runs on the thread of its test.
+    static LATER: Cell<u64> = const { Cell::new(0) };
+}
+
+fn clock() -> Timestamp {
+    Timestamp::new(DAWN + LATER.get())
+}
+
+fn set_clock(after_dawn_ms: u64) {
+    LATER.set(after_dawn_ms);
+}
+
+/// A ledger at dawn with accounts that are durable, on a disk that waits to be let go on from then on.
+async fn opened_and_gated() -> (GatedStorage, Disk, Addr<Ledger>) {
+    set_clock(0);
+    let (storage, disk) = gated();
+    let (ledger, _) = start_on(Arc::new(storage.clone()), clock, SNAPSHOT_ENTRIES);
+    disk.let_sync();
+    submit(&ledger, accounts()).await.expect("opened");
+    disk.wait_for_sync();
+    (storage, disk, ledger)
+}
 
 fn accounts() -> Vec<Command> {
     vec![opening_keyed("alice", 1), opening_keyed("bob", 2)]
@@ -47,19 +73,9 @@ fn batches(storage: &MemoryStorage) -> Vec<(u64, Vec<Entry>)> {
 /// and comes back with a clock that is an hour slow; the payee submits the first order, and gets both.
 #[actix::test]
 async fn what_has_expired_stays_so_whatever_the_clock_says_later() {
-    static NOW: AtomicU64 = AtomicU64::new(0);
-    fn clock() -> Timestamp {
-        Timestamp::new(NOW.load(Ordering::Relaxed))
-    }
-    let dawn = TERMS.now.get();
-    NOW.store(dawn, Ordering::Relaxed);
-    let (storage, disk) = gated();
-    let (ledger, _) = start_on(Arc::new(storage.clone()), clock, SNAPSHOT_ENTRIES);
-    disk.let_sync();
-    submit(&ledger, accounts()).await.expect("opened");
-    disk.wait_for_sync();
+    let (storage, disk, ledger) = opened_and_gated().await;
 
-    NOW.store(dawn + OVER_MS, Ordering::Relaxed);
+    set_clock(OVER_MS);
     let mut told = Box::pin(ledger.send(Submit(vec![ordered(10, 1)])));
     assert!(told.as_mut().now_or_never().is_none());
     settle().await;
@@ -69,8 +85,8 @@ async fn what_has_expired_stays_so_whatever_the_clock_says_later() {
     assert_eq!(told.await.expect("answers"), Ok(vec![EXPIRED]));
 
     let (last, _) = reopened(&storage.files);
-    assert_eq!(last.time.get(), dawn + OVER_MS);
-    NOW.store(dawn, Ordering::Relaxed);
+    assert_eq!(last.time.get(), DAWN + OVER_MS);
+    set_clock(0);
     let survived = storage.files.copy();
     let (ledger, _) = start_on(Arc::new(survived), clock, SNAPSHOT_ENTRIES);
     assert_eq!(submit(&ledger, vec![ordered(10, 1)]).await, Ok(vec![EXPIRED]));
@@ -80,17 +96,12 @@ async fn what_has_expired_stays_so_whatever_the_clock_says_later() {
 /// over, and nothing but for orders that they have signed.
 #[actix::test]
 async fn what_is_known_to_be_over_is_told_at_once_and_a_status_costs_nothing() {
-    static NOW: AtomicU64 = AtomicU64::new(0);
-    fn clock() -> Timestamp {
-        Timestamp::new(NOW.load(Ordering::Relaxed))
-    }
-    let dawn = TERMS.now.get();
-    NOW.store(dawn, Ordering::Relaxed);
+    set_clock(0);
     let storage = MemoryStorage::new();
     let (ledger, _) = start_on(Arc::new(storage.clone()), clock, SNAPSHOT_ENTRIES);
     submit(&ledger, accounts()).await.expect("opened");
 
-    NOW.store(dawn + OVER_MS, Ordering::Relaxed);
+    set_clock(OVER_MS);
     let (first, second) = (ordered(10, 1), ordered(20, 2));
     // As of the last batch, by which it could still be settled.
     let open = submit(&ledger, vec![status_of(&first)]).await;
@@ -98,11 +109,11 @@ async fn what_is_known_to_be_over_is_told_at_once_and_a_status_costs_nothing() {
     assert_eq!(batches(&storage).len(), 1);
 
     assert_eq!(submit(&ledger, vec![first.clone()]).await, Ok(vec![EXPIRED]));
-    let passed = (dawn + OVER_MS, vec![Entry::TimePassed]);
+    let passed = (DAWN + OVER_MS, vec![Entry::TimePassed]);
     assert_eq!(batches(&storage)[1..], [passed]);
-    NOW.store(dawn + OVER_MS + 1, Ordering::Relaxed);
+    set_clock(OVER_MS + 1);
     let outcomes = submit(&ledger, vec![first.clone(), second, status_of(&first)]).await;
-    let over = unknown(Timestamp::new(dawn + OVER_MS));
+    let over = unknown(Timestamp::new(DAWN + OVER_MS));
     assert_eq!(outcomes, Ok(vec![EXPIRED, EXPIRED, over]));
     assert_eq!(batches(&storage).len(), 2);
 }
@@ -110,19 +121,9 @@ async fn what_is_known_to_be_over_is_told_at_once_and_a_status_costs_nothing() {
 /// What is on its way to the disk shows its own time; nothing is written for that besides.
 #[actix::test]
 async fn many_that_expire_at_once_are_one_entry_and_others_entries_do_as_well() {
-    static NOW: AtomicU64 = AtomicU64::new(0);
-    fn clock() -> Timestamp {
-        Timestamp::new(NOW.load(Ordering::Relaxed))
-    }
-    let dawn = TERMS.now.get();
-    NOW.store(dawn, Ordering::Relaxed);
-    let (storage, disk) = gated();
-    let (ledger, _) = start_on(Arc::new(storage.clone()), clock, SNAPSHOT_ENTRIES);
-    disk.let_sync();
-    submit(&ledger, accounts()).await.expect("opened");
-    disk.wait_for_sync();
+    let (storage, disk, ledger) = opened_and_gated().await;
 
-    NOW.store(dawn + OVER_MS, Ordering::Relaxed);
+    set_clock(OVER_MS);
     let orders = || (1..50).map(|nonce| ordered(1, nonce)).collect::<Vec<_>>();
     let settled = ledger.send(SubmitForReceipts(orders()));
     let again = ledger.send(Submit(orders()));
@@ -138,10 +139,10 @@ async fn many_that_expire_at_once_are_one_entry_and_others_entries_do_as_well() 
     for told in [again, behind] {
         assert_eq!(told.await.expect("answers"), Ok(vec![EXPIRED; 49]));
     }
-    let over = unknown(Timestamp::new(dawn + OVER_MS));
+    let over = unknown(Timestamp::new(DAWN + OVER_MS));
     assert_eq!(status.await.expect("answers"), Ok(vec![over]));
 
-    NOW.store(dawn + 2 * OVER_MS, Ordering::Relaxed);
+    set_clock(2 * OVER_MS);
     disk.let_sync();
     let outcomes = submit(&ledger, vec![opening("carol"), ordered(1, 1)]).await;
     assert_eq!(outcomes, Ok(vec![opened(2), EXPIRED]));
