@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 pub(crate) use self::log_budget::LOG_LINES_PER_SECOND;
@@ -87,12 +88,17 @@ where
     .await
 }
 
-/// Writes all of it, as long as the peer takes [`OUTPUT_BYTES_FLUSH`] bytes within [`WRITE_TIME_MAX`].
+/// Writes all of it, as long as the peer takes [`OUTPUT_BYTES_FLUSH`] bytes within [`WRITE_TIME_MAX`]. Other sessions
+/// of the thread have their turn before each of several such parts: to encrypt and send them takes a fraction
+/// of a millisecond each.
 pub(crate) async fn write_all<W: AsyncWrite + Unpin>(
     output: &mut W,
     bytes: &[u8],
 ) -> io::Result<()> {
     for part in bytes.chunks(OUTPUT_BYTES_FLUSH) {
+        if bytes.len() > OUTPUT_BYTES_FLUSH {
+            yield_now().await;
+        }
         timeout(WRITE_TIME_MAX, output.write_all(part)).await??;
     }
     // TLS keeps what the socket has not taken.
@@ -127,5 +133,38 @@ pub(crate) struct Farewell {
 impl Drop for Farewell {
     fn drop(&mut self) {
         self.log_out.do_send(LogOut(self.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// Whoever is sent much must not hold up the others of its thread until all of it is sent.
+    #[actix::test]
+    async fn others_have_their_turn_between_the_parts_of_a_long_write() {
+        const PARTS: usize = 5;
+        let turns = Rc::new(Cell::new(0));
+        let other = actix::spawn({
+            let turns = Rc::clone(&turns);
+            async move {
+                loop {
+                    turns.set(turns.get() + 1);
+                    yield_now().await;
+                }
+            }
+        });
+        let mut turns_during = async |bytes: &[u8]| {
+            let (mut output, _input) = tokio::io::duplex(PARTS * OUTPUT_BYTES_FLUSH);
+            let before = turns.get();
+            write_all(&mut output, bytes).await.expect("there is room");
+            turns.get() - before
+        };
+        assert!(turns_during(&[0; PARTS * OUTPUT_BYTES_FLUSH]).await >= PARTS);
+        assert_eq!(turns_during(&[0; OUTPUT_BYTES_FLUSH]).await, 0, "a short one needs none");
+        other.abort();
     }
 }
