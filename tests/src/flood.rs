@@ -181,6 +181,11 @@ impl Flood {
         Self::SecureRegistrations,
     ];
 
+    /// Whether it is over some time, whoever waits for that.
+    pub const fn has_end(self) -> bool {
+        matches!(self, Self::Registrations | Self::SecureRegistrations)
+    }
+
     /// Begins it, `size` as large, and returns when it is there.
     ///
     /// # Panics

@@ -3,13 +3,15 @@
 //!
 //! `cargo run --release -p tests --bin mite-floods` goes through all floods at full size and ends with 1 if
 //! one makes the 99th percentile of payments more than five times as slow as on a calm server, or takes
-//! more memory than is stated. `-- --seconds 10` is how long each is looked at, and names of floods behind
-//! it (`Idle Storm`) choose some.
+//! more memory than is stated. `-- --seconds 10 --rounds 5` is how long and how often each is looked at, where what
+//! counts is the median, and names of floods behind it (`Idle Storm`) choose some.
 
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use actors::limits::OUTPUT_BYTES_MIN;
+use rustix::process::setpriority_process;
 use tests::flood::{Flood, Honest, OPENING_BALANCE, peak_memory, raise_file_limit};
 use tests::process::Server;
 
@@ -23,6 +25,9 @@ const MEMORY_MAX: u64 = 256 << 20;
 /// What each account takes in memory, the journal's and its readers' buffers included.
 const MEMORY_PER_ACCOUNT_MAX: u64 = 1024;
 
+/// The priority that gives way to any other.
+const NICE_MAX: i32 = 19;
+
 /// Both kinds of payments are measured in turns, so many in a row.
 const IN_A_ROW: usize = 20;
 
@@ -32,13 +37,21 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|arg| arg == "--role") {
         return node::run();
     }
-    let mut seconds = 6;
+    let (mut seconds, mut rounds) = (6, 3);
     let mut chosen = Vec::new();
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
-        if arg == "--seconds" {
-            seconds = args.next().and_then(|text| text.parse().ok()).expect("--seconds NUMBER");
-            continue;
+        let mut number = || args.next().and_then(|text| text.parse().ok());
+        match arg.as_str() {
+            "--seconds" => {
+                seconds = number().expect("--seconds NUMBER");
+                continue;
+            }
+            "--rounds" => {
+                rounds = number().filter(|rounds| *rounds > 0).expect("--rounds NUMBER");
+                continue;
+            }
+            _ => {}
         }
         let named = |flood: &Flood| format!("{flood:?}") == arg;
         chosen.push(Flood::ALL.into_iter().find(named).expect("the name of a flood"));
@@ -48,7 +61,7 @@ fn main() -> ExitCode {
     }
     raise_file_limit(10_500);
     println!(
-        "{:14} {:>9} {:>9} {:>6} {:>9} {:>9} {:>6} {:>9} {:>12}",
+        "{:19} {:>9} {:>9} {:>6} {:>9} {:>9} {:>6} {:>9} {:>12}",
         "flood",
         "text p99",
         "flooded",
@@ -61,7 +74,7 @@ fn main() -> ExitCode {
     );
     let time = Duration::from_secs(seconds);
     // All are measured, whatever comes of the first.
-    let failed = chosen.into_iter().filter(|flood| !measure(*flood, time)).count();
+    let failed = chosen.into_iter().filter(|flood| !measure(*flood, time, rounds as usize)).count();
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -78,9 +91,57 @@ const fn full_size(flood: Flood) -> usize {
     }
 }
 
-/// Calm first, then the flood, on one server. Whether it is within the bounds.
-fn measure(flood: Flood, time: Duration) -> bool {
+/// What one look at a flood has shown: 99th percentiles of payments by text and of signed orders, in milliseconds.
+struct Round {
+    calm: [f64; 2],
+    flooded: [f64; 2],
+    /// Of the server's memory, in bytes.
+    peak: u64,
+    /// How much the flood did.
+    done: u64,
+}
+
+/// Several rounds, and what is in the middle. Whether it is within the bounds.
+fn measure(flood: Flood, time: Duration, rounds: usize) -> bool {
     let size = full_size(flood);
+    let rounds: Vec<Round> = (0..rounds).map(|_| play(flood, size, time)).collect();
+    let middle = |value: &dyn Fn(&Round) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(value).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let [text, order] = [0, 1].map(|kind| {
+        let ratio = middle(&|round| round.flooded[kind] / round.calm[kind]);
+        (middle(&|round| round.calm[kind]), middle(&|round| round.flooded[kind]), ratio)
+    });
+    let most = |value: fn(&Round) -> u64| rounds.iter().map(value).max().unwrap_or(0);
+    let (peak, done) = (most(|round| round.peak), most(|round| round.done));
+
+    let accounts = if flood.has_end() { done } else { 0 };
+    // By text, answers are as short as one read.
+    let is_answered_at_length = matches!(flood, Flood::SecureSlowReaders | Flood::SecureDeaf);
+    let answers = if is_answered_at_length { (size * OUTPUT_BYTES_MIN) as u64 } else { 0 };
+    let within = text.2 <= RATIO_MAX
+        && order.2 <= RATIO_MAX
+        && peak <= MEMORY_MAX + accounts * MEMORY_PER_ACCOUNT_MAX + answers;
+    println!(
+        "{:19} {:>7.2}ms {:>7.2}ms {:>6.2} {:>7.2}ms {:>7.2}ms {:>6.2} {:>9} {:>12}{}",
+        format!("{flood:?}"),
+        text.0,
+        text.1,
+        text.2,
+        order.0,
+        order.1,
+        order.2,
+        peak >> 20,
+        done,
+        if within { "" } else { "  TOO MUCH" }
+    );
+    within
+}
+
+/// Calm first, then the flood, on one server.
+fn play(flood: Flood, size: usize, time: Duration) -> Round {
     let data = tempfile::tempdir().expect("a temporary directory");
     let program = std::env::current_exe().expect("this program has a path");
     let program = program.to_str().expect("a path that is text");
@@ -92,37 +153,26 @@ fn measure(flood: Flood, time: Duration) -> bool {
     // What is slow at the beginning alone is neither.
     pay(&mut honest, time / 4, || false);
     let calm = pay(&mut honest, time, || false);
-    let running = flood.start(server.address, size);
-    // Registrations come to an end: the last accounts are opened beside all others.
-    let has_end = matches!(flood, Flood::Registrations | Flood::SecureRegistrations);
-    let flooded = pay(&mut honest, time, || has_end && !running.has_ended());
+    let running = from_elsewhere(|| flood.start(server.address, size));
+    // The last accounts are opened beside all others.
+    let flooded = pay(&mut honest, time, || flood.has_end() && !running.has_ended());
     let done = running.stop();
-    assert!(!has_end || done == size as u64, "{done} of {size} accounts were opened");
+    assert!(!flood.has_end() || done == size as u64, "{done} of {size} accounts were opened");
     honest.check();
     let peak = peak_memory(&server);
     server.stop();
+    Round { calm, flooded, peak, done }
+}
 
-    let accounts = if has_end { done } else { 0 };
-    // By text, answers are as short as one read.
-    let is_answered_at_length = matches!(flood, Flood::SecureSlowReaders | Flood::SecureDeaf);
-    let answers = if is_answered_at_length { (size * OUTPUT_BYTES_MIN) as u64 } else { 0 };
-    let ratios = [flooded[0] / calm[0], flooded[1] / calm[1]];
-    let within = ratios.iter().all(|ratio| *ratio <= RATIO_MAX)
-        && peak <= MEMORY_MAX + accounts * MEMORY_PER_ACCOUNT_MAX + answers;
-    println!(
-        "{:14} {:>7.2}ms {:>7.2}ms {:>6.2} {:>7.2}ms {:>7.2}ms {:>6.2} {:>9} {:>12}{}",
-        format!("{flood:?}"),
-        calm[0],
-        flooded[0],
-        ratios[0],
-        calm[1],
-        flooded[1],
-        ratios[1],
-        peak >> 20,
-        done,
-        if within { "" } else { "  TOO MUCH" }
-    );
-    within
+/// Does it on a thread to which, as to those that it starts, all others are preferred. A flood comes from machines
+/// that have cores of their own: here, what it does at its own end must not keep the server or the honest client
+/// from theirs.
+fn from_elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let work = || {
+        setpriority_process(None, NICE_MAX).expect("a thread may be nice");
+        work()
+    };
+    thread::scope(|scope| scope.spawn(work).join()).expect("the flood began")
 }
 
 /// Pays for so long, and as long as it must go on. The 99th percentiles of payments by text and of signed orders, in milliseconds.
