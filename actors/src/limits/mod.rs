@@ -8,6 +8,7 @@ mod places;
 mod rate;
 mod registrations;
 mod room;
+mod sharing;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub use self::rate::Rate;
 pub use self::registrations::Registrations;
 pub(crate) use self::room::Seat;
 pub use self::room::{Room, SILENT_AFTER};
+pub(crate) use self::sharing::FEW_PAYMENTS_MAX;
+pub use self::sharing::Sharing;
 
 /// The most calls of one secure session that have no answer yet, unless fewer are allowed. What stands
 /// behind them is not read.
@@ -47,6 +50,8 @@ pub struct SessionLimits {
     pub bytes: ByteLimits,
     /// Who makes room for others.
     pub room: Arc<Room>,
+    /// Whether somebody waits for few payments while others send many.
+    pub sharing: Arc<Sharing>,
 }
 
 impl Default for SessionLimits {
@@ -65,6 +70,7 @@ impl Default for SessionLimits {
             receipts: None,
             bytes: ByteLimits::default(),
             room: Arc::default(),
+            sharing: Arc::default(),
         }
     }
 }

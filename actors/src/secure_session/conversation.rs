@@ -27,7 +27,7 @@ use super::orders::Statuses;
 use super::pace::{Paced, Paces};
 use super::round::{Planned, Round, SignedCall, SignedRound};
 use crate::ledger::state::{Command, KeyHolder};
-use crate::limits::SessionLimits;
+use crate::limits::{FEW_PAYMENTS_MAX, SessionLimits};
 use crate::messages::{FindReceipts, ReadHistory, ReadOnline, ReadOpenOrders, Sought};
 
 /// What all secure sessions of a server have in common.
@@ -124,6 +124,11 @@ pub(super) enum Alone {
 impl Turn {
     pub(super) const fn is_empty(&self) -> bool {
         self.refused.is_empty() && self.plain.is_empty() && self.signed.is_empty()
+    }
+
+    fn payments(&self) -> usize {
+        let pays = |command: &&Command| matches!(command, Command::TextTransfer { .. });
+        self.plain.commands.iter().filter(pays).count() + self.signed.orders()
     }
 }
 
@@ -248,6 +253,13 @@ impl Conversation {
             }
         }
         Taken::Turn
+    }
+
+    /// Has others share the server with this session if it waits for few payments, and for nothing else.
+    pub(super) fn note_payments(&self, turn: &Turn, now: Instant) {
+        if self.under_way.calls == 1 && (1..=FEW_PAYMENTS_MAX).contains(&turn.payments()) {
+            self.limits.sharing.few_are_waited_for(now);
+        }
     }
 
     /// Counts a call that may be made only so often.

@@ -290,6 +290,7 @@ impl<S: AsyncRead + AsyncWrite + 'static> SecureSession<S> {
         if turn.is_empty() {
             return end;
         }
+        self.conversation.note_payments(&turn, now);
         self.refused_bytes += turn.refused_bytes;
         if self.refused_bytes >= REFUSED_BYTES_MAX {
             self.pause(ctx);

@@ -216,6 +216,11 @@ impl SignedRound {
         self.orders.extend(orders);
     }
 
+    /// How many orders are to be checked.
+    pub(super) fn orders(&self) -> usize {
+        self.orders.len()
+    }
+
     /// What the verifier is asked.
     pub(super) fn question(&mut self, sender: PublicKey, apart: bool) -> VerifyOrders {
         VerifyOrders { sender, orders: std::mem::take(&mut self.orders), apart }

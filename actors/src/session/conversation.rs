@@ -18,12 +18,19 @@ use wire::{
 
 use crate::connection::LOG_LINES_PER_SECOND;
 use crate::ledger::state::{Command, Outcome};
-use crate::limits::{Pace, SessionLimits};
+use crate::limits::{FEW_PAYMENTS_MAX, Pace, SessionLimits};
 use crate::messages::{LedgerUnavailable, LogInRefusal, OnlineList};
 
 /// How many requests of a round are told to the log one by one: as many as it may hold of a session in a
 /// second. The others are counted.
 const REPORTS_MAX: usize = LOG_LINES_PER_SECOND as usize;
+
+/// So many rounds with few payments in a row are those of somebody who waits for each answer. What is sent without end
+/// arrives in small pieces, too, now and then.
+pub(super) const FEW_IN_A_ROW: u8 = 16;
+
+/// How many requests are in a round at most while others wait for few payments: a tenth of a millisecond's work.
+pub(super) const SHARED_ROUND_MAX: usize = 256;
 
 /// What all text sessions of a server have in common.
 #[derive(Clone, Debug)]
@@ -50,6 +57,8 @@ pub(super) struct Conversation {
     /// The last of its log-ins that another session has ended.
     replaced: u64,
     requests: VecDeque<Result<TextRequest, InvalidRequest>>,
+    /// How many of the last rounds with payments had few, and nothing behind them; no more than are counted.
+    few_in_a_row: u8,
 }
 
 #[derive(Debug)]
@@ -139,8 +148,17 @@ pub(super) struct Answered {
 
 impl Conversation {
     pub(super) fn new(rules: TextRules, limits: Arc<SessionLimits>, peer_ip: IpAddr) -> Self {
-        let (lists, requests) = (Pace::default(), VecDeque::new());
-        Self { rules, limits, lists, peer_ip, login: None, attempts: 0, replaced: 0, requests }
+        Self {
+            rules,
+            limits,
+            lists: Pace::default(),
+            peer_ip,
+            login: None,
+            attempts: 0,
+            replaced: 0,
+            requests: VecDeque::new(),
+            few_in_a_row: 0,
+        }
     }
 
     /// More requests have arrived.
@@ -187,7 +205,7 @@ impl Conversation {
             }
             Some(_) => {}
         }
-        let count = match self.round_len() {
+        let count = match self.round_len(now) {
             RoundLen::WithoutList(count) => count,
             RoundLen::WithList(count) => match self.pace_list(now) {
                 Ok(()) => count,
@@ -230,15 +248,32 @@ impl Conversation {
         if !requests.is_empty() {
             self.requests = requests;
         }
+        self.note_payments(&round, now);
         round
+    }
+
+    /// Has others share the server with this session if it waits for few payments, again and again.
+    fn note_payments(&mut self, round: &Round, now: Instant) {
+        let pays = |command: &Command| matches!(command, Command::TextTransfer { .. });
+        if !round.commands.iter().any(pays) {
+            return;
+        }
+        let few = round.commands.len() <= FEW_PAYMENTS_MAX && self.requests.is_empty();
+        self.few_in_a_row = if few { FEW_IN_A_ROW.min(self.few_in_a_row + 1) } else { 0 };
+        if self.few_in_a_row == FEW_IN_A_ROW {
+            self.limits.sharing.few_are_waited_for(now);
+        }
     }
 
     /// How many of the requests are in the next round. Only a list that is given ends it: who is not
     /// logged in is not, and nobody's log-in changes within a round.
-    fn round_len(&self) -> RoundLen {
+    fn round_len(&self, now: Instant) -> RoundLen {
         let lists = self.login().is_some();
+        let is_long = self.requests.len() > SHARED_ROUND_MAX;
+        let round_max =
+            if is_long && self.limits.sharing.is_on(now) { SHARED_ROUND_MAX } else { usize::MAX };
         let mut count = 0;
-        for request in &self.requests {
+        for request in self.requests.iter().take(round_max) {
             match request {
                 Ok(TextRequest::LogIn { .. } | TextRequest::Exit) => break,
                 Ok(TextRequest::List) if lists => return RoundLen::WithList(count + 1),

@@ -1,5 +1,6 @@
 mod limits;
 mod neighbours;
+mod sharing;
 
 use std::sync::Arc;
 

@@ -120,6 +120,7 @@ impl Actors {
             receipts: config.receipts,
             bytes: config.bytes,
             room,
+            sharing: Arc::default(),
         });
         Services {
             peers: Arc::new(wiring::text_peers(ledger, registry)),

@@ -3,7 +3,7 @@
 use wire::secure::OrderRef;
 
 use super::*;
-use crate::limits::{PerAddress, Rate, Registrations};
+use crate::limits::{FEW_PAYMENTS_MAX, PerAddress, Rate, Registrations, Sharing};
 use crate::probe::keyed_order;
 
 fn limited(limits: SessionLimits) -> World {
@@ -167,6 +167,36 @@ async fn so_many_calls_are_under_way_and_the_client_is_told() {
         let Submit(commands) = stage.submitted.next().await;
         assert_eq!(commands.len(), expected + 1, "each and the key");
     }
+}
+
+/// Others share the server with who waits for few orders, not with who has more under way.
+#[actix::test]
+async fn others_stand_back_for_who_waits_for_few_orders_alone() {
+    let order = keyed_order(1, ("alice", 1), ("bob", 2), 1).sign(&key(1));
+    let shared_after = async |calls: &[usize]| {
+        let sharing = Arc::new(Sharing::default());
+        let world =
+            limited(SessionLimits { sharing: Arc::clone(&sharing), ..SessionLimits::default() });
+        let mut stage = Stage::online(1, &world).await;
+        let mut bytes = Vec::new();
+        for &count in calls {
+            let call = match count {
+                0 => Call::ReadBalance,
+                count => Call::SubmitOrders { orders: vec![order.clone(); count] },
+            };
+            frame::encode(&Request { correlation: Correlation(7), call }, &mut bytes);
+        }
+        stage.send_bytes(&bytes).await;
+        for _ in calls {
+            stage.response().await.1.expect("an answer");
+        }
+        sharing.is_on(Instant::now())
+    };
+    assert!(shared_after(&[1]).await);
+    assert!(shared_after(&[FEW_PAYMENTS_MAX]).await);
+    assert!(!shared_after(&[FEW_PAYMENTS_MAX + 1]).await);
+    assert!(!shared_after(&[1, 1]).await);
+    assert!(!shared_after(&[0]).await);
 }
 
 #[actix::test]
