@@ -100,6 +100,14 @@ pub enum Error {
         /// What is damaged, with file and offset.
         cause: Cause,
     },
+    /// The end of the journal is gone.
+    #[error("the journal in {} has lost its end: {cause}", path.display())]
+    JournalCut {
+        /// The data directory.
+        path: PathBuf,
+        /// What is gone, with file and offset.
+        cause: Cause,
+    },
     /// The journal is not one that the server's key has signed.
     #[error("the server key in {} is not that of the journal: {cause}", path.display())]
     JournalOfOther {
@@ -274,7 +282,9 @@ impl Error {
             | Self::Backup { .. }
             | Self::Archiving { .. } => exit::DATA_DIRECTORY,
             Self::Bench { .. } => exit::BENCH_FAILED,
-            Self::JournalDamaged { .. } | Self::JournalNewer { .. } => exit::JOURNAL_DAMAGED,
+            Self::JournalDamaged { .. } | Self::JournalCut { .. } | Self::JournalNewer { .. } => {
+                exit::JOURNAL_DAMAGED
+            }
             Self::JournalFailed { .. } | Self::Internal(_) => exit::INTERNAL,
         }
     }

@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tests::flood::Honest;
 use tests::process::{Ended, PATIENCE, Program, Server};
+use tests::secure::{SecureClient, key};
 use tests::text::Connection;
+use wire::secure::Call;
 
 const MITE: &str = env!("CARGO_BIN_EXE_mite-under-test");
 
@@ -170,6 +173,43 @@ fn a_damaged_journal_is_said_with_file_and_offset_and_nothing_is_changed() {
     let mut bob = Connection::open(server.address);
     bob.send("bob#5002\n");
     assert_eq!(bob.list().0, 1200);
+}
+
+/// Protects against payments that nobody remembers: an older copy of the journal is not taken for the whole of it,
+/// even where no snapshot tells.
+#[test]
+fn a_journal_whose_end_is_gone_is_said_with_file_and_offset() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::start(MITE, data.path(), &[]);
+    let mut honest = Honest::new(server.address);
+    honest.pay_signed();
+    let files = |what: &str| {
+        let paths: Vec<PathBuf> = contents(data.path()).into_keys().collect();
+        let named = |path: &PathBuf| path.to_string_lossy().contains(what);
+        paths.into_iter().filter(named).collect::<Vec<_>>()
+    };
+    let [journal] = &files("journal-")[..] else { panic!("one segment") };
+    let older = fs::read(journal).expect("the journal can be read");
+    honest.pay_signed();
+    // Whoever asks makes the index read all that is durable.
+    let mut curious = SecureClient::registered(server.address, &key(9), "curious");
+    curious.call(Call::ReadHistory { before: None, limit: 1 }).expect("a history");
+    server.stop();
+    let whole = fs::read(journal).expect("the journal can be read");
+
+    fs::write(journal, older).expect("the journal can be written");
+    for snapshot in files("snapshot-") {
+        fs::remove_file(snapshot).expect("a snapshot can be removed");
+    }
+    let error = expect_failure(&start_at("127.0.0.1:0", data.path()).wait(), 6);
+    let file = journal.file_name().expect("it has a name").to_str().expect("it is text");
+    for expected in ["has lost its end", "index.redb", "offset", file] {
+        assert!(error.contains(expected), "{expected} is not in {error}");
+    }
+
+    fs::write(journal, whole).expect("the journal can be written");
+    let server = Server::start(MITE, data.path(), &[]);
+    server.stop();
 }
 
 /// Protects against a restart that loses or hangs: both signals stop the server with exit code 0,

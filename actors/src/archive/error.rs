@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use wire::EntryNumber;
+
 /// Why an archive cannot be opened. The ledger does not need it.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -13,6 +15,24 @@ pub enum ArchiveError {
         path: PathBuf,
         /// What the database or the system says.
         source: redb::Error,
+    },
+    /// The journal ends before something that the index has read in it, when it was durable.
+    #[error(
+        "it ends in front of entry {journal_end}, and {} has read it up to entry {index_end}: the batch at \
+         offset {offset} of {file} is gone",
+        path.display()
+    )]
+    JournalCut {
+        /// The index.
+        path: PathBuf,
+        /// The file of the journal in which the last batch stood that the index knows.
+        file: String,
+        /// Where it stood in it, in bytes.
+        offset: u64,
+        /// The number behind the journal's last entry.
+        journal_end: EntryNumber,
+        /// The number behind the last entry that the index knows.
+        index_end: EntryNumber,
     },
     /// A file that is damaged cannot be put out of the way.
     #[error("cannot put the damaged file {} out of the way: {source}", path.display())]

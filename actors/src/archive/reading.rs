@@ -34,7 +34,8 @@ impl Reading {
     /// entries in front of `durable` are on disk, and goes on where it ends.
     ///
     /// # Errors
-    /// [`ArchiveError`].
+    /// [`ArchiveError`]; [`ArchiveError::JournalCut`] if the index has seen a longer one, in which payments were
+    /// answered that are not in this one.
     pub(super) fn open(
         path: &Path,
         storage: Arc<dyn Storage>,
@@ -42,7 +43,10 @@ impl Reading {
         log: &Logger,
     ) -> Result<Self, ArchiveError> {
         let mut index = Index::open(path, log)?;
-        if index.mark().is_some_and(|mark| !is_of_journal(mark, &*storage, durable)) {
+        if let Some(mark) = index.mark() {
+            check_end(mark, durable, path)?;
+        }
+        if index.mark().is_some_and(|mark| !is_of_journal(mark, &*storage)) {
             warn!(log, "the index is of another journal: it is rebuilt"; "file" => %path.display());
             index.reset(log)?;
         }
@@ -111,9 +115,22 @@ impl Reading {
     }
 }
 
+/// An index is told of what is durable alone: what it has read cannot be gone by a crash.
+fn check_end(mark: &Mark, durable: EntryNumber, path: &Path) -> Result<(), ArchiveError> {
+    let index_end = mark.place.last.next_entry;
+    if index_end <= durable {
+        return Ok(());
+    }
+    Err(ArchiveError::JournalCut {
+        path: path.to_owned(),
+        file: mark.last.file(),
+        offset: mark.last.offset,
+        journal_end: durable,
+        index_end,
+    })
+}
+
 /// Whether the journal holds the last batch that the index knows, where it knows it.
-fn is_of_journal(mark: &Mark, storage: &dyn Storage, durable: EntryNumber) -> bool {
-    let known = &mark.place.last;
-    known.next_entry <= durable
-        && read_batch(storage, mark.last).is_ok_and(|batch| batch.header.head() == known.head)
+fn is_of_journal(mark: &Mark, storage: &dyn Storage) -> bool {
+    read_batch(storage, mark.last).is_ok_and(|batch| batch.header.head() == mark.place.last.head)
 }

@@ -36,6 +36,11 @@ impl Error {
                  has been changed"
                     .into(),
             ),
+            Self::JournalCut { .. } => Some(
+                "keep a copy of the directory as it is, then restore it from a later backup; if you have put an \
+                 older journal there and mean it, remove index.redb, which is rebuilt"
+                    .into(),
+            ),
             Self::JournalOfOther { .. } => Some(
                 "put back the server.key that this journal was written with: clients and receipts \
                  know the server by it; nothing has been changed"

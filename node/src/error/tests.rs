@@ -58,6 +58,11 @@ fn each_failure_has_its_code_one_line_and_one_hint() {
             "error: the journal in /data is damaged: segment 3, offset 4096: wrong checksum",
         ),
         (
+            Error::JournalCut { path: path(), cause: cause() },
+            6,
+            "error: the journal in /data has lost its end: segment 3, offset 4096: wrong checksum",
+        ),
+        (
             Error::JournalOfOther { path: path(), cause: "batch 3 is not signed".into() },
             5,
             "error: the server key in /data is not that of the journal: batch 3 is not signed",

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use actors::archive::Archive;
+use actors::archive::{Archive, ArchiveError};
 use actors::ledger::journal::{
     DataDirError, DiskStorage, Journal, JournalOptions, OpenError, Operation, Storage,
 };
@@ -55,9 +55,13 @@ impl Opened {
         info!(log, "ledger opened"; "accounts" => state.accounts().len(),
             "entries" => state.next_entry().get(), "data" => %data_dir.display());
         let archive = Archive::open(data_dir, storage, journal.last().next_entry, log);
-        let archive = archive.map_err(|error| Error::DataDirectory {
-            path: data_dir.to_owned(),
-            source: io::Error::other(error),
+        let archive = archive.map_err(|error| match error {
+            ArchiveError::JournalCut { .. } => {
+                Error::JournalCut { path: data_dir.to_owned(), cause: error.into() }
+            }
+            ArchiveError::Open { .. } | ArchiveError::PutAway { .. } => {
+                Error::DataDirectory { path: data_dir.to_owned(), source: io::Error::other(error) }
+            }
         })?;
         Ok(Self { signer, journal, state, archive, archived })
     }
