@@ -157,7 +157,7 @@ mod tests {
                 }
             }
         });
-        let mut turns_during = async |bytes: &[u8]| {
+        let turns_during = async |bytes: &[u8]| {
             let (mut output, _input) = tokio::io::duplex(PARTS * OUTPUT_BYTES_FLUSH);
             let before = turns.get();
             write_all(&mut output, bytes).await.expect("there is room");

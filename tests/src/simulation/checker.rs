@@ -84,6 +84,7 @@ pub(super) fn check(world: &World) -> Result<Counts, String> {
     for who in 0..PEOPLE {
         check_ending(world, &model, who)?;
         check_payments(world, &model, who, &mut counts)?;
+        check_income(world, &model, who)?;
     }
     Ok(counts)
 }
@@ -99,6 +100,25 @@ fn check_ending(world: &World, model: &Model, who: usize) -> Result<(), String> 
     let seen: Vec<_> = ending.history.iter().map(|item| item.number).collect();
     if seen != entries {
         return Err(format!("{} has the history {entries:?} and sees {seen:?}", host(who)));
+    }
+    Ok(())
+}
+
+/// Whatever they were told to be paid, they were.
+fn check_income(world: &World, model: &Model, who: usize) -> Result<(), String> {
+    let name = world.name(who);
+    for (paid_by, amount) in world.paid_by(who) {
+        let is_settled = model.orders.get(&paid_by).is_some_and(|decided| {
+            let order = &decided.signed.order;
+            decided.verdict == Verdict::Settled && order.payee == name && order.amount == amount
+        });
+        if !is_settled {
+            let (payer, id) = paid_by;
+            return Err(format!(
+                "{} was told of {amount} by {payer}, order {id}, and is not paid",
+                host(who)
+            ));
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actors::ledger::journal::MemoryStorage;
-use actors::messages::{Payment, PaymentState, Signer, WalletNews};
+use actors::messages::{Payment, PaymentState, Proof, Signer, WalletNews};
 use actors::secure_wallet::store::{ClosedRecord, Outcome, RedbStore, WalletStore as _};
 use ed25519_zebra::SigningKey;
 use slog::{Discard, Drain as _, Logger, o};
@@ -69,6 +69,8 @@ struct Profile {
     keys_made: u8,
     lives: u8,
     seen: BTreeMap<OrderId, PaymentState>,
+    /// The orders by which they were told that they are paid, and how much.
+    paid_by: BTreeMap<(Username, OrderId), Amount>,
     /// Nothing of theirs is open any more.
     quiet: bool,
     ending: Option<Ending>,
@@ -120,6 +122,7 @@ impl World {
                 keys_made: 1,
                 lives: 0,
                 seen: BTreeMap::new(),
+                paid_by: BTreeMap::new(),
                 quiet: false,
                 ending: None,
             })
@@ -276,6 +279,11 @@ impl World {
         self.people[who].borrow().seen.clone()
     }
 
+    /// By which orders a person was told to be paid how much.
+    pub(super) fn paid_by(&self, who: usize) -> BTreeMap<(Username, OrderId), Amount> {
+        self.people[who].borrow().paid_by.clone()
+    }
+
     /// How many payments of theirs a person has seen paid.
     pub(super) fn count_paid(&self, who: usize) -> usize {
         let profile = self.people[who].borrow();
@@ -360,13 +368,39 @@ impl World {
         match news {
             WalletNews::Decided(payment) => self.hear_payment(who, payment),
             WalletNews::Received { payer, amount, order, proof, .. } => {
-                let order = order.map_or_else(String::new, |order| order.to_string());
-                self.note(who, &format!("is paid {amount} by {payer}, order {order}, {proof:?}"));
+                let id = order.map_or_else(String::new, |order| order.to_string());
+                self.note(who, &format!("is paid {amount} by {payer}, order {id}, {proof:?}"));
+                if let Some(id) = order {
+                    self.hear_income(who, payer, *amount, *id, *proof);
+                }
             }
             WalletNews::Checking { payment, reason } => {
                 self.note(who, &format!("is finding out about {}: {reason}", payment.id));
             }
             other => self.note(who, &format!("hears {other:?}")),
+        }
+    }
+
+    /// A person hears that they are paid. What the server alone says is held against the journal at the end.
+    fn hear_income(&self, who: usize, payer: &Username, amount: Amount, id: OrderId, proof: Proof) {
+        let mut profile = self.people[who].borrow_mut();
+        profile.paid_by.insert((payer.clone(), id), amount);
+        let receipts = profile.store.received(&self.server_key(), id).unwrap_or_default();
+        drop(profile);
+        let proves = |receipt: &Receipt| {
+            receipt.verify(&self.server_key()).is_ok()
+                && receipt.verdict() == Some(Verdict::Settled)
+                && receipt.order().is_some_and(|signed| {
+                    signed.order.payer == *payer
+                        && signed.order.payee == self.name(who)
+                        && signed.order.amount == amount
+                })
+        };
+        if proof == Proof::Kept && !receipts.iter().any(proves) {
+            self.violate(format!("{} is paid by order {id} without a receipt", host(who)));
+        }
+        for receipt in receipts {
+            self.hear_receipt(receipt);
         }
     }
 
