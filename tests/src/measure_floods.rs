@@ -37,24 +37,21 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|arg| arg == "--role") {
         return node::run();
     }
-    let (mut seconds, mut rounds) = (6, 3);
+    let (mut seconds, mut rounds) = (6_u32, 3_u32);
     let mut chosen = Vec::new();
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
-        let mut number = || args.next().and_then(|text| text.parse().ok());
-        match arg.as_str() {
-            "--seconds" => {
-                seconds = number().expect("--seconds NUMBER");
+        let number = match arg.as_str() {
+            "--seconds" => &mut seconds,
+            "--rounds" => &mut rounds,
+            _ => {
+                let named = |flood: &Flood| format!("{flood:?}") == arg;
+                chosen.push(Flood::ALL.into_iter().find(named).expect("the name of a flood"));
                 continue;
             }
-            "--rounds" => {
-                rounds = number().filter(|rounds| *rounds > 0).expect("--rounds NUMBER");
-                continue;
-            }
-            _ => {}
-        }
-        let named = |flood: &Flood| format!("{flood:?}") == arg;
-        chosen.push(Flood::ALL.into_iter().find(named).expect("the name of a flood"));
+        };
+        let given = args.next().and_then(|text| text.parse().ok());
+        *number = given.filter(|given| *given > 0).expect("a number");
     }
     if chosen.is_empty() {
         chosen = Flood::ALL.to_vec();
@@ -72,9 +69,9 @@ fn main() -> ExitCode {
         "peak MiB",
         "flood did"
     );
-    let time = Duration::from_secs(seconds);
+    let time = Duration::from_secs(seconds.into());
     // All are measured, whatever comes of the first.
-    let failed = chosen.into_iter().filter(|flood| !measure(*flood, time, rounds as usize)).count();
+    let failed = chosen.into_iter().filter(|flood| !measure(*flood, time, rounds)).count();
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -102,7 +99,7 @@ struct Round {
 }
 
 /// Several rounds, and what is in the middle. Whether it is within the bounds.
-fn measure(flood: Flood, time: Duration, rounds: usize) -> bool {
+fn measure(flood: Flood, time: Duration, rounds: u32) -> bool {
     let size = full_size(flood);
     let rounds: Vec<Round> = (0..rounds).map(|_| play(flood, size, time)).collect();
     let middle = |value: &dyn Fn(&Round) -> f64| {
