@@ -30,6 +30,9 @@ pub struct Facts {
     pub server_key: String,
     /// Who can be debited by the text protocol, with their balances.
     pub open: BTreeMap<String, u64>,
+    /// Who has no key and is frozen.
+    #[serde(default)]
+    pub frozen: Vec<String>,
     /// Who has a key that the tests know.
     pub keyed: Vec<KeyedFacts>,
     /// Who has a profile.
@@ -78,8 +81,14 @@ impl Golden {
     pub fn begin() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join(RECEIPTS)).expect("a new directory");
-        let (open, keyed, clients) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { facts: Facts { server_key: String::new(), open, keyed, clients }, dir }
+        let facts = Facts {
+            server_key: String::new(),
+            open: BTreeMap::new(),
+            frozen: Vec::new(),
+            keyed: Vec::new(),
+            clients: Vec::new(),
+        };
+        Self { facts, dir }
     }
 
     /// Copies of the files that are kept in this directory.

@@ -126,10 +126,13 @@ fn is_paid(told: &Told) -> bool {
     paid
 }
 
-/// Everybody without a key pays the last one of them a credit.
+/// Everybody without a key who is not frozen pays the last one of them a credit.
 fn pay_by_text(server: SocketAddr, facts: &Facts) {
     let (payee, before) = facts.open.last_key_value().expect("somebody has no key");
     let (mut connection, _) = log_in_by_text(server, payee);
+    for payer in &facts.frozen {
+        connection.ask(&format!("{payer}#1#{payee}\n"), "Transfer failed due to no permission.\n");
+    }
     for payer in facts.open.keys().filter(|name| *name != payee) {
         connection.ask(&format!("{payer}#1#{payee}\n"), "100 OK\n");
     }

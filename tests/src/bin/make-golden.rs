@@ -2,7 +2,8 @@
 //! server and its clients write, each kind of entry, several segments, snapshots, and things that are under
 //! way. Every later release must open it (`tests/tests/golden_data.rs`).
 //!
-//! `cargo run -p tests --bin make-golden`, once for each release, with the programs that are released.
+//! `cargo run -p tests --bin make-golden`, once for each release, with the programs that are released. `-- 2` makes
+//! another one of the same version, where what it writes has changed before its release.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,14 +13,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tests::golden::{ClientFacts, Golden, KeyedFacts};
+use tests::operator::{SOCKET, admin};
 use tests::payee::{Payee, Step};
 use tests::person::server_key;
-use tests::process::{PATIENCE, Server, is_under_test, this_program};
+use tests::process::{PATIENCE, Server, expect_done, is_under_test, this_program};
 use tests::purse::{Purse, Session, history};
 use tests::secure::{SecureClient, key};
 use tests::text::Connection;
-use wire::Entry;
-use wire::secure::{Answer, Call, OrderAnswer};
+use wire::secure::{Answer, Call, OrderAnswer, OrderProblem};
+use wire::{Entry, OrderId, Timestamp};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -38,12 +40,18 @@ const BOB: u8 = 2;
 const CAROL: u8 = 3;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long an order is valid that comes too late.
+const SOON_MS: u64 = 100;
 
 fn main() -> ExitCode {
     if is_under_test() {
         return node::run();
     }
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/golden").join(VERSION);
+    let name = match std::env::args().nth(1) {
+        Some(number) => format!("{VERSION}-{number}"),
+        None => VERSION.to_owned(),
+    };
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/golden").join(name);
     if kept.exists() {
         eprintln!("error: {} is there and is never changed", kept.display());
         return ExitCode::FAILURE;
@@ -74,6 +82,8 @@ fn make() -> Golden {
     alice.program.line_with("your key is now ");
     pay(&mut alice, &mut bob, "bob 6");
     refuse(address);
+    operate(&mut golden, address);
+    expire(address);
     // With a snapshot, behind which more follows.
     server.stop();
 
@@ -96,6 +106,8 @@ fn make() -> Golden {
     dora.kill();
     alice.kill();
     server.program.kill();
+    // Which it had no time to remove; an archive takes files alone.
+    fs::remove_file(golden.server().join(SOCKET)).expect("the socket stays");
     golden
 }
 
@@ -141,6 +153,35 @@ fn refuse(server: SocketAddr) {
         let OrderAnswer::Decided { receipt, .. } = answer else { panic!("{answer:?}") };
         assert!(matches!(receipt.entry(), Entry::OrderRefused { .. }), "{receipt:?}");
     }
+}
+
+/// What an operator does: each of its entries, and an account that stays frozen.
+fn operate(golden: &mut Golden, server: SocketAddr) {
+    Connection::open(server).ask("REGISTER#frank\n", "100 OK\n");
+    for command in [
+        "deposit ann 50 --id in-1",
+        "withdraw ann 20 --id out-1",
+        "freeze ann",
+        "unfreeze ann",
+        "freeze frank --reason suspected",
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        expect_done(&admin(this_program(), &golden.server(), &words));
+    }
+    golden.facts.frozen.push("frank".to_owned());
+}
+
+/// An order that comes too late, so that the journal says until when.
+fn expire(server: SocketAddr) {
+    let payer = key(BOB);
+    let mut client = SecureClient::connect(server, &payer);
+    let mut order = client.order(&payer, "ann", None, 1).order;
+    order.not_after = Timestamp::new(client.welcome.now.get() + SOON_MS);
+    order.id = OrderId::new(order.not_after, [7; 10]);
+    thread::sleep(Duration::from_millis(2 * SOON_MS));
+    let answer = client.call(Call::SubmitOrders { orders: vec![order.sign(&payer)] });
+    let Ok(Answer::Orders(answers)) = &answer else { panic!("answers, not {answer:?}") };
+    assert_eq!(answers[..], [OrderAnswer::NotTaken(OrderProblem::Expired)]);
 }
 
 fn export(client: &mut Session, id: &str, dir: &Path) {
