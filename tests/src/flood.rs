@@ -181,7 +181,7 @@ impl Flood {
         Self::SecureRegistrations,
     ];
 
-    /// Whether it is over some time, whoever waits for that.
+    /// Whether it ends by itself.
     pub const fn has_end(self) -> bool {
         matches!(self, Self::Registrations | Self::SecureRegistrations)
     }

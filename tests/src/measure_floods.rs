@@ -105,7 +105,7 @@ fn measure(flood: Flood, time: Duration, rounds: u32) -> bool {
     let middle = |value: &dyn Fn(&Round) -> f64| {
         let mut values: Vec<f64> = rounds.iter().map(value).collect();
         values.sort_unstable_by(f64::total_cmp);
-        values[values.len() / 2]
+        f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
     };
     let [text, order] = [0, 1].map(|kind| {
         let ratio = middle(&|round| round.flooded[kind] / round.calm[kind]);

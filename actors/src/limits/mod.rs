@@ -1,7 +1,7 @@
 //! How much of the server one address, one key and one session may have.
 //!
 //! What many sessions share is behind locks that a session takes when it begins or ends and when it
-//! opens an account, never on the way of a payment.
+//! opens an account, never on the way of a payment; beside these there is one number that payments read.
 
 mod bytes;
 mod places;
@@ -22,7 +22,9 @@ pub use self::rate::Rate;
 pub use self::registrations::Registrations;
 pub(crate) use self::room::Seat;
 pub use self::room::{Room, SILENT_AFTER};
-pub(crate) use self::sharing::FEW_PAYMENTS_MAX;
+#[cfg(test)]
+pub(crate) use self::sharing::FEW_IN_A_ROW;
+pub(crate) use self::sharing::FewPayments;
 pub use self::sharing::Sharing;
 
 /// The most calls of one secure session that have no answer yet, unless fewer are allowed. What stands

@@ -8,13 +8,18 @@ use tokio::time::Instant;
 /// The most payments of somebody who waits for their answers and for no others: what a person does, or a till.
 pub(crate) const FEW_PAYMENTS_MAX: usize = 4;
 
-/// How long others stand back after such a payment: who pays one after the other has paid again by then.
-const SHARED_FOR: Duration = Duration::from_secs(1);
+/// So often in a row somebody must pay few at a time. What is sent without end arrives in small pieces, too, now and
+/// then, and begins with one.
+pub(crate) const FEW_IN_A_ROW: u8 = 16;
+
+/// How long others stand back after such a payment: who pays one after the other has paid again by then. A session that
+/// has many requests to make waits for the disk the more often, so it is short.
+const SHARED_FOR: Duration = Duration::from_millis(100);
 
 /// A payment is written down so often at most: all cores read where it stands.
 const WRITE_EVERY: Duration = Duration::from_millis(10);
 
-/// When somebody has last waited for few payments. While it is not long ago, no session has the ledger do more at
+/// When somebody has last waited for few payments. While it is not long ago, no text session has the ledger do more at
 /// once than a fraction of a millisecond's work: whoever waits for one payment waits for one such turn of each of
 /// the others.
 #[derive(Debug)]
@@ -24,6 +29,10 @@ pub struct Sharing {
     waited_at: AtomicU64,
 }
 
+/// How often in a row one session has paid few at a time, as far as it counts.
+#[derive(Debug, Default)]
+pub(crate) struct FewPayments(u8);
+
 impl Default for Sharing {
     fn default() -> Self {
         Self { began_at: Instant::now(), waited_at: AtomicU64::new(0) }
@@ -31,8 +40,19 @@ impl Default for Sharing {
 }
 
 impl Sharing {
-    /// Somebody waits for few payments.
-    pub(crate) fn few_are_waited_for(&self, now: Instant) {
+    /// A session waits for so many payments now, and, if `alone`, for nothing else.
+    pub(crate) fn note(&self, few: &mut FewPayments, payments: usize, alone: bool, now: Instant) {
+        match payments {
+            0 => return,
+            1..=FEW_PAYMENTS_MAX if alone => few.0 = FEW_IN_A_ROW.min(few.0 + 1),
+            _ => few.0 = 0,
+        }
+        if few.0 == FEW_IN_A_ROW {
+            self.begin(now);
+        }
+    }
+
+    fn begin(&self, now: Instant) {
         if self.waited_since(now).is_none_or(|time| time >= WRITE_EVERY) {
             self.waited_at.store(1 + self.millis(now), Ordering::Relaxed);
         }
@@ -63,7 +83,7 @@ mod tests {
         assert!(!sharing.is_on(begin), "nobody has paid");
         for pause in [Duration::ZERO, Duration::from_mins(1)] {
             let paid = begin + pause;
-            sharing.few_are_waited_for(paid);
+            sharing.begin(paid);
             assert!(sharing.is_on(paid));
             assert!(sharing.is_on(paid + SHARED_FOR - Duration::from_millis(1)));
             assert!(!sharing.is_on(paid + SHARED_FOR));
@@ -75,8 +95,29 @@ mod tests {
         let (sharing, begin) = (Sharing::default(), Instant::now());
         for millis in 0..3000 {
             let now = begin + Duration::from_millis(millis);
-            sharing.few_are_waited_for(now);
+            sharing.begin(now);
             assert!(sharing.is_on(now + SHARED_FOR - WRITE_EVERY));
         }
+    }
+
+    #[test]
+    fn few_payments_count_when_nothing_else_is_waited_for_and_they_come_in_a_row() {
+        let begins = |habit: &[(usize, bool)]| {
+            let (sharing, now) = (Sharing::default(), Instant::now());
+            let mut few = FewPayments::default();
+            for &(payments, alone) in habit {
+                sharing.note(&mut few, payments, alone, now);
+            }
+            sharing.is_on(now)
+        };
+        let often = usize::from(FEW_IN_A_ROW);
+        assert!(begins(&vec![(1, true); often]));
+        assert!(begins(&vec![(FEW_PAYMENTS_MAX, true); often]));
+        assert!(begins(&[&vec![(1, true); often - 1][..], &[(0, false), (1, true)]].concat()));
+        assert!(!begins(&vec![(1, true); often - 1]));
+        assert!(!begins(&vec![(FEW_PAYMENTS_MAX + 1, true); often]));
+        assert!(!begins(&vec![(1, false); often]));
+        assert!(!begins(&vec![(0, true); often]));
+        assert!(!begins(&[&vec![(1, true); often - 1][..], &[(9, true), (1, true)]].concat()));
     }
 }

@@ -27,7 +27,7 @@ use super::orders::Statuses;
 use super::pace::{Paced, Paces};
 use super::round::{Planned, Round, SignedCall, SignedRound};
 use crate::ledger::state::{Command, KeyHolder};
-use crate::limits::{FEW_PAYMENTS_MAX, SessionLimits};
+use crate::limits::{FewPayments, SessionLimits};
 use crate::messages::{FindReceipts, ReadHistory, ReadOnline, ReadOpenOrders, Sought};
 
 /// What all secure sessions of a server have in common.
@@ -61,6 +61,7 @@ pub(super) struct Conversation {
     /// The last of its log-ins that another session has ended.
     replaced: u64,
     under_way: Load,
+    few_payments: FewPayments,
     /// A call is under way that is done alone.
     alone: bool,
     /// An order has come by this session that its payer had not signed.
@@ -128,7 +129,7 @@ impl Turn {
 
     fn payments(&self) -> usize {
         let pays = |command: &&Command| matches!(command, Command::TextTransfer { .. });
-        self.plain.commands.iter().filter(pays).count() + self.signed.orders()
+        self.plain.commands.iter().filter(pays).count() + self.signed.submitted()
     }
 }
 
@@ -151,6 +152,7 @@ impl Conversation {
             attempts: 0,
             replaced: 0,
             under_way: Load::default(),
+            few_payments: FewPayments::default(),
             alone: false,
             suspect: false,
         }
@@ -255,11 +257,10 @@ impl Conversation {
         Taken::Turn
     }
 
-    /// Has others share the server with this session if it waits for few payments, and for nothing else.
-    pub(super) fn note_payments(&self, turn: &Turn, now: Instant) {
-        if self.under_way.calls == 1 && (1..=FEW_PAYMENTS_MAX).contains(&turn.payments()) {
-            self.limits.sharing.few_are_waited_for(now);
-        }
+    /// Has others share the server with this session if it waits for few payments, again and again.
+    pub(super) fn note_payments(&mut self, turn: &Turn, now: Instant) {
+        let alone = self.under_way.calls == 1;
+        self.limits.sharing.note(&mut self.few_payments, turn.payments(), alone, now);
     }
 
     /// Counts a call that may be made only so often.

@@ -216,9 +216,13 @@ impl SignedRound {
         self.orders.extend(orders);
     }
 
-    /// How many orders are to be checked.
-    pub(super) fn orders(&self) -> usize {
-        self.orders.len()
+    /// How many orders are for the ledger.
+    pub(super) fn submitted(&self) -> usize {
+        let submitted = |(_, call): &(Ticket, SignedCall)| match call {
+            SignedCall::Submit(count) => *count,
+            SignedCall::Keep => 0,
+        };
+        self.calls.iter().map(submitted).sum()
     }
 
     /// What the verifier is asked.

@@ -18,16 +18,12 @@ use wire::{
 
 use crate::connection::LOG_LINES_PER_SECOND;
 use crate::ledger::state::{Command, Outcome};
-use crate::limits::{FEW_PAYMENTS_MAX, Pace, SessionLimits};
+use crate::limits::{FewPayments, Pace, SessionLimits};
 use crate::messages::{LedgerUnavailable, LogInRefusal, OnlineList};
 
 /// How many requests of a round are told to the log one by one: as many as it may hold of a session in a
 /// second. The others are counted.
 const REPORTS_MAX: usize = LOG_LINES_PER_SECOND as usize;
-
-/// So many rounds with few payments in a row are those of somebody who waits for each answer. What is sent without end
-/// arrives in small pieces, too, now and then.
-pub(super) const FEW_IN_A_ROW: u8 = 16;
 
 /// How many requests are in a round at most while others wait for few payments: a tenth of a millisecond's work.
 pub(super) const SHARED_ROUND_MAX: usize = 256;
@@ -57,8 +53,7 @@ pub(super) struct Conversation {
     /// The last of its log-ins that another session has ended.
     replaced: u64,
     requests: VecDeque<Result<TextRequest, InvalidRequest>>,
-    /// How many of the last rounds with payments had few, and nothing behind them; no more than are counted.
-    few_in_a_row: u8,
+    few_payments: FewPayments,
 }
 
 #[derive(Debug)]
@@ -157,7 +152,7 @@ impl Conversation {
             attempts: 0,
             replaced: 0,
             requests: VecDeque::new(),
-            few_in_a_row: 0,
+            few_payments: FewPayments::default(),
         }
     }
 
@@ -255,14 +250,9 @@ impl Conversation {
     /// Has others share the server with this session if it waits for few payments, again and again.
     fn note_payments(&mut self, round: &Round, now: Instant) {
         let pays = |command: &Command| matches!(command, Command::TextTransfer { .. });
-        if !round.commands.iter().any(pays) {
-            return;
-        }
-        let few = round.commands.len() <= FEW_PAYMENTS_MAX && self.requests.is_empty();
-        self.few_in_a_row = if few { FEW_IN_A_ROW.min(self.few_in_a_row + 1) } else { 0 };
-        if self.few_in_a_row == FEW_IN_A_ROW {
-            self.limits.sharing.few_are_waited_for(now);
-        }
+        let payments = if round.commands.iter().any(pays) { round.answers.len() } else { 0 };
+        let alone = self.requests.is_empty();
+        self.limits.sharing.note(&mut self.few_payments, payments, alone, now);
     }
 
     /// How many of the requests are in the next round. Only a list that is given ends it: who is not

@@ -68,7 +68,7 @@ fn server(registry: &mut Registry, facts: &Facts) {
         turned.get_or_create(&vec![("why", why.to_owned())]).inc_by(count);
     }
     registry.register("refused_connections", "Connections that were turned away", turned);
-    // Without a directory that can be read, the rest is told.
+    // Where the directory cannot be read, the rest is left out.
     let Ok(files) = files else { return };
     gauge(registry, "journal_bytes", "Bytes of the journal's files", files.journal_bytes);
     if let Some(free) = files.free_bytes {
