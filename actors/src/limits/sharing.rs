@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The most payments of somebody who waits for their answers and for no others: what a person does, or a till.
-pub(crate) const FEW_PAYMENTS_MAX: usize = 4;
+const FEW_PAYMENTS_MAX: usize = 4;
 
 /// So often in a row somebody must pay few at a time. What is sent without end arrives in small pieces, too, now and
 /// then, and begins with one.

@@ -42,6 +42,8 @@ enum Trouble {
     Poor,
     /// The server cannot be reached.
     Offline,
+    /// The wallet has stopped.
+    Gone,
     /// The key file cannot be replaced.
     Stuck,
 }

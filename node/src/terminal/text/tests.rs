@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext as _, Context, Handler};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler};
 use actors::messages::{AccountList, PaymentReport, WalletError};
 use tokio::sync::mpsc;
 use wire::Amount;
@@ -24,10 +24,17 @@ struct FakeWallet {
     asked: Rc<RefCell<Vec<String>>>,
     events: Recipient<WalletEvent>,
     account: Option<Username>,
+    gone: bool,
 }
 
 impl Actor for FakeWallet {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if self.gone {
+            ctx.stop();
+        }
+    }
 }
 
 impl FakeWallet {
@@ -137,6 +144,7 @@ struct Ran {
     tally: Tally,
 }
 
+/// The wallet of `gone` has stopped.
 async fn run_script(name: Option<&str>, lines: &[&str]) -> Ran {
     let (events, inbox) = inbox();
     run_script_with(name, lines, events, inbox).await
@@ -149,7 +157,8 @@ async fn run_script_with(
     inbox: Inbox<WalletEvent>,
 ) -> Ran {
     let asked = Rc::new(RefCell::new(Vec::new()));
-    let wallet = FakeWallet { asked: Rc::clone(&asked), events, account: None }.start();
+    let gone = name == Some("gone");
+    let wallet = FakeWallet { asked: Rc::clone(&asked), events, account: None, gone }.start();
     let handle = WalletHandle {
         register: wallet.clone().recipient(),
         go_online: wallet.clone().recipient(),
@@ -342,7 +351,8 @@ async fn a_closed_standard_output_ends_the_script() {
     }
     let (events, inbox) = inbox();
     let asked = Rc::new(RefCell::new(Vec::new()));
-    let wallet = FakeWallet { asked: Rc::clone(&asked), events, account: None }.start();
+    let wallet =
+        FakeWallet { asked: Rc::clone(&asked), events, account: None, gone: false }.start();
     let handle = WalletHandle {
         register: wallet.clone().recipient(),
         go_online: wallet.clone().recipient(),
@@ -358,4 +368,17 @@ async fn a_closed_standard_output_ends_the_script() {
     let error = script::drive(shell, inbox, input, &mut screen).await.expect_err("closed");
     assert!(matches!(error, Error::Terminal(_)), "{error:?}");
     assert_eq!(asked.take(), ["leave"]);
+}
+
+/// The wallet has panicked: every command says so, and nothing waits for it.
+#[actix_rt::test]
+async fn when_the_wallet_is_gone_every_command_says_so() {
+    let commands = ["register", "login", "balance", "pay bob 10"];
+    let ran = run_script(Some("gone"), &commands).await;
+    let errors = ran.err.lines().filter(|line| line.starts_with("error: "));
+    let stopped = errors.clone().filter(|line| line.contains("the wallet has stopped")).count();
+    assert!(stopped >= commands.len(), "{}", ran.err);
+    assert_eq!(errors.count(), stopped, "{}", ran.err);
+    assert_eq!(ran.tally.failed, commands.len() as u64);
+    assert!(!ran.out.contains("paid"), "{}", ran.out);
 }

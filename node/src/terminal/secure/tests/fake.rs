@@ -1,6 +1,6 @@
 //! A wallet that answers by the name of the payee, and keys that are in no file.
 
-use actix::{Actor, Addr, Context, Handler, Recipient};
+use actix::{Actor, ActorContext as _, Addr, Context, Handler, Recipient};
 use actors::messages::{
     ConnectError, HistoryPage, MemoFate, Overview, PayError, PaymentState, Proof, Quote, Rotated,
     Started, Trust,
@@ -47,6 +47,12 @@ impl FakeWallet {
 
 impl Actor for FakeWallet {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if self.set.trouble == Some(Trouble::Gone) {
+            ctx.stop();
+        }
+    }
 }
 
 pub(super) fn handle(wallet: &Addr<FakeWallet>) -> SecureWalletHandle {

@@ -392,3 +392,25 @@ async fn a_payment_that_is_out_of_reach_is_not_promised_an_outcome() {
     assert!(!ran.err.contains("start the client again"), "{}", ran.err);
     assert_eq!(ran.ended.unknown, 1);
 }
+
+/// The wallet has panicked: every command says so, nothing waits for it, and what is open is not known.
+#[actix_rt::test]
+async fn when_the_wallet_is_gone_every_command_says_so() {
+    let commands = [
+        "register alice",
+        "login unlisted",
+        "balance",
+        "pay bob 10",
+        "history",
+        "payments",
+        "receipt 0000000000000000",
+        "rotate-key",
+    ];
+    let ran = run_script(Trouble::Gone.set(), &commands).await;
+    let stopped =
+        ran.errors().iter().filter(|error| error.contains("the wallet has stopped")).count();
+    assert!(stopped >= commands.len(), "{}", ran.err);
+    assert_eq!(ran.errors().len(), stopped, "{}", ran.err);
+    assert_eq!(ran.ended.tally.failed, commands.len() as u64);
+    assert!(!ran.out.contains("paid"), "{}", ran.out);
+}
